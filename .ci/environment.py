@@ -1,0 +1,70 @@
+"""Makes .venv: the tested versions of constraints.txt and this clone's package; does nothing where that is done.
+
+Needs nothing but Python. A clone that was moved gets its scripts put right without a download.
+"""
+
+import argparse
+import hashlib
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+SCRIPTS = VENV / ("Scripts" if sys.platform == "win32" else "bin")
+STAMP = VENV / "convzoo-environment"
+
+
+def pip(*arguments: str) -> None:
+    """Run the environment's pip in the clone's folder; its output is shown, and ends this script if it fails."""
+    command = [str(SCRIPTS / "python"), "-m", "pip", "--disable-pip-version-check", *arguments]
+    if subprocess.run(command, cwd=ROOT).returncode:
+        sys.exit(f"pip {' '.join(arguments)} failed; mend what it says above and run make setup again")
+
+
+def repair_scripts(old: str) -> None:
+    """Point the scripts that pip wrote for the folder `old` at this one; works for paths with spaces too."""
+    python = SCRIPTS / "python"
+    for script in SCRIPTS.iterdir():
+        if script.is_symlink() or not script.is_file():
+            continue
+        text = script.read_bytes()
+        head, _, rest = text.partition(b"\n")
+        if not head.startswith(b"#!") or old.encode() not in text[:1000] or b"python" not in text[:1000]:
+            continue
+        if head == b"#!/bin/sh":  # the form for long paths and paths with spaces: two more lines of it
+            rest = rest.split(b"\n", 2)[2]
+        script.write_bytes(b"#!/bin/sh\n'''exec' \"" + str(python).encode() + b'" "$0" "$@"\n\' \'\'\'\n' + rest)
+
+
+def main() -> None:
+    """Bring .venv to what this clone needs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--torch-index", help="address of a package index to take torch and torchvision from")
+    options = parser.parse_args()
+
+    needed = hashlib.sha256(
+        (ROOT / "pyproject.toml").read_bytes() + (ROOT / "constraints.txt").read_bytes()
+    ).hexdigest()
+    done = STAMP.read_text().splitlines() if STAMP.exists() else ["", ""]
+    if done == [needed, str(ROOT)]:
+        return
+    if done[0] != needed:
+        print("making .venv: about 6 GB with CUDA's libraries, a few minutes", flush=True)
+        venv.create(VENV, with_pip=True)
+        STAMP.unlink(missing_ok=True)
+        if options.torch_index:
+            pip("install", "-q", "-c", "constraints.txt", "--index-url", options.torch_index, "torch", "torchvision")
+        pip("install", "-q", "-c", "constraints.txt", "setuptools")
+        pip("install", "-q", "-c", "constraints.txt", "--no-build-isolation", "-e", ".[dev]")
+    else:
+        print(f"this clone was moved from {done[1]}: putting .venv right", flush=True)
+        venv.create(VENV)
+        repair_scripts(done[1])
+        pip("install", "-q", "--no-index", "--no-deps", "--no-build-isolation", "-e", ".")
+    STAMP.write_text(f"{needed}\n{ROOT}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+# make repro rebuilds everything, make test runs the tests; both make the environment first. README.md has the plain
+# commands behind each target.
+
+PYTHON ?= python3
+# Where torch comes from, if not from the package index: an address for CPU-only or other CUDA builds (README.md).
+TORCH_INDEX ?=
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONPATH := src
+export DVC_NO_ANALYTICS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check repro test test-gpu test-ui lint ui
+
+help:
+	@echo "make repro      rebuild everything with dvc repro, on params.yaml as it is"
+	@echo "make test       the tests (make test-gpu: those that need CUDA)"
+	@echo "make ui         the MLflow UI on http://127.0.0.1:5000"
+	@echo "make setup      only the environment, in .venv"
+	@echo "make lint       ruff, style and format"
+
+setup:
+	@command -v git >/dev/null || { echo "git is missing: install it with your package manager, or from https://git-scm.com" >&2; exit 1; }
+	@command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer (https://www.python.org), or name yours: make PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: install Python 3.11 or newer (https://www.python.org), or name yours: make PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@"$(PYTHON)" .ci/environment.py $(if $(TORCH_INDEX),--torch-index "$(TORCH_INDEX)")
+
+check: setup
+	@python -m convzoo.cli check
+
+repro: check
+	python -m dvc repro
+
+test: setup
+	python -m pytest
+
+test-gpu: setup
+	python -m pytest -m gpu
+
+lint: setup
+	python -m ruff check .
+	python -m ruff format --check .
+
+ui: setup
+	python -m convzoo.cli ui

@@ -1,0 +1,18 @@
+"""Make arrays, splits and manifests from a data set's raw files: pipeline/prepare.py DATASET."""
+
+from pathlib import Path
+
+from convzoo.data.prepare import prepare
+from convzoo.errors import main
+from convzoo.settings.data import prepare_settings
+from convzoo.settings.load import read_params
+
+
+def run(dataset: str) -> None:
+    settings = prepare_settings(read_params(), dataset)
+    counts = prepare(dataset, settings, Path("data/raw", dataset), Path("data/prepared", dataset))
+    print(f"{dataset}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
+
+
+if __name__ == "__main__":
+    main(run)

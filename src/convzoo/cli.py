@@ -1,0 +1,130 @@
+"""The command `convzoo`. Heavy libraries are imported by the command that needs them."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convzoo.errors import ConvzooError
+from convzoo.files import project_root
+from convzoo.settings.load import SettingsError, read_params
+from convzoo.settings.profiles import profile_names, use_profile
+from convzoo.settings.whole import check_all
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__.split(". ")[0]
+)
+
+Network = Annotated[str, typer.Argument(metavar="NETWORK[@ALIAS]", help="A network, or a version of it by its alias.")]
+
+
+@contextmanager
+def _mendable() -> Iterator[None]:
+    """Print an error that the user can mend as a line, and end with exit code 1."""
+    try:
+        yield
+    except (ConvzooError, SettingsError) as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def check() -> None:
+    """Check the whole of params.yaml."""
+    with _mendable():
+        check_all(read_params())
+        print("params.yaml is well")
+
+
+@app.command()
+def profile(
+    name: Annotated[str | None, typer.Argument(help="Its name; without one the profiles are listed.")] = None,
+) -> None:
+    """Write a profile's values into params.yaml."""
+    with _mendable():
+        if name is None:
+            current = read_params().values.get("profile")
+            for known in profile_names():
+                print(f"{'*' if known == current else ' '} {known}")
+            return
+        changed = use_profile(name)
+        print(f"params.yaml is the profile {name}" + (f"; changed: {', '.join(changed)}" if changed else " already"))
+
+
+@app.command()
+def predict(
+    network: Network,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Image files or folders of them.")],
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list of {file, class, probability}.")] = False,
+) -> None:
+    """Say what is on images, of any size and mode. Exit code 1 if one of them could not be read."""
+    from convzoo.predict import predict as answer
+    from convzoo.tracking.models import find_model
+
+    with _mendable():
+        found = find_model(network)
+        print(f"{found.title}", file=sys.stderr)
+        answers = answer(found.file, paths)
+        if as_json:
+            print(json.dumps(answers, indent=2))
+        else:
+            width = max(len(row["file"]) for row in answers)
+            for row in answers:
+                said = row.get("error") or f"{row['class']}  {row['probability']:.1%}"
+                print(f"{row['file']:<{width}}  {said}")
+        if any("error" in row for row in answers):
+            raise typer.Exit(1)
+
+
+@app.command()
+def sync(
+    networks: Annotated[list[str] | None, typer.Argument(help="Without names: all that are trained.")] = None,
+) -> None:
+    """Bring what stands in models/ into MLflow: runs, metrics, pictures and versions. Twice changes nothing."""
+    from convzoo.tracking.sync import sync as bring
+
+    with _mendable():
+        known = list(read_params().values["networks"])
+        for name in networks or []:
+            if name not in known:
+                raise ConvzooError(f"network '{name}': params.yaml has none; expected one of: {', '.join(known)}")
+        for line in bring(networks or known):
+            print(line)
+
+
+@app.command()
+def repeat(
+    network: Annotated[str, typer.Argument(help="A network of params.yaml.")],
+    seeds: Annotated[int, typer.Option(min=1, help="How many trainings; seed 0, 1, ...")] = 3,
+) -> None:
+    """Train a network with several seeds, beside the pipeline, and print mean and spread of what they reach."""
+    from convzoo.repeat import repeat as run
+
+    with _mendable():
+        run(network, seeds)
+
+
+@app.command()
+def ui(
+    host: Annotated[str, typer.Option(help="127.0.0.1 is this machine only.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 to 65535.")] = 5000,
+) -> None:
+    """Open the MLflow UI on this clone's tracking database."""
+    from convzoo.tracking.store import open_store
+
+    with _mendable():
+        uri = open_store().tracking_uri
+    artifacts = str(project_root() / "mlruns" / "artifacts")
+    command = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--default-artifact-root", artifacts]
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *command, "--host", host, "--port", str(port)])
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,49 @@
+"""Manifests: a CSV row for each image, in the order of the arrays."""
+
+import csv
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+COLUMNS = ("id", "sha256", "label", "height", "width", "channels", "min", "max", "mean", "std")
+ROWS = 4096  # looked at at a time, so that memory stays bounded
+
+
+def digests(images: np.ndarray) -> list[str]:
+    """The sha256 of each image's H*W*C pixel bytes, for images uint8 (N, H, W, C)."""
+    return [hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]
+
+
+def image_rows(ids: Sequence[str], sha256: Sequence[str], images: np.ndarray, labels: np.ndarray) -> list[tuple]:
+    """A row of COLUMNS for each image uint8 (N, H, W, C); mean and std over all its values, with 4 decimals."""
+    rows = []
+    for start in range(0, len(images), ROWS):
+        part = images[start : start + ROWS]
+        flat = part.reshape(len(part), -1)
+        size = flat.shape[1]
+        # Sums of whole numbers are exact, so that mean and std are the same on every machine.
+        total = flat.sum(axis=1, dtype=np.int64)
+        squares = np.square(flat, dtype=np.uint16).sum(axis=1, dtype=np.int64)
+        mean = total / size
+        std = np.sqrt(size * squares - total**2) / size
+        values = zip(flat.min(axis=1).tolist(), flat.max(axis=1).tolist(), mean.tolist(), std.tolist(), strict=True)
+        for row, (low, high, average, spread) in enumerate(values, start):
+            shape = images.shape[1:]
+            rows.append((ids[row], sha256[row], int(labels[row]), *shape, low, high, f"{average:.4f}", f"{spread:.4f}"))
+    return rows
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
+    """Write a header and rows."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a manifest, by column."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))

@@ -1,0 +1,23 @@
+"""Errors that a user can cause and mend, and how an entry shows them."""
+
+import sys
+from collections.abc import Callable
+
+from convzoo.settings.load import SettingsError
+
+
+class ConvzooError(Exception):
+    """Something that the user can mend; its text says what it is about, what was expected and what to do."""
+
+
+def main(function: Callable[..., object]) -> None:
+    """Run `function` with the command line's arguments; a mendable error is printed as one, with exit code 1."""
+    try:
+        function(*sys.argv[1:])
+    except (ConvzooError, SettingsError) as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,52 @@
+"""Turns a trained classifier into the one file that ships."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from convzoo.data.arrays import load_split
+from convzoo.export.onnx import OPSET, parity, write_onnx
+from convzoo.files import new_file, read_json, sha256_of, write_json
+from convzoo.networks.classifier import build
+from convzoo.networks.pixels import PixelClassifier
+from convzoo.settings.classifier import ExportSettings
+
+TOLERANCE = 1e-4  # of a probability, in fp32
+
+
+def export(network: str, settings: ExportSettings) -> None:
+    """Write models/NETWORK/model.onnx and export.json: raw uint8 (B, H, W, C) in, probabilities (B, K) out.
+
+    Raises ConvzooError, and leaves no model.onnx, where the file does not do what the weights do.
+    """
+    folder = Path("models", network)
+    described = read_json(folder / "architecture.json")
+    body = build(described["architecture"], described["arguments"])
+    body.load_state_dict(load_file(folder / "weights.safetensors"))
+    module = PixelClassifier(body, described["mean"], described["std"], settings.views).eval()
+
+    val = load_split(Path("data/prepared", described["dataset"], "val")).images
+    images = np.array(val[: settings.parity_images])
+    with new_file(folder / "model.onnx") as temporary:
+        write_onnx(module, torch.from_numpy(images[:2]), "images", "probabilities", temporary)
+        found = parity(network, module, temporary, images, TOLERANCE)
+
+    shape = described["shape"]
+    write_json(
+        folder / "export.json",
+        {
+            "model_sha256": sha256_of(folder / "model.onnx"),
+            "weights_sha256": sha256_of(folder / "weights.safetensors"),
+            "bytes": (folder / "model.onnx").stat().st_size,
+            "parameters": sum(weight.numel() for weight in body.parameters()),
+            "opset": OPSET,
+            "views": settings.views,
+            "input": {"name": "images", "dtype": "uint8", "shape": [None, *shape]},
+            "output": {"name": "probabilities", "dtype": "float32", "shape": [None, len(described["classes"])]},
+            "dataset": described["dataset"],
+            "classes": described["classes"],
+            "parity": {"split": "val", "tolerance": TOLERANCE, **found},
+        },
+    )

@@ -1,0 +1,63 @@
+"""Writes a torch module as one ONNX file with the same bytes for the same weights, and holds it against the weights."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from convzoo.errors import ConvzooError
+from convzoo.files import new_file
+from convzoo.runtime import Model, run_in_batches
+
+OPSET = 20
+BATCH = 250
+
+
+def write_onnx(module: nn.Module, example: Tensor, inputs: str, outputs: str, path: Path) -> None:
+    """Export `module` in evaluation mode, any batch size, to `path`; `example` (B, ...) gives the rest of the shape.
+
+    What the exporter notes about this machine (source paths, stack traces) is taken out.
+    """
+    program = torch.onnx.export(
+        module.eval(),
+        (example,),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=[inputs],
+        output_names=[outputs],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        external_data=False,
+        verbose=False,
+    )
+    model = program.model_proto
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.functions):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        value.ClearField("metadata_props")
+        value.ClearField("doc_string")
+    onnx.checker.check_model(model, full_check=True)
+    with new_file(path) as temporary:
+        temporary.write_bytes(model.SerializeToString(deterministic=True))
+
+
+@torch.no_grad()
+def parity(network: str, module: nn.Module, path: Path, images: np.ndarray, tolerance: float) -> dict:
+    """How far the file's probabilities are from those of `module` (fp32) on `images` (N, H, W, C).
+
+    Raises ConvzooError where they differ by `tolerance` or more, or where an image gets another first class.
+    """
+    starts = range(0, len(images), BATCH)
+    expected = np.concatenate([module.eval()(torch.from_numpy(images[i : i + BATCH])).numpy() for i in starts])
+    got = run_in_batches(Model(path), images, BATCH)
+    difference = float(np.abs(expected - got).max())
+    same = int((expected.argmax(1) == got.argmax(1)).sum())
+    if not difference < tolerance or same < len(images):
+        raise ConvzooError(
+            f"{network}: {path} does not do what the weights do: probabilities differ by {difference:.2g} "
+            f"(expected below {tolerance:g}), the first class agrees on {same} of {len(images)} val images; "
+            "the file was not exported"
+        )
+    return {"images": len(images), "max_abs_difference": float(f"{difference:.2g}"), "same_top1": same}

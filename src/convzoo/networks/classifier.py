@@ -1,0 +1,129 @@
+"""CNN classifiers: `fast`, after the records of the field, and `reference`, the textbook layout."""
+
+import torch
+from torch import Tensor, nn
+
+ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "prelu": nn.PReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions; the picture's sides are halved between them."""
+
+    def __init__(self, inputs: int, outputs: int, activation: str, dirac: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.pool = nn.MaxPool2d(2)
+        self.norm1 = nn.BatchNorm2d(outputs, momentum=0.4)  # trainings are short: statistics must follow fast
+        self.act1 = ACTIVATIONS[activation]()
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs, momentum=0.4)
+        self.act2 = ACTIVATIONS[activation]()
+        if dirac:
+            for conv in (self.conv1, self.conv2):
+                nn.init.dirac_(conv.weight.data[: conv.in_channels])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act1(self.norm1(self.pool(self.conv1(x))))
+        return self.act2(self.norm2(self.conv2(x)))
+
+
+class Fast(nn.Module):
+    """A whitened 2x2 stem, a Block for each width, the maximum over the picture, one linear layer.
+
+    After Keller Jordan's airbench (https://github.com/KellerJordan/cifar10-airbench). Logits (B, `classes`) for
+    floats (B, `channels`, height, width) of any size that `len(widths)` halvings leave something of.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        activation: str,
+        widths: list[int],
+        whitening: bool,
+        dirac: bool,
+        logit_scale: float,
+    ) -> None:
+        super().__init__()
+        self.whitening = whitening
+        self.logit_scale = logit_scale
+        stem = 8 * channels  # the 4 * channels eigenvectors of a 2x2 patch, and their negatives
+        self.stem = nn.Conv2d(channels, stem, 2)
+        self.stem_act = ACTIVATIONS[activation]()
+        self.stem.weight.requires_grad = not whitening
+        pairs = zip([stem, *widths[:-1]], widths, strict=True)
+        self.blocks = nn.Sequential(*[Block(inputs, outputs, activation, dirac) for inputs, outputs in pairs])
+        self.head = nn.Linear(widths[-1], classes, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem_act(self.stem(x))  # 28x28 -> 27x27
+        x = self.blocks(x).amax(dim=(2, 3))  # 27 -> 13 -> 6 -> 3 -> 1
+        return self.head(x) * self.logit_scale
+
+    @torch.no_grad()
+    def whiten(self, x: Tensor, epsilon: float = 5e-4) -> None:
+        """Set the stem to the eigenvectors of the 2x2 patches of floats `x` (B, C, H, W), scaled to unit variance."""
+        channels = x.shape[1]
+        patches = x.double().unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, channels * 4)
+        variances, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+        filters = (vectors / (variances + epsilon).sqrt()).T.reshape(-1, channels, 2, 2).flip(0)
+        self.stem.weight.copy_(torch.cat([filters, -filters]))
+        self.stem.bias.zero_()
+
+
+class Reference(nn.Module):
+    """Convolutions and pooling, flattened, a dense layer: the layout of the textbooks.
+
+    Logits (B, `classes`) for floats (B, `channels`, `height`, `width`). Raises ValueError where pooling leaves nothing.
+    """
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        channels: int,
+        classes: int,
+        activation: str,
+        blocks: list[list[int]],
+        padding: str,
+        dense: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        inputs = channels
+        for block in blocks:
+            for outputs in block:
+                layers += [nn.Conv2d(inputs, outputs, 3, padding=padding), ACTIVATIONS[activation]()]
+                inputs = outputs
+                height, width = (height, width) if padding == "same" else (height - 2, width - 2)
+            layers.append(nn.MaxPool2d(2))
+            height, width = height // 2, width // 2
+        if min(height, width) < 1:
+            raise ValueError(f"blocks {blocks} pool the picture away; leave out a block or set padding: same")
+        layers += [nn.Flatten(), nn.Linear(inputs * height * width, dense), ACTIVATIONS[activation]()]
+        layers += [nn.Dropout(dropout), nn.Linear(dense, classes)]
+        self.layers = nn.Sequential(*layers)
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+def build(architecture: str, arguments: dict) -> nn.Module:
+    """The network that architecture.json describes, channels-last; its weights are those of the global seed."""
+    network = {"fast": Fast, "reference": Reference}[architecture](**arguments)
+    return network.to(memory_format=torch.channels_last)

@@ -1,0 +1,71 @@
+"""Answers of an exported classifier on image files of any size and mode."""
+
+from collections.abc import Iterator
+from itertools import batched
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from convzoo.runtime import Model
+
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+BATCH = 256
+
+
+def predict(model_file: Path, paths: list[Path]) -> list[dict[str, str | float]]:
+    """A row for each image in `paths`, files or folders: {file, class, probability}, or {file, error}."""
+    model = Model(model_file)
+    height, width, channels = model.shape[1:]
+    rows = []
+    for files in batched(images_in(paths), BATCH):
+        pixels, read = [], []
+        for file in files:
+            row = {"file": str(file)}
+            rows.append(row)
+            try:
+                pixels.append(read_image(file, height, width, channels))
+                read.append(row)
+            except ValueError as error:
+                row["error"] = str(error)
+        if read:
+            probabilities = model(np.stack(pixels))
+            for row, each in zip(read, probabilities, strict=True):
+                best = int(each.argmax())
+                row |= {"class": model.described["classes"][best], "probability": round(float(each[best]), 6)}
+    return rows
+
+
+def images_in(paths: list[Path]) -> Iterator[Path]:
+    """The files themselves, and what has the suffix of an image in the folders and below, sorted."""
+    for path in paths:
+        if path.is_dir():
+            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+            yield from found or [path]
+        else:
+            yield path
+
+
+def read_image(file: Path, height: int, width: int, channels: int) -> np.ndarray:
+    """The image as uint8 (height, width, channels): turned as EXIF says, on white where transparent, its middle cut out
+    at the wanted proportions and resized. Raises ValueError, which says why, for what cannot be read.
+    """
+    if not file.exists():
+        raise ValueError("there is no such file")
+    if file.is_dir():
+        raise ValueError(f"the folder holds no images ({', '.join(sorted(SUFFIXES))})")
+    try:
+        with Image.open(file) as opened:
+            image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I"):  # 16 bits a pixel and more
+                image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            image = image.convert("L" if channels == 1 else "RGB")
+            image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+    except UnidentifiedImageError:
+        raise ValueError("not an image that Pillow knows") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"cannot be read: {error}") from None
+    return np.asarray(image).reshape(height, width, channels)

@@ -1,0 +1,111 @@
+"""All of params.yaml at once: every block by itself, and the names by which one block refers to another."""
+
+import re
+from collections.abc import Callable
+from typing import Literal
+
+from convzoo.settings import classifier
+from convzoo.settings.compute import compute_settings
+from convzoo.settings.data import data_settings
+from convzoo.settings.load import Params, Settings, SettingsError, check
+from convzoo.settings.sources import source_settings
+
+# The functions that check a network's three blocks, by family.
+FAMILIES = {
+    "classifier": (classifier.training_settings, classifier.export_settings, classifier.evaluation_settings),
+}
+
+# Names become folders, MLflow models and DVC stages.
+NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+class NoWeights(Settings):
+    """Where a network starts from its own initialisation."""
+
+    kind: Literal["none"]
+
+
+class Sections(Settings):
+    """The top of params.yaml."""
+
+    profile: str
+    compute: dict
+    sources: dict
+    weights: dict
+    data: dict
+    networks: dict
+    export: dict
+    evaluation: dict
+
+
+def check_all(params: Params) -> None:
+    """Raises SettingsError with a line for each mistake anywhere in the file."""
+    check(params, (), Sections)
+    values, mistakes = params.values, []
+
+    def attempt(step: Callable[..., object], *arguments: object) -> None:
+        try:
+            step(*arguments)
+        except SettingsError as error:
+            mistakes.append(str(error))
+
+    attempt(compute_settings, params)
+    for name in values["sources"]:
+        attempt(source_settings, params, name)
+    for name in values["weights"]:
+        attempt(check, params, ("weights", name), NoWeights)
+    for name in values["data"]:
+        attempt(_check_name, params, ("data", name))
+        attempt(data_settings, params, name)
+        attempt(_check_reference, params, ("data", name, "source"), "sources")
+    for name in values["networks"]:
+        attempt(_check_network, params, name)
+    for section in ("export", "evaluation"):
+        for name in values[section]:
+            if name not in values["networks"]:
+                line = params.lines[section, name]
+                mistakes.append(f"{params.file}:{line}: {section}.{name}: there is no network of this name")
+    if mistakes:
+        raise SettingsError("\n".join(dict.fromkeys("\n".join(mistakes).splitlines())))
+
+
+def _check_network(params: Params, name: str) -> None:
+    _check_name(params, ("networks", name))
+    network = params.values["networks"][name]
+    family = network.get("family") if isinstance(network, dict) else None
+    if not isinstance(family, str) or family not in FAMILIES:
+        line = params.lines.get(("networks", name, "family"), params.lines["networks", name])
+        known = ", ".join(FAMILIES)
+        raise SettingsError(f"{params.file}:{line}: networks.{name}.family: got {family!r}, expected one of: {known}")
+    mistakes = []
+    for settings in FAMILIES[family]:
+        try:
+            settings(params, name)
+        except SettingsError as error:
+            mistakes.append(str(error))
+    for key, section in (("data", "data"), ("weights", "weights")):
+        try:
+            _check_reference(params, ("networks", name, key), section)
+        except SettingsError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+
+
+def _check_name(params: Params, path: tuple[str, ...]) -> None:
+    if not isinstance(path[-1], str) or not NAME.fullmatch(path[-1]):
+        raise SettingsError(
+            f"{params.file}:{params.lines.get(path, 1)}: {path[0]}.{path[-1]}: a name has small letters, digits and hyphens"
+        )
+
+
+def _check_reference(params: Params, path: tuple[str, ...], section: str) -> None:
+    value = params.values
+    for key in path:
+        if not isinstance(value, dict) or key not in value:
+            return  # missing: said already
+        value = value[key]
+    known = params.values[section]
+    if not isinstance(value, str) or value not in known:
+        expected = f"expected a block of `{section}`: {', '.join(map(str, known))}"
+        raise SettingsError(f"{params.file}:{params.lines[path]}: {'.'.join(path)}: got {value!r}, {expected}")

@@ -1,0 +1,300 @@
+"""From a network's files to mlflow: its run completed, its model a version, the alias `candidate` on it."""
+
+import csv
+import hashlib
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from convzoo.tracking import store  # before mlflow: what it reads when it is imported is set there
+
+# isort: split
+import mlflow
+import mlflow.onnx
+import numpy as np
+import onnx
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput, Run
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types.schema import Schema, TensorSpec
+
+from convzoo.errors import ConvzooError
+from convzoo.files import project_root, read_json, sha256_of, write_json
+from convzoo.settings.load import read_params
+from convzoo.tracking.live import origin, run_name, run_params, tracking_is_off
+
+MADE_BY = {  # the files that a registration needs, and the stage that writes each
+    "architecture.json": "train",
+    "fingerprint.json": "train",
+    "history.csv": "train",
+    "model.onnx": "export",
+    "export.json": "export",
+    "metrics.json": "evaluate",
+}
+EXAMPLES = 2  # images of val in the model's input example
+ALIAS = "candidate"
+SHIPPED = "extra_files/model.onnx"  # in a logged model, the file as it was exported
+
+
+class Files(NamedTuple):
+    """What models/NETWORK says."""
+
+    network: str
+    folder: Path
+    identity: dict[str, Any]
+    export: dict[str, Any]
+    history: dict[int, dict[str, float]]  # by epoch
+    measured: dict[str, float]  # the flat numbers of metrics.json
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model.onnx"
+
+    @property
+    def sha256(self) -> str:
+        return self.export["model_sha256"]
+
+
+def register(network: str) -> str:
+    """Bring models/NETWORK into mlflow, write registration.json, and say in a line which version it is.
+
+    Doing it again changes nothing. Raises ConvzooError for a missing file, a model that is not the exported one, and a
+    store that does not answer.
+    """
+    files = read_files(network)
+    if tracking_is_off():
+        told = f"{network}: not registered, since CONVZOO_TRACKING is off"
+    else:
+        try:
+            with store.locked(project_root() / "mlruns" / "register"):
+                told = _register(files, store.use_store())
+        except (MlflowException, OSError) as error:
+            raise store.TrackingError(
+                f"{network}: registration failed at {store.tracking_uri()} ({store.first_line(error)}); "
+                f"when that is mended run `convzoo sync`, or set CONVZOO_TRACKING=off to go without"
+            ) from error
+    registration = {"model": network, "model_sha256": files.sha256, "fingerprint": files.identity["fingerprint"]}
+    write_json(files.folder / "registration.json", registration)
+    return told
+
+
+def missing_files(network: str) -> list[str]:
+    """What models/NETWORK lacks for a registration."""
+    return [name for name in MADE_BY if not Path("models", network, name).is_file()]
+
+
+def read_files(network: str) -> Files:
+    """Read and check models/NETWORK. Raises ConvzooError."""
+    folder = Path("models", network)
+    for name in missing_files(network):
+        raise ConvzooError(f"{folder / name}: is missing; run: dvc repro {MADE_BY[name]}@{network}")
+    export, found = read_json(folder / "export.json"), sha256_of(folder / "model.onnx")
+    if found != export["model_sha256"]:
+        raise ConvzooError(
+            f"{folder / 'model.onnx'}: has sha256 {found[:12]}, expected {export['model_sha256'][:12]} as export.json "
+            f"says; run: dvc checkout, or dvc repro -f export@{network}"
+        )
+    metrics = read_json(folder / "metrics.json")
+    measured = {
+        key: value for key, value in metrics.items() if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    history = _history(folder / "history.csv")
+    return Files(network, folder, read_json(folder / "fingerprint.json"), export, history, measured)
+
+
+def model_of(version: ModelVersion) -> str:
+    """The id of the logged model behind a version."""
+    return version.source.removeprefix("models:/")
+
+
+def _register(files: Files, client: MlflowClient) -> str:
+    experiment = store.experiment_of(client, files.network)
+    run = _complete_run(files, client, experiment)
+    profile = run.data.tags.get("convzoo.profile", "unknown")
+    version = _version_of(files, client)
+    made = version is None
+    if version is None:
+        version = _new_version(files, client, run, profile)
+    elif model_of(version) not in {output.model_id for output in run.outputs.model_outputs}:
+        client.log_outputs(run.info.run_id, [LoggedModelOutput(model_of(version), step=0)])
+    for key, value in _measured_tags(files).items():
+        if version.tags.get(key) != value:
+            client.set_model_version_tag(files.network, version.version, key, value)
+    told = f"version {version.version} registered" if made else f"is version {version.version} already"
+    return f"{files.network}: {told}, {_move_alias(files, client, version)}"
+
+
+def _complete_run(files: Files, client: MlflowClient, experiment: str) -> Run:
+    """The run of this training with all that the files say; one is made where there is none."""
+    fingerprint = files.identity["fingerprint"]
+    found = store.runs_of(client, experiment, fingerprint)
+    finished = [run for run in found if run.info.status == "FINISHED"]
+    if found:
+        run = (finished or found)[0]
+    else:
+        tags = {"convzoo.fingerprint": fingerprint, "convzoo.backfilled": "true"}
+        tags |= {"convzoo.profile": str(read_params().values.get("profile")), "mlflow.user": origin()["mlflow.user"]}
+        name = run_name(files.network, files.identity["params"], "from files")
+        run = client.create_run(experiment, tags=tags, run_name=name)
+    run_id = run.info.run_id
+    store.add_params(client, run, run_params(files.identity))
+    store.add_data(client, run, files.identity["data"])
+    known = store.steps_of(client, run, {key for row in files.history.values() for key in row})
+    rows = {
+        step: {key: value for key, value in row.items() if (key, step) not in known}
+        for step, row in files.history.items()
+    }
+    store.add_metrics(client, run_id, rows)
+    changed = {key: value for key, value in files.measured.items() if run.data.metrics.get(key) != value}
+    store.add_metrics(client, run_id, {0: changed})
+    digest = _digest(files)
+    if run.data.tags.get("convzoo.artifacts_sha256") != digest:
+        for file, place in _artifacts(files):
+            client.log_artifact(run_id, str(file), place)
+    store.add_tags(client, run, {"convzoo.model_sha256": files.sha256, "convzoo.artifacts_sha256": digest})
+    if run.info.status != "FINISHED":
+        client.set_terminated(run_id, "FINISHED")
+    return client.get_run(run_id)
+
+
+def _version_of(files: Files, client: MlflowClient) -> ModelVersion | None:
+    """The newest version of these bytes whose file in the registry is whole."""
+    found = client.search_model_versions(f"name = '{files.network}' AND tags.`convzoo.model_sha256` = '{files.sha256}'")
+    for version in sorted(found, key=lambda version: -int(version.version)):
+        if _stored_sha256(client, model_of(version)) == files.sha256:
+            return version
+    return None
+
+
+def _new_version(files: Files, client: MlflowClient, run: Run, profile: str) -> ModelVersion:
+    tags = {"convzoo.fingerprint": files.identity["fingerprint"], "convzoo.model_sha256": files.sha256}
+    model_id = _logged_model(files, client, run, tags)
+    try:
+        client.create_registered_model(files.network)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return client.create_model_version(
+        files.network,
+        source=f"models:/{model_id}",
+        run_id=run.info.run_id,
+        model_id=model_id,
+        tags=tags | {"convzoo.profile": profile} | _measured_tags(files),
+    )
+
+
+def _logged_model(files: Files, client: MlflowClient, run: Run, tags: dict[str, str]) -> str:
+    """The id of the run's model in mlflow; one is there already where a registration was cut off after it."""
+    for logged in client.search_logged_models(
+        [run.info.experiment_id], filter_string=f"tags.`convzoo.model_sha256` = '{files.sha256}'"
+    ):
+        if logged.status == "READY" and _stored_sha256(client, logged.model_id) == files.sha256:
+            return logged.model_id
+    logged = client.create_logged_model(
+        run.info.experiment_id, name="model", source_run_id=run.info.run_id, tags=tags, params=run.data.params
+    )
+    mlflow.onnx.log_model(
+        onnx.load(files.model),
+        name="model",
+        run_id=run.info.run_id,
+        model_id=logged.model_id,
+        signature=_signature(files.export),
+        input_example=_example(files.export),
+        pip_requirements=[*mlflow.onnx.get_default_pip_requirements(), f"numpy=={np.__version__}"],
+        extra_files=[str(files.model.resolve())],  # as it ships; mlflow writes its own copy anew
+        save_as_external_data=False,
+        onnx_execution_providers=["CPUExecutionProvider"],  # as it was measured
+    )
+    stored = _stored_sha256(client, logged.model_id)
+    if stored != files.sha256:
+        raise store.TrackingError(
+            f"{files.network}: the registry keeps another file than {files.model} (sha256 {stored}, expected "
+            f"{files.sha256}); look at the artifacts of {store.tracking_uri()} and run: convzoo sync"
+        )
+    return logged.model_id
+
+
+def _move_alias(files: Files, client: MlflowClient, version: ModelVersion) -> str:
+    """Put `candidate` on the version, but not from an experiment of `dvc exp run`; what to say about it."""
+    if os.environ.get("DVC_EXP_NAME"):
+        return "aliases left alone in an experiment"
+    aliases = client.get_registered_model(files.network).aliases
+    before = aliases.get(ALIAS)
+    if str(before) == str(version.version):
+        return f"alias {ALIAS}"
+    client.set_registered_model_alias(files.network, ALIAS, version.version)
+    return f"alias {ALIAS}" if before is None else f"alias {ALIAS} moved here from version {before}"
+
+
+def _stored_sha256(client: MlflowClient, model_id: str) -> str | None:
+    """The sha256 of the shipped file as the registry keeps it; None where it is not there."""
+    if SHIPPED not in {entry.path for entry in client.list_logged_model_artifacts(model_id, "extra_files")}:
+        return None
+    location = client.get_logged_model(model_id).artifact_location
+    with tempfile.TemporaryDirectory() as folder:
+        file = mlflow.artifacts.download_artifacts(artifact_uri=f"{location}/{SHIPPED}", dst_path=folder)
+        return sha256_of(Path(file))
+
+
+def _measured_tags(files: Files) -> dict[str, str]:
+    return {key: repr(value) for key, value in files.measured.items()}
+
+
+def _signature(export: Mapping[str, Any]) -> ModelSignature:
+    """Without names, so that a plain array or nested list is taken."""
+    inputs, outputs = (
+        Schema([TensorSpec(np.dtype(end["dtype"]), tuple(-1 if size is None else size for size in end["shape"]))])
+        for end in (export["input"], export["output"])
+    )
+    return ModelSignature(inputs=inputs, outputs=outputs)
+
+
+def _example(export: Mapping[str, Any]) -> np.ndarray:
+    """A few images of val for a network that takes images, else zeros."""
+    shape = [EXAMPLES if size is None else size for size in export["input"]["shape"]]
+    images = Path("data/prepared", export["dataset"], "val", "images.npy")
+    if export["input"]["dtype"] == "uint8" and len(shape) == 4 and images.is_file():
+        found = np.array(np.load(images, mmap_mode="r")[:EXAMPLES])
+        if list(found.shape[1:]) == shape[1:]:
+            return found
+    return np.zeros(shape, export["input"]["dtype"])
+
+
+def _history(file: Path) -> dict[int, dict[str, float]]:
+    """The rows of history.csv by their first column; empty cells and what is not finite are left out."""
+    rows = {}
+    with file.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            step, *cells = row.items()
+            numbers = {key: float(value) for key, value in cells if value}
+            rows[int(step[1])] = {key: value for key, value in numbers.items() if math.isfinite(value)}
+    return rows
+
+
+def _artifacts(files: Files) -> Iterator[tuple[Path, str]]:
+    """What a run shows besides numbers: files (or a folder of pages) and where each goes."""
+    dataset = files.export["dataset"]
+    for name in ("plots", "extra"):
+        for file in sorted(files.folder.joinpath(name).rglob("*")):
+            if file.is_file():
+                yield file, file.parent.relative_to(files.folder).as_posix()
+    yield files.folder / "metrics.json", "evaluation"
+    yield files.folder / "export.json", "evaluation"
+    for file, place in (
+        (Path("reports/data", f"{dataset}.json"), "data"),
+        (Path("data/augmented", dataset, "preview.png"), "data"),
+        (Path("reports/data_docs"), "data"),
+    ):
+        if file.exists():
+            yield file, place
+
+
+def _digest(files: Files) -> str:
+    """Over the artifacts' names and bytes, but for the data docs, which hold times."""
+    lines = [f"{place}/{file.name} {sha256_of(file)}" for file, place in _artifacts(files) if file.is_file()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,84 @@
+"""Where a training goes on after it was stopped: tensors as safetensors, the rest as JSON inside the same file."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from convzoo.errors import ConvzooError
+from convzoo.files import new_file, project_root
+
+
+class Checkpoints:
+    """The last checkpoint of one training, in a folder named by its fingerprint that only one process may use."""
+
+    def __init__(self, network: str, fingerprint: str) -> None:
+        self.network = network
+        self.folder = project_root() / ".checkpoints" / f"{network}-{fingerprint[:16]}"
+        self.file = self.folder / "last.safetensors"
+        self.lock = FileLock(self.folder / "lock")
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            raise ConvzooError(
+                f"{self.network}: another process trains it now ({self.folder} is locked); wait for it or stop it"
+            ) from None
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.lock.release()
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep `state`: nested dicts and lists of tensors, numbers and text."""
+        tensors: dict[str, torch.Tensor] = {}
+        plain = _packed(state, tensors)
+        with new_file(self.file) as temporary:
+            save_file(tensors, temporary, metadata={"state": json.dumps(plain, sort_keys=True)})
+
+    def load(self) -> dict[str, Any] | None:
+        """The state last kept, or None where there is none. A file cut short counts as none, and is said."""
+        if not self.file.exists():
+            return None
+        try:
+            with safe_open(self.file, framework="pt") as stored:
+                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
+                return _unpacked(json.loads(stored.metadata()["state"]), tensors)
+        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            print(f"{self.network}: the checkpoint {self.file} is broken ({error}); starting anew")
+            return None
+
+    def remove(self) -> None:
+        """Forget the training, once what it made has its final names."""
+        self.lock.release()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _packed(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """`value` with each tensor moved to `tensors` and its name in its place; dicts as lists of pairs, to keep keys."""
+    if isinstance(value, torch.Tensor):
+        name = str(len(tensors))
+        tensors[name] = value.detach().cpu().contiguous().clone()
+        return {"tensor": name}
+    if isinstance(value, dict):
+        return {"pairs": [[key, _packed(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return [_packed(item, tensors) for item in value]
+    return value
+
+
+def _unpacked(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, dict):
+        if "tensor" in value:
+            return tensors[value["tensor"]]
+        return {key: _unpacked(item, tensors) for key, item in value["pairs"]}
+    if isinstance(value, list):
+        return [_unpacked(item, tensors) for item in value]
+    return value

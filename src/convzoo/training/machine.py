@@ -1,0 +1,61 @@
+"""The device, precision and threads that a training gets, and the seeds that everything random comes from."""
+
+import os
+
+import torch
+from lightning_fabric import Fabric
+
+from convzoo.errors import ConvzooError
+from convzoo.settings.compute import ComputeSettings
+
+
+def start(compute: ComputeSettings, seed: int) -> Fabric:
+    """Settle device, precision, threads and determinism, seed torch, and launch the processes.
+
+    Raises ConvzooError for a device that this machine lacks.
+    """
+    device = _device(compute.device)
+    if compute.threads != "auto":
+        torch.set_num_threads(compute.threads)
+    if compute.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # a tenth of the time, for memory nobody reads
+        torch.backends.cudnn.benchmark = False
+    precision = {"fp32": "32-true", "bf16": "bf16-mixed"}[_precision(compute.precision, device)]
+    strategy = "auto" if compute.devices == 1 else "ddp"
+    fabric = Fabric(accelerator=device, devices=compute.devices, precision=precision, strategy=strategy)
+    fabric.launch()
+    torch.manual_seed(seed)
+    return fabric
+
+
+def resolved(compute: ComputeSettings) -> dict[str, str | int | bool]:
+    """What `compute` comes to on this machine: the facts that can change the last bits of the weights."""
+    device = _device(compute.device)
+    return {
+        "device": device,
+        "devices": compute.devices,
+        "precision": _precision(compute.precision, device),
+        "threads": torch.get_num_threads() if compute.threads == "auto" else compute.threads,
+        "deterministic": compute.deterministic,
+    }
+
+
+def _device(device: str) -> str:
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        return next(name for name, found in there.items() if found)
+    if not there[device]:
+        found = ", ".join(name for name, yes in there.items() if yes)
+        raise ConvzooError(f"compute.device: {device} is not to be had here; set it to auto or one of: {found}")
+    return device
+
+
+def _precision(precision: str, device: str) -> str:
+    if precision != "auto":
+        return precision
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    flags = torch.cpu.get_capabilities() if device == "cpu" else {}
+    return "bf16" if flags.get("avx512_bf16") or flags.get("amx_bf16") else "fp32"

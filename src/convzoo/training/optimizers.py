@@ -1,0 +1,79 @@
+"""Optimizers by the field's names."""
+
+import torch
+from torch import Tensor, nn
+
+# Coefficients of the quintic Newton-Schulz iteration that Muon uses.
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose step is made orthogonal, for filters (out, in, h, w); steps have the size of the weights.
+
+    Keller Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/, with the normalised weights of airbench.
+    """
+
+    def __init__(self, params: list[Tensor], lr: float, momentum: float) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                state = self.state[weight]
+                if "momentum_buffer" not in state:
+                    state["momentum_buffer"] = torch.zeros_like(weight)
+                buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(weight.grad)
+                gradient = weight.grad.add(buffer, alpha=group["momentum"])  # Nesterov
+                weight.mul_(len(weight) ** 0.5 / weight.norm())
+                weight.add_(orthogonal(gradient.flatten(1)).view_as(weight), alpha=-group["lr"])
+
+
+def orthogonal(matrix: Tensor, iterations: int = 3, epsilon: float = 1e-7) -> Tensor:
+    """About U V^T for `matrix` (m, n) = U S V^T: singular values brought near one by Newton-Schulz iterations."""
+    a, b, c = NEWTON_SCHULZ
+    x = matrix / (matrix.norm() + epsilon)
+    tall = len(x) > x.shape[1]
+    x = x.T if tall else x
+    for _ in range(iterations):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if tall else x
+
+
+def build(network: nn.Module, settings) -> list[torch.optim.Optimizer]:
+    """The optimizers of `network` for settings with optimizer, learning_rate, muon_learning_rate, momentum, beta2 and
+    weight_decay. Vectors (biases, BatchNorm) have no weight decay. A group's peak rate is its `peak`.
+    """
+    trained = [weight for weight in network.parameters() if weight.requires_grad]
+    filters = [weight for weight in trained if settings.optimizer == "muon" and weight.ndim == 4]
+    rest = [weight for weight in trained if not any(weight is other for other in filters)]
+    groups = [
+        {"params": [weight for weight in rest if weight.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [weight for weight in rest if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    rate, momentum, betas = settings.learning_rate, settings.momentum, (settings.momentum, settings.beta2)
+    if settings.optimizer == "adam":
+        optimizers = [torch.optim.Adam(groups, lr=rate, betas=betas)]
+    elif settings.optimizer == "adamw":
+        optimizers = [torch.optim.AdamW(groups, lr=rate, betas=betas)]
+    elif settings.optimizer == "rmsprop":
+        optimizers = [torch.optim.RMSprop(groups, lr=rate, alpha=settings.beta2, momentum=momentum)]
+    else:
+        optimizers = [torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0)]
+        if filters:
+            optimizers.append(Muon(filters, lr=settings.muon_learning_rate, momentum=momentum))
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["peak"] = group["lr"]
+    return optimizers
+
+
+def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
+    """Set every group's learning rate to its peak times `factor`."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * factor

@@ -1,0 +1,218 @@
+"""Stored variants: what they may do to an image, where they come from, and the picture of both."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convzoo.data import augment as module
+from convzoo.data.augment import augment, changed, draw
+from convzoo.data.manifest import COLUMNS, digests, image_rows, read_rows, write_rows
+from convzoo.data.picture import as_picture, contact_sheet, write_picture
+from convzoo.errors import ConvzooError
+from convzoo.settings.data import AugmentSettings
+
+BOUNDS = ("rotation", "shift", "scale", "brightness", "contrast", "saturation")
+
+
+def settings(**changes):
+    values = {"seed": 0, "variants": 1, "flip": False, "pictured": 4} | dict.fromkeys(BOUNDS, 0)
+    return AugmentSettings(**values | changes)
+
+
+def pictures(count, channels, height=12, width=10):
+    """Smooth pictures, so that interpolation loses little."""
+    small = np.random.default_rng(0).integers(0, 256, (count, 4, 4, channels), np.uint8)
+    large = [as_picture(image).resize((width, height), Image.Resampling.BICUBIC) for image in small]
+    return np.stack([np.asarray(picture) for picture in large]).reshape(count, height, width, channels)
+
+
+def variants_of(images, **changes):
+    chosen = settings(**changes)
+    return np.concatenate(list(changed(images, draw(chosen, 0, *images.shape[:3]))))
+
+
+def one(images, matrix):
+    """Images under one known change, from place in the variant to place in the original."""
+    draws = draw(settings(), 0, *images.shape[:3])
+    draws.matrices[:] = matrix
+    return np.concatenate(list(changed(images, draws)))
+
+
+@pytest.fixture(params=[1, 3], ids=["grey", "colour"])
+def images(request):
+    return pictures(7, request.param)
+
+
+@pytest.fixture
+def train(tmp_path, images):
+    folder = tmp_path / "train"
+    folder.mkdir()
+    labels = np.arange(len(images))[::-1].copy()
+    np.save(folder / "images.npy", images)
+    np.save(folder / "labels.npy", labels)
+    ids = [f"train-{row:05d}" for row in range(0, 2 * len(images), 2)]
+    write_rows(folder / "manifest.csv", COLUMNS, image_rows(ids, digests(images), images, labels))
+    return folder
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_every_variant_knows_its_original(tmp_path, train, images):
+    made = augment("made", settings(variants=2, rotation=20), train, tmp_path / "out")
+    found, labels = np.load(tmp_path / "out/images.npy"), np.load(tmp_path / "out/labels.npy")
+    rows, originals = read_rows(tmp_path / "out/manifest.csv"), read_rows(train / "manifest.csv")
+    assert made == len(found) == len(labels) == len(rows) == 14
+    assert found.dtype == np.uint8 and labels.dtype == np.int64 and found.shape[1:] == images.shape[1:]
+    for number, row in enumerate(rows):
+        original = originals[number % 7]
+        assert row == {
+            "id": f"{original['id']}-v{number // 7 + 1}",
+            "original": original["id"],
+            "sha256": hashlib.sha256(found[number].tobytes()).hexdigest(),
+            "label": original["label"],
+        }
+        assert str(labels[number]) == original["label"]
+
+
+def test_no_variants_is_a_valid_answer(tmp_path, train, images):
+    assert augment("made", settings(variants=0), train, tmp_path / "out") == 0
+    found, labels = np.load(tmp_path / "out/images.npy", mmap_mode="r"), np.load(tmp_path / "out/labels.npy")
+    assert found.shape == (0, *images.shape[1:]) and found.dtype == np.uint8
+    assert labels.shape == (0,) and labels.dtype == np.int64
+    assert read_rows(tmp_path / "out/manifest.csv") == []
+    with Image.open(tmp_path / "out/preview.png") as picture:
+        assert picture.height < 2 * 64
+
+
+def test_the_same_settings_give_the_same_bytes_however_the_work_is_parted(tmp_path, train, monkeypatch):
+    chosen = settings(variants=2, rotation=30, shift=0.1, scale=0.2, brightness=0.2)
+    augment("made", chosen, train, tmp_path / "first")
+    monkeypatch.setattr(module, "CHUNK_BYTES", 1)
+    augment("made", chosen, train, tmp_path / "again")
+    assert contents(tmp_path / "first") == contents(tmp_path / "again")
+    augment("made", chosen.model_copy(update={"seed": 1}), train, tmp_path / "other")
+    assert contents(tmp_path / "first")["images.npy"] != contents(tmp_path / "other")["images.npy"]
+
+
+def test_more_variants_leave_the_earlier_ones_as_they_are(tmp_path, train):
+    for count in (1, 3):
+        augment("made", settings(variants=count, rotation=30), train, tmp_path / str(count))
+    one, three = (np.load(tmp_path / f"{count}/images.npy") for count in (1, 3))
+    np.testing.assert_array_equal(three[:7], one)
+    assert not np.array_equal(three[7:14], one)
+
+
+def test_variants_that_would_be_copies_are_refused(tmp_path, train):
+    with pytest.raises(ConvzooError, match=r"made: variants would be copies: data.made.augment has variants: 2"):
+        augment("made", settings(variants=2), train, tmp_path / "out")
+
+
+def test_a_manifest_that_does_not_fit_the_arrays_is_named(tmp_path, train):
+    rows = (train / "manifest.csv").read_text().splitlines(keepends=True)
+    (train / "manifest.csv").write_text("".join(rows[:-1]))
+    with pytest.raises(ConvzooError, match="has 7 images, 7 labels and 6 rows"):
+        augment("made", settings(variants=1, rotation=9), train, tmp_path / "out")
+
+
+def test_nothing_drawn_leaves_an_image_as_it_is(images):
+    np.testing.assert_array_equal(variants_of(images), images)
+
+
+def test_a_shift_moves_pixels_and_repeats_the_edge(images):
+    found = one(images, [[1, 0, -2], [0, 1, 3]])  # 2 right, 3 up
+    np.testing.assert_array_equal(found[:, :-3, 2:], images[:, 3:, :-2])
+    np.testing.assert_array_equal(found[:, :-3, :2], images[:, 3:, :1].repeat(2, axis=2))
+    np.testing.assert_array_equal(found[:, -3:, 2:], images[:, -1:, :-2].repeat(3, axis=1))
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_quarter_turns_are_about_the_centre(turns):
+    images = pictures(5, 1, height=8, width=8)
+    cos, sin = round(np.cos(turns * np.pi / 2)), round(np.sin(turns * np.pi / 2))
+    found = one(images, [[cos, -sin, 0], [sin, cos, 0]])
+    np.testing.assert_array_equal(found, np.rot90(images, turns, axes=(1, 2)))
+
+
+def test_a_flip_mirrors_every_second_image_and_every_second_variant(images):
+    chosen = settings(flip=True)
+    first, second = (
+        np.concatenate(list(changed(images, draw(chosen, variant, *images.shape[:3])))) for variant in (0, 1)
+    )
+    np.testing.assert_array_equal(first[::2], images[::2, :, ::-1])
+    np.testing.assert_array_equal(first[1::2], images[1::2])
+    np.testing.assert_array_equal(second[::2], images[::2])
+    np.testing.assert_array_equal(second[1::2], images[1::2, :, ::-1])
+
+
+@pytest.mark.parametrize("changes", [{"rotation": 180}, {"shift": 0.9}, {"scale": 0.9}])
+def test_no_black_border_appears(images, changes):
+    light = np.maximum(images, 100)
+    assert variants_of(light, **changes).min() >= 99
+
+
+def test_draws_stay_within_their_bounds_and_reach_for_them():
+    draws = draw(settings(rotation=30, scale=0.2, brightness=0.3), 0, 20_000, 10, 10)
+    linear = draws.matrices[:, :, :2]
+    scale = 1 / np.sqrt(np.linalg.det(linear))
+    angle = np.degrees(np.arctan2(linear[:, 0, 1], linear[:, 0, 0]))
+    for values, low, high in ((angle, -30, 30), (scale, 0.8, 1.2), (draws.brightness, 0.7, 1.3)):
+        assert low <= values.min() < low + (high - low) / 100
+        assert high - (high - low) / 100 < values.max() <= high
+        assert abs(values.mean() - (low + high) / 2) < (high - low) / 50
+
+
+@pytest.mark.parametrize(("name", "measure"), [("brightness", np.mean), ("contrast", np.std)])
+def test_light_changes_by_its_factor(images, name, measure):
+    calm = images // 2 + 40
+    chosen = settings(**{name: 0.2})
+    draws = draw(chosen, 0, *calm.shape[:3])
+    found = np.concatenate(list(changed(calm, draws)))
+    for image, variant, factor in zip(calm, found, getattr(draws, name), strict=True):
+        if image.shape[-1] == 1:
+            assert measure(variant) == pytest.approx(factor * measure(image), rel=0.03)
+        assert not np.array_equal(image, variant)
+
+
+def test_saturation_changes_colours_and_leaves_grey_alone():
+    colour, grey = pictures(3, 3), pictures(3, 1)
+    assert not np.array_equal(variants_of(colour, saturation=0.5), colour)
+    np.testing.assert_array_equal(variants_of(grey, saturation=0.5), grey)
+
+
+def test_the_picture_shows_originals_above_their_variants(tmp_path, train, images):
+    augment("made", settings(variants=1, rotation=90, pictured=7), train, tmp_path / "out")
+    made = np.load(tmp_path / "out/images.npy")
+    with Image.open(tmp_path / "out/preview.png") as picture:
+        assert picture.info == {}
+        found = np.asarray(picture.convert("RGB"))
+    expected = contact_sheet([list(images), list(made)], ["originals", "variants 1"])
+    np.testing.assert_array_equal(found, np.asarray(expected))
+
+
+def test_a_contact_sheet_holds_every_image_enlarged_without_blur(images, tmp_path):
+    sheet = np.asarray(contact_sheet([list(images[:4]), list(images[4:])], captions=[["a\nb"] * 4, ["a"] * 3]))
+    for image in images:
+        large = np.broadcast_to(image, (*image.shape[:2], 3)).repeat(5, axis=0).repeat(5, axis=1)
+        windows = np.lib.stride_tricks.sliding_window_view(sheet, large.shape)
+        assert (windows[:, :, 0, 0, 0] == large[0, 0]).all(axis=2).any()
+        candidates = windows[(windows[:, :, 0, 0, 0] == large[0, 0]).all(axis=2)]
+        assert any(np.array_equal(candidate[0], large) for candidate in candidates)
+    write_picture(contact_sheet([list(images)]), tmp_path / "sheet.png")
+
+
+@pytest.mark.parametrize(
+    ("rows", "titles", "captions", "message"),
+    [
+        ([], (), (), "images of one shape, got none"),
+        ([[np.zeros((2, 2, 1), np.uint8), np.zeros((3, 2, 1), np.uint8)]], (), (), "images of one shape"),
+        ([[np.zeros((2, 2, 1), np.uint8)]], ("a", "b"), (), "expected 1 titles"),
+        ([[np.zeros((2, 2, 1), np.uint8)]], (), (["a", "b"],), "a caption for each image"),
+    ],
+)
+def test_a_contact_sheet_refuses_what_does_not_fit(rows, titles, captions, message):
+    with pytest.raises(ValueError, match=message):
+        contact_sheet(rows, titles, captions)

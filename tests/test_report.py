@@ -1,0 +1,231 @@
+"""The report: one page with everything in it, the same for the same files."""
+
+import base64
+import contextlib
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+
+from convzoo.errors import ConvzooError
+from convzoo.files import write_json
+from convzoo.report import write_report
+from convzoo.settings.load import read_params
+
+PARAMS = """
+profile: tiny
+data:
+  shapes:
+    augment: {variants: 1, rotation: 12}
+  noise:
+    augment: {variants: 0, rotation: 0}
+networks:
+  second: {family: classifier}
+  first: {family: classifier}
+  painter: {family: dreamer}
+evaluation:
+  second: {confidence: 0.95}
+"""
+FAMILIES = {"second": "classifier", "first": "classifier", "painter": "dreamer"}
+
+
+class Page(HTMLParser):
+    """The tags of a page, and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def save_picture(path, seed, size=(40, 30)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, size=(size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The files of a zoo, and its report; not to be changed."""
+    folder = tmp_path_factory.mktemp("zoo")
+    with contextlib.chdir(folder):
+        make_files()
+        written()
+    return folder
+
+
+@pytest.fixture
+def text(made, monkeypatch):
+    """The page, in the zoo's folder."""
+    monkeypatch.chdir(made)
+    return Path("reports/index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def copy(made, tmp_path, monkeypatch):
+    """A copy of the zoo that may be changed."""
+    shutil.copytree(made, tmp_path / "a copy")
+    monkeypatch.chdir(tmp_path / "a copy")
+
+
+def make_files():
+    Path("params.yaml").write_text(PARAMS)
+    for seed, (name, family) in enumerate(FAMILIES.items()):
+        folder = Path("models") / name
+        save_picture(folder / "plots" / "confusion.png", seed=10 * seed)
+        save_picture(folder / "plots" / "worst_cases.png", seed=10 * seed + 1)
+        (folder / "plots" / "confusion.csv").write_text("actual,predicted,images\n<b>cat</b>,dog,7\n")
+        (folder / "history.csv").write_text(
+            "epoch,learning_rate,train_loss,train_accuracy,val_loss,val_accuracy\n1,0.1,2,0.5,2,0.5\n2,0.05,1,0.9,1,0.8\n"
+        )
+        write_json(folder / "architecture.json", {"family": family, "architecture": "fast", "dataset": "shapes"})
+        write_json(folder / "fingerprint.json", {"fingerprint": str(seed) * 64, "versions": {"torch": "2.14.1"}})
+        export = {"dataset": "shapes", "bytes": 1_234_567, "model_sha256": "ab" * 32, "classes": ["round", "square"]}
+        write_json(folder / "export.json", export)
+        save_file(
+            {"linear.weight": np.zeros((40, 30), np.float32), "norm.running_mean": np.zeros(5, np.float32)},
+            folder / "weights.safetensors",
+        )
+        metrics = {"test_accuracy": 0.95, "test_accuracy_low": 0.9, "test_accuracy_high": 0.975, "test_images": 1000}
+        write_json(folder / "metrics.json", {**metrics, "classes": {"round": {"precision": 0.5, "images": 500}}})
+    write_json(Path("models/painter/metrics.json"), {"test_psnr": 31.4159, "test_images": 12})
+    Path("models/painter/history.csv").write_text("epoch,d_loss,g_loss,val_psnr\n1,0.5,,20\n")
+    save_picture(Path("models/painter/extra/growth.gif"), seed=50)
+    save_picture(Path("models/painter/extra/samples.png"), seed=51)
+    for seed, name in enumerate(("shapes", "noise"), start=60):
+        save_picture(Path("data/augmented") / name / "preview.png", seed)
+        source = {"name": "made", "licence": "MIT & friends", "homepage": "https://example.org/shapes"}
+        source["files"] = {"shapes.gz": {"sha256": "cd" * 32, "bytes": 99}}
+        write_json(
+            Path("data/prepared") / name / "meta.json",
+            {"dataset": name, "source": source, "counts": {"read": 321, "duplicates_dropped": 21}},
+        )
+        check = {"check": "blank image", "split": "train", "expected": "at least 2", "unexpected": 0, "rows": []}
+        bad = {**check, "check": "wrong shape", "unexpected": 2, "rows": [17, 23]}
+        write_json(
+            Path("reports/data") / f"{name}.json",
+            {"dataset": name, "passed": name == "shapes", "checks": [check] if name == "shapes" else [check, bad]},
+        )
+
+
+def written():
+    write_report(read_params())
+    return Path("reports/index.html").read_text(encoding="utf-8")
+
+
+def test_every_picture_is_inside_the_page_and_described(text):
+    pictures = [
+        *Path("models").glob("*/plots/*.png"),
+        *Path("models").glob("*/extra/*.*"),
+        *Path("data/augmented").glob("*/*.png"),
+    ]
+    assert len(pictures) == 10
+    for picture in pictures:
+        assert base64.b64encode(picture.read_bytes()).decode() in text, picture
+    images = Page(text).all("img")
+    assert len(images) == len(pictures) + len(FAMILIES)  # and the curves of each network
+    for image in images:
+        assert image["alt"]
+        assert image["src"].startswith(("data:image/png;base64,", "data:image/gif;base64,"))
+    assert "painter: growth" in [image["alt"] for image in images]
+    assert "first: worst cases" in [image["alt"] for image in images]
+
+
+def test_the_page_loads_nothing_from_elsewhere(text):
+    page = Page(text)
+    for tag, attributes in page.tags:
+        for name in ("src", "srcset", "href", "data", "action", "poster", "background"):
+            if name in attributes and tag != "a":  # a link is to click, it loads nothing
+                assert attributes[name].startswith("data:")
+    assert not page.all("script")
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL).group(1)
+    assert "url(" not in style and "@import" not in style
+    policy = next(meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'")
+
+
+def test_the_same_files_give_the_same_bytes_wherever_they_are(copy, text, made, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path / "a copy")
+    Path("reports/index.html").unlink()
+    assert written() == text
+    assert str(made.parent) not in text
+    assert not re.search(r"\b20\d\d-\d\d-\d\d\b|\d\d:\d\d", Page(text).text)
+
+
+def test_networks_and_data_sets_stand_in_the_order_of_params(text):
+    ids = [section["id"] for section in Page(text).all("section")]
+    assert ids == ["results", "network-second", "network-first", "network-painter", "data-shapes", "data-noise"]
+
+
+def test_every_link_of_the_contents_leads_somewhere(text):
+    page = Page(text)
+    ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    targets = {link["href"][1:] for link in page.all("a") if link["href"].startswith("#")}
+    assert targets <= ids
+    assert {"results", "network-first", "data-noise"} <= targets
+
+
+def test_results_have_the_interval_the_size_and_the_parameters(text):
+    words = Page(text).text
+    assert "95.00%\n90.00% to 97.50%" in words
+    assert "1.23 MB" in words
+    assert "1,200" in words  # 40 x 30, without the running mean
+    assert "31.42" in words
+
+
+def test_another_family_has_a_table_of_its_own(text):
+    headings = [part for part in re.findall(r"<h3>(.*?)</h3>", text) if part in ("classifier", "dreamer")]
+    assert headings == ["classifier", "dreamer"]
+
+
+def test_origins_are_told(text):
+    words = Page(text).text
+    for part in ("MIT & friends", "cd" * 32, "ab" * 32, "1" * 64, "321", "torch", "2.14.1", "rotation"):
+        assert part in words
+
+
+def test_checks_that_failed_stand_out(text):
+    assert "checks: 1, none failed" in text
+    assert "checks: 2, 1 failed" in text
+    assert len([row for row in Page(text).all("tr") if row.get("class") == "failed"]) == 1
+    assert "17, 23" in text
+
+
+def test_text_from_files_is_escaped(text):
+    assert "<b>cat</b>" not in text
+    assert "&lt;b&gt;cat&lt;/b&gt;" in text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "models/first/metrics.json",
+        "models/first/history.csv",
+        "models/first/weights.safetensors",
+        "reports/data/shapes.json",
+    ],
+)
+def test_a_missing_file_is_named(copy, path):
+    Path(path).unlink()
+    with pytest.raises(ConvzooError, match=re.escape(path)):
+        written()
+
+
+def test_a_broken_picture_is_named(copy):
+    Path("models/first/plots/confusion.png").write_bytes(b"not a picture")
+    with pytest.raises(ConvzooError, match=r"models/first/plots/confusion\.png: is not a picture"):
+        written()

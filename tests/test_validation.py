@@ -1,0 +1,434 @@
+"""The data check on small real folders: what is well passes, and each fault is named."""
+
+import csv
+import hashlib
+import json
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convzoo.settings.load import Params
+from convzoo.validation import InvalidDataError, validate
+
+ENTRY = Path(__file__).parents[1] / "pipeline" / "validate.py"
+HEIGHT, WIDTH = 6, 5
+COUNTS = {"train": 30, "val": 9, "test": 9}
+BLOCK = {
+    "source": "made-here",
+    "prepare": {
+        "seed": 0,
+        "classes": ["cat", "dog", "owl"],
+        "height": HEIGHT,
+        "width": WIDTH,
+        "channels": 1,
+        "val_fraction": 0.2,
+        "test_fraction": 0.2,
+        "label_conflicts": "stop",
+    },
+    "augment": {
+        "seed": 0,
+        "variants": 1,
+        "rotation": 0.0,
+        "shift": 0.0,
+        "scale": 0.0,
+        "flip": False,
+        "brightness": 0.0,
+        "contrast": 0.0,
+        "saturation": 0.0,
+        "pictured": 1,
+    },
+    "validate": {
+        "min_images": {"train": 20, "val": 6, "test": 6},
+        "min_class_share": 0.5,
+        "min_contrast": 2.0,
+        "rows_named": 5,
+    },
+}
+
+
+def params(*datasets):
+    return Params(Path("params.yaml"), {"data": dict.fromkeys(datasets, BLOCK)}, {})
+
+
+def clean_set():
+    """Three splits and a variant of each train image, the classes in turn; every image is another one."""
+    generator = np.random.default_rng(0)
+
+    def images(count):
+        return generator.integers(0, 256, (count, HEIGHT, WIDTH, 1), dtype=np.uint8)
+
+    made = {
+        split: {
+            "images": images(count),
+            "labels": np.arange(count, dtype=np.int64) % 3,
+            "ids": [f"{split}-{row:05d}" for row in range(count)],
+        }
+        for split, count in COUNTS.items()
+    }
+    train = made["train"]
+    made["augmented"] = {
+        "images": images(COUNTS["train"]),
+        "labels": train["labels"].copy(),
+        "ids": [f"{name}-v1" for name in train["ids"]],
+        "originals": list(train["ids"]),
+    }
+    return made
+
+
+def folder_of(root, dataset, split):
+    return (
+        root
+        / "data"
+        / ("augmented" if split == "augmented" else "prepared")
+        / dataset
+        / ("" if split == "augmented" else split)
+    )
+
+
+def write_set(root, dataset, made):
+    """Arrays and manifests that agree, as a wrong `prepare` would leave them too."""
+    for split, held in made.items():
+        folder = folder_of(root, dataset, split)
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "images.npy", held["images"])
+        np.save(folder / "labels.npy", held["labels"])
+        columns = {"id": held["ids"]} | ({"original": held["originals"]} if "originals" in held else {})
+        columns["sha256"] = [hashlib.sha256(image.tobytes()).hexdigest() for image in held["images"]]
+        columns["label"] = held["labels"].tolist()
+        with (folder / "manifest.csv").open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=False))
+
+
+def keep(held, rows):
+    for key, values in held.items():
+        held[key] = values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
+
+
+# Each breaks one split of a clean set, before it is written.
+
+
+def narrow(held):
+    held["images"] = held["images"][:, :, :-1]
+
+
+def low(held):
+    held["images"] = held["images"][:, :-1]
+
+
+def coloured(held):
+    held["images"] = np.repeat(held["images"], 3, axis=3)
+
+
+def no_channels(held):
+    held["images"] = held["images"][..., 0]
+
+
+def floats(held):
+    held["images"] = held["images"].astype(np.float32)
+
+
+def short_labels(held):
+    held["labels"] = held["labels"].astype(np.int32)
+
+
+def blank(*rows):
+    def blank_rows(held):
+        for row in rows:
+            held["images"][row] = row  # one grey level, another one for each row
+
+    return blank_rows
+
+
+def without_owls(held):
+    keep(held, np.flatnonzero(held["labels"] != 2))
+
+
+def one_dog_left(held):
+    keep(held, np.flatnonzero((held["labels"] != 1) | (np.arange(len(held["labels"])) == 1)))
+
+
+def labels_outside(held):
+    held["labels"][[4, 5]] = [3, -1]
+
+
+def only_five(held):
+    keep(held, range(5))
+
+
+def scaled_away(held):
+    held["images"][:] = 0
+    for row, image in enumerate(held["images"]):
+        image.reshape(-1)[row : row + HEIGHT * WIDTH // 2] = 1
+
+
+def train_image_in_row_2(held):
+    held["images"][2] = clean_set()["train"]["images"][7]
+
+
+def val_image_in_row_9(held):
+    held["images"][9] = clean_set()["val"]["images"][0]
+
+
+def originals_elsewhere(held):
+    held["originals"][5:8] = ["test-00002", "val-00000", "train-99999"]
+
+
+def another_label(held):
+    held["labels"][0] = 2
+
+
+def twice(held):
+    held["images"][3] = held["images"][1]
+
+
+def nothing_left(held):
+    keep(held, range(0))
+
+
+# Each breaks a file of one split, after it was written.
+
+
+def cut_pixels(folder):
+    file = folder / "images.npy"
+    file.write_bytes(file.read_bytes()[:-7])
+
+
+def cut_header(folder):
+    file = folder / "labels.npy"
+    file.write_bytes(file.read_bytes()[:20])
+
+
+def remove_manifest(folder):
+    (folder / "manifest.csv").unlink()
+
+
+def drop_column(folder):
+    file = folder / "manifest.csv"
+    file.write_text(file.read_text().replace("sha256", "md5"))
+
+
+def drop_a_label(folder):
+    np.save(folder / "labels.npy", np.load(folder / "labels.npy")[:-1])
+
+
+def change_a_pixel(folder):
+    images = np.load(folder / "images.npy")
+    images[4, 0, 0, 0] ^= 255
+    np.save(folder / "images.npy", images)
+
+
+def change_a_label(folder):
+    labels = np.load(folder / "labels.npy")
+    labels[4] = (labels[4] + 1) % 3
+    np.save(folder / "labels.npy", labels)
+
+
+AFTERWARDS = {cut_pixels, cut_header, remove_manifest, drop_column, drop_a_label, change_a_pixel, change_a_label}
+
+UNREADABLE = "unreadable file, expected a whole file, got"
+BLANK = "blank image: standard deviation of grey levels, expected at least 2, got"
+HELD = "image in two splits: other split that holds it, expected none, got"
+HELD_OUT = "variant that equals a held-out image: split that holds it too, expected none, got"
+OUTSIDE = "variant of an image outside train: split of its original, expected train, got"
+CHANGED = "changed after it was written"
+
+# Data set, split, what breaks it (or None: broken by the one before), and the line that must say so. A data set has
+# faults that cannot hide each other, so that one run finds them all. DIGEST and REASON stand for what varies.
+FAULTS = [
+    ("shapes", "train", low, "images.npy (all 30 rows): wrong shape, expected (30, 6, 5, 1), got (30, 5, 5, 1)"),
+    ("shapes", "val", coloured, "images.npy (all 9 rows): wrong shape, expected (9, 6, 5, 1), got (9, 6, 5, 3)"),
+    ("shapes", "test", narrow, "images.npy (all 9 rows): wrong shape, expected (9, 6, 5, 1), got (9, 6, 4, 1)"),
+    ("types", "train", floats, "images.npy (all 30 rows): wrong type, expected uint8, got float32"),
+    ("types", "val", short_labels, "labels.npy (all 9 rows): wrong type, expected int64, got int32"),
+    ("types", "test", no_channels, "images.npy (all 9 rows): wrong shape, expected (9, 6, 5, 1), got (9, 6, 5)"),
+    ("cut", "augmented", cut_pixels, f"images.npy: {UNREADABLE} a file that is cut short or no .npy REASON"),
+    ("cut", "val", cut_header, f"labels.npy: {UNREADABLE} a file that is cut short or no .npy REASON"),
+    ("cut", "test", remove_manifest, f"manifest.csv: {UNREADABLE} no such file"),
+    (
+        "rows",
+        "train",
+        drop_a_label,
+        "labels.npy (all 29 rows): wrong number of rows, expected 30, as many as images, got 29",
+    ),
+    ("rows", "val", drop_column, f"manifest.csv: {UNREADABLE} a file that is no manifest REASON"),
+    ("classes", "val", without_owls, "class 2 'owl' (1 of 3): missing class: images, expected at least 1, got 0"),
+    (
+        "classes",
+        "test",
+        one_dog_left,
+        "class 1 'dog' (1 of 3): rare class: share of an even split, expected at least 0.5, got 0.4286",
+    ),
+    ("images", "train", blank(3, 17, 22), f"rows 3, 17, 22 (3 of 30): {BLANK} 0.0"),
+    ("images", "val", only_five, "all 5 rows: too few images, expected at least 6, got 5"),
+    ("images", "test", blank(8), f"row 8 (1 of 9): {BLANK} 0.0"),
+    ("images", "augmented", blank(*range(8)), f"rows 0, 1, 2, 3, 4, ... (8 of 30): {BLANK} 0.0"),
+    ("labels", "val", labels_outside, "rows 4, 5 (2 of 9): label out of range, expected 0 to 2, got 3, -1"),
+    ("labels", "test", scaled_away, f"rows 0, 1, 2, 3, 4, ... (9 of 9): {BLANK} 0.5"),
+    ("labels", "test", None, "all 9 rows: grey levels scaled away: brightest of all, expected 2 to 255, got 1"),
+    ("two-splits", "test", train_image_in_row_2, f"row 2 (1 of 9): {HELD} train"),
+    ("two-splits", "train", None, f"row 7 (1 of 30): {HELD} test"),
+    ("two-splits", "val", twice, "rows 1, 3 (2 of 9): same image twice: sha256, expected each image once, got DIGEST"),
+    ("two-splits", "augmented", val_image_in_row_9, f"row 9 (1 of 30): {HELD_OUT} val"),
+    ("variants", "augmented", originals_elsewhere, f"rows 5, 6, 7 (3 of 30): {OUTSIDE} test, val, unknown"),
+    (
+        "changed",
+        "val",
+        change_a_pixel,
+        f"row 4 (1 of 9): {CHANGED}: sha256, expected DIGEST as in manifest.csv, got DIGEST",
+    ),
+    ("changed", "test", change_a_label, f"row 4 (1 of 9): {CHANGED}: label, expected 1 as in manifest.csv, got 2"),
+    (
+        "changed",
+        "augmented",
+        another_label,
+        "row 0 (1 of 30): variant with another label than its original, expected 0 as its original, got 2",
+    ),
+    ("empty", "test", nothing_left, "all 0 rows: too few images, expected at least 6, got 0"),
+    (
+        "empty",
+        "test",
+        None,
+        "classes 0 'cat', 1 'dog', 2 'owl' (3 of 3): missing class: images, expected at least 1, got 0",
+    ),
+]
+BROKEN = list(dict.fromkeys(dataset for dataset, *_ in FAULTS))
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    """All broken sets and a clean one, checked in one run: the folder and the lines of the message."""
+    root = tmp_path_factory.mktemp("broken")
+    for dataset in [*BROKEN, "clean"]:
+        breaks = [(split, fault) for name, split, fault, _ in FAULTS if name == dataset and fault]
+        made = clean_set()
+        for split, fault in breaks:
+            if fault not in AFTERWARDS:
+                fault(made[split])
+        write_set(root, dataset, made)
+        for split, fault in breaks:
+            if fault in AFTERWARDS:
+                fault(folder_of(root, dataset, split))
+    verdict = root / "data" / "validated" / "classes.json"
+    verdict.parent.mkdir()
+    verdict.write_text("{}")  # of an earlier run, when all was well
+    with pytest.raises(InvalidDataError) as raised:
+        validate(params(*BROKEN, "clean"), root)
+    return root, str(raised.value).splitlines()
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    """A clean set and one without variants, checked: the folder and the verdicts."""
+    root = tmp_path_factory.mktemp("clean")
+    write_set(root, "pets", clean_set())
+    without = clean_set()
+    keep(without["augmented"], range(0))
+    write_set(root, "unvaried", without)
+    return root, validate(params("pets", "unvaried"), root)
+
+
+def test_a_clean_set_passes_and_its_files_say_so(clean):
+    root, verdicts = clean
+    verdict = json.loads((root / "data/validated/pets.json").read_text())
+    assert verdict == verdicts["pets"]
+    assert set(verdict) == {"dataset", "passed", "train", "val", "augmented"}
+    assert verdict["dataset"] == "pets" and verdict["passed"] is True
+    report = json.loads((root / "reports/data/pets.json").read_text())
+    assert report["passed"] and report["images"] == COUNTS | {"augmented": 30} and report["not_looked_into"] == []
+    assert all(check["unexpected"] == 0 and check["rows"] == [] for check in report["checks"])
+    assert {check["split"] for check in report["checks"]} == {"train", "val", "test", "augmented"}
+
+
+def test_a_set_without_variants_passes(clean):
+    root, verdicts = clean
+    report = json.loads((root / "reports/data/unvaried.json").read_text())
+    assert verdicts["unvaried"]["passed"] and report["images"]["augmented"] == 0
+
+
+def test_data_docs_are_pages_for_each_set_without_the_folder_they_were_built_in(clean):
+    docs = clean[0] / "reports" / "data_docs"
+    pages = list(docs.rglob("*.html"))
+    assert {"pets-train.html", "pets-files.html", "pets-classes.html", "unvaried-augmented.html", "index.html"} <= {
+        page.name for page in pages
+    }
+    index = (docs / "index.html").read_text()
+    assert ".data_docs.new" not in index
+    links = re.findall(r'<li><a href="(validations/[^"]*)">', index)  # work without scripts from the network
+    assert len(links) == 12 and all((docs / link).is_file() for link in links)
+
+
+def test_a_second_run_gives_the_same_bytes_and_test_does_not_touch_the_verdict(clean):
+    root, before = clean
+    files = [*(root / "data/validated").iterdir(), *(root / "reports/data").iterdir()]
+    bytes_before = {file: file.read_bytes() for file in files}
+    pages = len(list((root / "reports/data_docs").rglob("*.html")))
+    changed = clean_set()
+    changed["test"]["images"][0, 0, 0, 0] ^= 255
+    keep(changed["test"], range(8))
+    write_set(root, "unvaried", changed)  # its variants are back, too
+    after = validate(params("pets", "unvaried"), root)
+    for file, content in bytes_before.items():
+        assert (file.read_bytes() == content) == file.name.startswith("pets"), file
+    assert len(list((root / "reports/data_docs").rglob("*.html"))) == pages
+    assert after["pets"] == before["pets"]
+    for split in ("train", "val"):
+        assert after["unvaried"][split] == before["unvaried"][split]
+    assert after["unvaried"]["augmented"] == before["pets"]["augmented"] != before["unvaried"]["augmented"]
+
+
+def told(line):
+    """A line with what varies taken out."""
+    line = re.sub(r"[0-9a-f]{12}\.\.\.", "DIGEST", line)
+    return re.sub(r"(no \.npy|no manifest) \(.*\)$", r"\1 REASON", line)
+
+
+@pytest.mark.parametrize(("dataset", "split", "fault", "line"), FAULTS)
+def test_a_fault_is_named_with_set_split_rows_and_what_was_expected(broken, dataset, split, fault, line):
+    assert f"{dataset}/{split} {line}" in [told(said) for said in broken[1]]
+
+
+def test_nothing_else_is_said_but_once_what_to_do(broken):
+    *lines, remedy = broken[1]
+    assert sorted(map(told, lines)) == sorted(f"{dataset}/{split} {line}" for dataset, split, _, line in FAULTS)
+    assert "reports/data_docs/index.html" in remedy and "data.images.validate" in remedy and "dvc repro" in remedy
+    assert "clean" not in remedy
+
+
+def test_no_verdict_is_left_when_a_set_fails_but_details_and_docs_are(broken):
+    root = broken[0]
+    assert not list((root / "data").glob("validated/*"))
+    for dataset in BROKEN:
+        assert json.loads((root / f"reports/data/{dataset}.json").read_text())["passed"] is False
+    assert json.loads((root / "reports/data/clean.json").read_text())["passed"] is True
+    assert (root / "reports/data_docs/index.html").is_file()
+
+
+def test_a_report_names_no_more_rows_than_asked(broken):
+    report = json.loads((broken[0] / "reports/data/images.json").read_text())
+    [blank_variants] = [check for check in report["checks"] if check["split"] == "augmented" and not check["passed"]]
+    assert blank_variants["rows"] == [0, 1, 2, 3, 4] and blank_variants["unexpected"] == 8
+    assert blank_variants["checked"] == 30 and blank_variants["expectation"] == "expect_column_values_to_be_between"
+
+
+def test_images_of_a_broken_array_are_reported_as_not_looked_into(broken):
+    report = json.loads((broken[0] / "reports/data/rows.json").read_text())
+    assert report["not_looked_into"] == ["train", "val", "augmented"] and list(report["images"]) == ["test"]
+
+
+def test_the_entry_checks_the_sets_of_params_yaml_and_exits_with_1(tmp_path, monkeypatch, capsys):
+    write_set(tmp_path, "pets", clean_set())
+    cut_pixels(folder_of(tmp_path, "pets", "test"))
+    (tmp_path / "params.yaml").write_text(json.dumps({"data": {"pets": BLOCK}}))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(ENTRY)])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(ENTRY), run_name="__main__")
+    said = capsys.readouterr()
+    assert left.value.code == 1 and said.out == ""
+    assert said.err.startswith(f"error: pets/test images.npy: {UNREADABLE} a file that is cut short")

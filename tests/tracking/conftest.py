@@ -1,0 +1,107 @@
+"""One tracking database for all tests here (making one takes seconds), in a folder with a space in its name."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from convzoo.files import sha256_of, write_json
+
+CLASSES = 3
+SIDE = 4
+
+
+def write_model(file: Path, seed: int) -> None:
+    """A real classifier of uint8 (B, 4, 4, 1): a linear layer and softmax."""
+    weights = np.random.default_rng(seed).normal(size=(SIDE * SIDE, CLASSES)).astype(np.float32)
+    nodes = [
+        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["floats", "most"], ["scaled"]),
+        helper.make_node("Flatten", ["scaled"], ["flat"], axis=1),
+        helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", SIDE, SIDE, 1])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", CLASSES])],
+        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(np.float32(255), "most")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
+
+
+def identity_of(seed: int) -> dict:
+    """What fingerprint.json says of the training with this seed."""
+    params = {"family": "classifier", "architecture": "fast", "optimizer": "sgd", "learning_rate": 0.1, "seed": seed}
+    blocks = {"fast": {"widths": [4, 8], "dirac": True}, "reference": {"dense": 100}}
+    return {
+        "fingerprint": f"{seed:064x}",
+        "params": params | blocks,
+        "compute": {"device": "cpu", "precision": "fp32", "threads": 2},
+        "data": {"name": "shapes", "train": "a" * 64, "val": "b" * 64, "augmented": "c" * 64},
+        "code": {},
+        "versions": {},
+    }
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project's folder with the data files that a registration looks at."""
+    folder = tmp_path_factory.mktemp("a clone") / "con zoo"
+    images = folder / "data/prepared/shapes/val/images.npy"
+    images.parent.mkdir(parents=True)
+    np.save(images, np.random.default_rng(0).integers(0, 256, (8, SIDE, SIDE, 1), dtype=np.uint8))
+    write_json(folder / "reports/data/shapes.json", {"dataset": "shapes", "passed": True})
+    (folder / "reports/data_docs").mkdir()
+    (folder / "reports/data_docs/index.html").write_text("<p>checked</p>")
+    preview = folder / "data/augmented/shapes/preview.png"
+    preview.parent.mkdir(parents=True)
+    preview.write_bytes(b"a picture")
+    (folder / "params.yaml").write_text("profile: test\n")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def project(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The clone as current folder, with nothing of the user's in the environment."""
+    for name in ("MLFLOW_TRACKING_URI", "CONVZOO_TRACKING", "DVC_ROOT", "DVC_EXP_NAME", "DVC_STAGE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(clone)
+    return clone
+
+
+@pytest.fixture
+def write_network() -> Callable[[str, int], None]:
+    """Writes models/NETWORK as the stages do; another seed is another training and another model."""
+
+    def write(network: str, seed: int) -> None:
+        folder = Path("models", network)
+        (folder / "plots").mkdir(parents=True, exist_ok=True)
+        (folder / "extra").mkdir(exist_ok=True)
+        (folder / "plots/confusion.png").write_bytes(b"confusion %d" % seed)
+        (folder / "extra/augmented_batch.png").write_bytes(b"a batch")
+        write_model(folder / "model.onnx", seed)
+        export = {
+            "model_sha256": sha256_of(folder / "model.onnx"),
+            "input": {"name": "images", "dtype": "uint8", "shape": [None, SIDE, SIDE, 1]},
+            "output": {"name": "probabilities", "dtype": "float32", "shape": [None, CLASSES]},
+            "dataset": "shapes",
+        }
+        write_json(folder / "export.json", export)
+        write_json(folder / "fingerprint.json", identity_of(seed))
+        write_json(folder / "architecture.json", {"family": "classifier", "architecture": "fast"})
+        measured = {"test_accuracy": 0.5 + seed / 100, "test_images": 8, "classes": {"0": {"recall": 1.0}}}
+        write_json(folder / "metrics.json", measured)
+        (folder / "history.csv").write_text("epoch,learning_rate,train_loss\n1,0.1,2.5\n2,0.05,1.25\n")
+
+    return write
+
+
+def shown(values: object) -> str:
+    """JSON with sorted keys, to compare by."""
+    return json.dumps(values, sort_keys=True)

@@ -1,0 +1,255 @@
+"""Registration: from files to a run and a version, once, however often it is asked for."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from conftest import identity_of, write_model
+
+from convzoo.errors import ConvzooError
+from convzoo.files import read_json, sha256_of, write_json
+from convzoo.tracking import store
+from convzoo.tracking.live import LiveRun
+from convzoo.tracking.registry import register
+from convzoo.tracking.sync import sync
+
+
+def runs_of(network: str) -> list:
+    client = store.open_store()
+    return client.search_runs([store.experiment_of(client, network)])
+
+
+def versions_of(network: str) -> list:
+    return sorted(store.open_store().search_model_versions(f"name = '{network}'"), key=lambda found: int(found.version))
+
+
+def candidate_of(network: str) -> int:
+    return int(store.open_store().get_model_version_by_alias(network, "candidate").version)
+
+
+def artifacts_of(run) -> list[str]:
+    client, found, folders = store.open_store(), [], [None]
+    while folders:
+        for entry in client.list_artifacts(run.info.run_id, folders.pop()):
+            (folders if entry.is_dir else found).append(entry.path)
+    return sorted(found)
+
+
+def stored_file(version) -> Path:
+    client = store.open_store()
+    location = client.get_logged_model(version.source.removeprefix("models:/")).artifact_location
+    return Path(store.local_file_uri_to_path(location), "extra_files/model.onnx")
+
+
+def test_a_live_run_is_completed_and_its_model_registered_once(write_network):
+    write_network("net", 1)
+    with LiveRun("net", identity_of(1), {"convzoo.profile": "starter"}) as run:
+        run.log(1, {"train_loss": 2.5, "learning_rate": 0.1})  # epoch 2 was lost
+
+    assert register("net") == "net: version 1 registered, alias candidate"
+    state = Path("models/net/registration.json").read_bytes(), artifacts_of(*runs_of("net"))
+    assert register("net") == "net: is version 1 already, alias candidate"
+
+    (run,) = runs_of("net")
+    history = store.open_store().get_metric_history(run.info.run_id, "train_loss")
+    assert sorted((metric.step, metric.value) for metric in history) == [(1, 2.5), (2, 1.25)]
+    assert run.data.metrics["test_accuracy"] == 0.51 and "classes" not in run.data.metrics
+    assert len(store.open_store().get_metric_history(run.info.run_id, "test_accuracy")) == 1
+    assert "convzoo.backfilled" not in run.data.tags
+    assert state == (Path("models/net/registration.json").read_bytes(), artifacts_of(run))
+    assert artifacts_of(run) == [
+        "data/data_docs/index.html",
+        "data/preview.png",
+        "data/shapes.json",
+        "evaluation/export.json",
+        "evaluation/metrics.json",
+        "extra/augmented_batch.png",
+        "plots/confusion.png",
+    ]
+
+    (version,) = versions_of("net")
+    sha256 = sha256_of(Path("models/net/model.onnx"))
+    assert version.run_id == run.info.run_id
+    assert version.tags == {
+        "convzoo.fingerprint": identity_of(1)["fingerprint"],
+        "convzoo.model_sha256": sha256,
+        "convzoo.profile": "starter",
+        "test_accuracy": "0.51",
+        "test_images": "8",
+    }
+    assert sha256_of(stored_file(version)) == sha256
+    assert read_json(Path("models/net/registration.json")) == {
+        "model": "net",
+        "model_sha256": sha256,
+        "fingerprint": identity_of(1)["fingerprint"],
+    }
+
+
+def test_the_candidate_follows_the_files_and_old_bytes_make_no_new_version(write_network):
+    told = []
+    for seed in (1, 2, 1):
+        write_network("back", seed)
+        told.append(register("back"))
+    assert told == [
+        "back: version 1 registered, alias candidate",
+        "back: version 2 registered, alias candidate moved here from version 1",
+        "back: is version 1 already, alias candidate moved here from version 2",
+    ]
+    assert len(versions_of("back")) == 2
+    assert candidate_of("back") == 1
+
+
+def test_the_same_model_from_another_training_is_linked_to_both_runs(write_network):
+    write_network("twice", 1)
+    register("twice")
+    write_json(Path("models/twice/fingerprint.json"), identity_of(2))
+    assert register("twice") == "twice: is version 1 already, alias candidate"
+    linked = [output.model_id for run in runs_of("twice") for output in run.outputs.model_outputs]
+    assert len(linked) == 2 and len(set(linked)) == 1
+
+
+def test_an_experiment_leaves_the_alias_alone(write_network, monkeypatch):
+    write_network("tried", 1)
+    register("tried")
+    write_network("tried", 2)
+    monkeypatch.setenv("DVC_EXP_NAME", "wet-sock")
+    assert register("tried") == "tried: version 2 registered, aliases left alone in an experiment"
+    assert candidate_of("tried") == 1
+
+
+def test_a_run_that_is_not_there_is_filled_in_from_the_files_and_says_so(write_network):
+    write_network("filled", 1)
+    assert sync(["filled", "unheard-of"]) == [
+        "filled: version 1 registered, alias candidate",
+        "unheard-of: left out, models/unheard-of has no architecture.json, fingerprint.json, history.csv, "
+        "model.onnx, export.json, metrics.json",
+    ]
+    (run,) = runs_of("filled")
+    assert run.data.tags["convzoo.backfilled"] == "true"
+    assert run.data.tags["convzoo.profile"] == "test"
+    assert run.data.params["learning_rate"] == "0.1"
+    assert run.data.metrics["learning_rate"] == 0.05
+    assert run.info.status == "FINISHED"
+    assert len(run.inputs.dataset_inputs) == 3
+    sync(["filled"])
+    assert len(runs_of("filled")) == 1
+
+
+def test_a_changed_file_in_the_registry_is_noticed_and_registered_anew(write_network):
+    write_network("tampered", 1)
+    register("tampered")
+    write_model(stored_file(*versions_of("tampered")), seed=9)
+    assert register("tampered") == "tampered: version 2 registered, alias candidate moved here from version 1"
+    assert sha256_of(stored_file(versions_of("tampered")[1])) == sha256_of(Path("models/tampered/model.onnx"))
+
+
+def test_a_registration_cut_off_after_the_model_was_stored_uses_that_model(write_network):
+    write_network("cut", 1)
+    register("cut")
+    client = store.open_store()
+    client.delete_registered_model("cut")
+    assert register("cut") == "cut: version 1 registered, alias candidate"
+    (run,) = runs_of("cut")
+    assert len(client.search_logged_models([run.info.experiment_id])) == 1
+
+
+def test_new_measurements_of_the_same_model_reach_the_run_and_the_version(write_network):
+    write_network("measured", 1)
+    register("measured")
+    write_json(Path("models/measured/metrics.json"), {"test_accuracy": 0.75})
+    register("measured")
+    (run,), (version,) = runs_of("measured"), versions_of("measured")
+    assert run.data.metrics["test_accuracy"] == 0.75
+    assert version.tags["test_accuracy"] == "0.75"
+
+
+def test_a_network_that_takes_no_pixels_gets_a_signature_and_an_example_too(write_network):
+    write_network("numbers", 1)
+    export = read_json(Path("models/numbers/export.json"))
+    export["input"] = {"name": "images", "dtype": "uint8", "shape": [None, 16, 1]}
+    write_json(Path("models/numbers/export.json"), export)
+    register("numbers")
+    info = store.mlflow.models.get_model_info("models:/numbers@candidate")
+    assert info.signature.inputs.inputs[0].shape == (-1, 16, 1)
+
+
+def test_a_missing_file_and_another_model_are_named_with_what_to_do(write_network):
+    write_network("broken", 1)
+    write_model(Path("models/broken/model.onnx"), seed=2)
+    with pytest.raises(ConvzooError, match=r"model\.onnx: has sha256 .* dvc repro -f export@broken"):
+        register("broken")
+    Path("models/broken/metrics.json").unlink()
+    with pytest.raises(ConvzooError, match=r"metrics\.json: is missing; run: dvc repro evaluate@broken"):
+        register("broken")
+    assert not Path("models/broken/registration.json").exists()
+
+
+def test_a_server_that_is_down_is_an_error_with_what_to_do(write_network, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    write_network("offline-net", 1)
+    with pytest.raises(ConvzooError, match="run `convzoo sync`"):
+        sync(["offline-net"])
+    assert not Path("models/offline-net/registration.json").exists()
+
+
+def test_tracking_turned_off_writes_the_file_and_registers_nothing(write_network, monkeypatch):
+    write_network("untracked", 1)
+    monkeypatch.setenv("CONVZOO_TRACKING", "off")
+    assert register("untracked") == "untracked: not registered, since CONVZOO_TRACKING is off"
+    assert Path("models/untracked/registration.json").exists()
+    assert store.open_store().get_experiment_by_name("convzoo/untracked") is None
+
+
+def test_the_candidate_is_served_and_answers_raw_pixels_with_the_files_probabilities(write_network, tmp_path):
+    write_network("served", 1)
+    register("served")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = f"-m mlflow models serve -m models:/served@candidate --env-manager local -p {port} -h 127.0.0.1"
+    # mlflow starts `uvicorn` from the PATH, where it is only if the virtual environment is active and was never moved.
+    uvicorn, log = tmp_path / "uvicorn", tmp_path / "log"
+    uvicorn.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m uvicorn "$@"\n')
+    uvicorn.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": store.tracking_uri(), "PATH": path}
+    with log.open("wb") as stream:
+        server = subprocess.Popen(
+            [sys.executable, *command.split()], env=environment, stdout=stream, stderr=stream, start_new_session=True
+        )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/ping", server, log)
+        images = np.load("data/prepared/shapes/val/images.npy")
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/invocations",
+            data=json.dumps({"inputs": images.tolist()}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        answer = json.load(urllib.request.urlopen(request, timeout=60))["predictions"]["probabilities"]
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(30)
+    session = onnxruntime.InferenceSession("models/served/model.onnx", providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(np.float32(answer), session.run(None, {"images": images})[0])
+
+
+def wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
+    for _ in range(240):
+        assert server.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(address, timeout=5).read()
+            return
+        except OSError:
+            time.sleep(0.25)
+    raise AssertionError(log.read_text())
