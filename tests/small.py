@@ -46,7 +46,7 @@ def small_project(folder: Path, channels: int = 1) -> Path:
         np.save(path / "images.npy", split.images)
         np.save(path / "labels.npy", split.labels)
     meta = {"dataset": "mnist", "classes": list("abcd"), "shape": [28, 28, channels]}
-    write_json(prepared / "meta.json", meta | {"mean": [0.2] * channels, "std": [0.3] * channels})
+    write_json(prepared / "train/meta.json", meta | {"mean": [0.2] * channels, "std": [0.3] * channels})
     digests = {name: digest(split) for name, (_, split) in parts.items() if name != "test"}
     write_json(folder / "data/validated/mnist.json", {"dataset": "mnist", "passed": True} | digests)
     write_json(folder / "data/versions.json", installed_versions())

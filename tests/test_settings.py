@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from project import ROOT
 
+from convzoo.profiles import merged, profile_keys, profile_names, use_profile
 from convzoo.settings.load import SettingsError, read_params
-from convzoo.settings.profiles import merged, profile_keys, profile_names, use_profile
 from convzoo.settings.whole import check_all
 
 PARAMS = (ROOT / "params.yaml").read_text()
@@ -152,7 +152,7 @@ def test_a_profile_that_does_not_pass_leaves_params_as_they_were(tmp_path, monke
     with pytest.raises(SettingsError, match=r"networks.mnist-classifier.epochs: got 'none'"):
         use_profile("odd")
     Path("profiles/odd.yaml").write_text("networks:\n  mnist-classifier:\n    epoch: 3\n")
-    with pytest.raises(SettingsError, match="params.yaml has no such value"):
+    with pytest.raises(SettingsError, match=r"params\.yaml has no such value"):
         use_profile("odd")
     with pytest.raises(SettingsError, match="expected one of: odd"):
         use_profile("even")

@@ -14,6 +14,7 @@ from small import COMPUTE, small_project, small_settings
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of
 from convzoo.networks.classifier import build
+from convzoo.selection.classifier import judge
 from convzoo.training import augmentation, classifier, machine, optimizers
 from convzoo.training.checkpoints import Checkpoints
 from convzoo.training.schedules import factor
@@ -177,13 +178,13 @@ def test_the_best_epoch_on_val_is_kept_where_params_say_so(project):
     val = classifier.Images([classifier.load_split(Path("data/prepared/mnist/val"))], fabric.device)
     mean, std = torch.tensor(described["mean"]), torch.tensor(described["std"])
     body.train()
-    assert classifier.validate(fabric, body, val, mean, std)[1] == pytest.approx(best)
+    assert judge(fabric, body, val, mean, std)[1] == pytest.approx(best)
     assert body.training, "the mode is put back"
 
 
 def test_32_images_are_learned_by_heart(project):
     settings = small_settings(learning_rate=0.05, optimizer="adamw", label_smoothing=0.0)
-    body = build("fast", classifier.describe(settings, read_json(Path("data/prepared/mnist/meta.json")))["arguments"])
+    body = build("fast", small_settings_arguments())
     [optimizer] = optimizers.build(body, settings)
     x, labels = torch.randn(32, 1, 28, 28), torch.randint(4, (32,))
     for _ in range(60):

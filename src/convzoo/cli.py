@@ -12,8 +12,8 @@ import typer
 
 from convzoo.errors import ConvzooError
 from convzoo.files import project_root
+from convzoo.profiles import profile_names, use_profile
 from convzoo.settings.load import SettingsError, read_params
-from convzoo.settings.profiles import profile_names, use_profile
 from convzoo.settings.whole import check_all
 
 app = typer.Typer(

@@ -12,12 +12,12 @@ from typing import Any
 
 def project_root() -> Path:
     """The folder of the clone: where DVC runs, also when it works in a temporary copy for an experiment."""
-    return Path(os.environ.get("DVC_ROOT") or os.getcwd()).resolve()
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 
 def sha256_of(file: Path) -> str:
     """The sha256 of a file's bytes, as 64 hexadecimal digits."""
-    with open(file, "rb") as stream:
+    with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -28,7 +28,7 @@ def new_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.new")
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -43,7 +43,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         shutil.rmtree(path, ignore_errors=True)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -16,7 +16,7 @@ BATCH = 256
 def predict(model_file: Path, paths: list[Path]) -> list[dict[str, str | float]]:
     """A row for each image in `paths`, files or folders: {file, class, probability}, or {file, error}."""
     model = Model(model_file)
-    height, width, channels = model.shape[1:]
+    height, width, channels = model.input.shape[1:]
     rows = []
     for files in batched(images_in(paths), BATCH):
         pixels, read = [], []

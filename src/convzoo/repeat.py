@@ -11,8 +11,8 @@ from pathlib import Path
 
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json
+from convzoo.profiles import merged
 from convzoo.settings.load import PARAMS, read_params
-from convzoo.settings.profiles import merged
 from convzoo.versions import installed_versions
 
 STEPS = ("train", "export", "evaluate")
@@ -57,7 +57,7 @@ def _once(folder: Path, network: str, family: str, seed: int) -> dict[str, float
     for step in STEPS:
         command = [sys.executable, f"pipeline/{step}_{family}.py", network]
         started = time.perf_counter()
-        with open(folder / f"{step}.log", "wb") as log:
+        with (folder / f"{step}.log").open("wb") as log:
             process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
             _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -1,5 +1,6 @@
 """Runs an exported ONNX file on the CPU."""
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from convzoo.errors import ConvzooError
 
 # Fixed, since how a sum is cut between threads can change its last bits.
 THREADS = 2
+METADATA = "convzoo"  # the key under which a file describes itself, in JSON
 ERRORS_ONLY = 3  # onnxruntime's own scale: 2 would print warnings
 
 DTYPES = {
@@ -37,8 +39,8 @@ class Tensor(NamedTuple):
 class Model:
     """An ONNX file with one input and one output, ready to run.
 
-    `input` and `output` say what goes in and comes out. Raises ConvzooError for a file that is missing, broken, or of
-    another form.
+    `input` and `output` say what goes in and comes out, `described` what the file says of itself (classes, data set).
+    Raises ConvzooError for a file that is missing, broken, or of another form.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,6 +55,7 @@ class Model:
         except Exception as error:  # onnxruntime has a class of its own for each way to fail, without a common one
             raise ConvzooError(f"{path}: is not an ONNX file that onnxruntime can run: {_first_line(error)}") from error
         self.path = path
+        self.described = json.loads(self._session.get_modelmeta().custom_metadata_map.get(METADATA, "{}"))
         self.input = self._only("input", self._session.get_inputs())
         self.output = self._only("output", self._session.get_outputs())
 
@@ -63,7 +66,7 @@ class Model:
         Raises ConvzooError for another dtype or shape, and for an empty batch.
         """
         fits = images.ndim == len(self.input.shape) and all(
-            True for expected, size in zip(self.input.shape, images.shape, strict=True)
+            expected in (None, size) for expected, size in zip(self.input.shape, images.shape, strict=True)
         )
         if images.dtype != self.input.dtype or not fits:
             got = Tensor("", str(images.dtype), images.shape)

@@ -60,14 +60,13 @@ def prepare(dataset: str, settings: PrepareSettings, raw: Path, folder: Path) ->
             _write(new / split, [ids[row] for row in rows], [sha256[row] for row in rows], images[rows], labels[rows])
         meta = {
             "dataset": dataset,
-            "source": source,
             "classes": settings.classes,
             "shape": [settings.height, settings.width, settings.channels],
-            "counts": counts,
             "mean": mean,
             "std": std,
         }
-        write_json(new / "meta.json", meta)
+        write_json(new / "meta.json", meta | {"source": source, "counts": counts})
+        write_json(new / "train" / "meta.json", meta)  # what a training may know: nothing of test
     return counts
 
 

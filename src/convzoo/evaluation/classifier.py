@@ -64,17 +64,16 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
     metrics = _rounded(metrics)
 
     with new_folder(folder / "plots") as plots:
-        pairs = [(a, p, matrix[i, j]) for i, a in enumerate(classes) for j, p in enumerate(classes)]
-        _write_csv(plots / "confusion.csv", ["actual", "predicted", "images"], pairs)
+        top = probabilities.max(axis=1)
+        rows = [(i, classes[a], t, classes[p]) for i, a, p, t in zip(ids, labels, answers, top, strict=True)]
+        # A row an image, since that is what DVC's template for confusion matrices counts.
+        _write_csv(plots / "confusion.csv", ["id", "actual", "probability", "predicted"], rows)
         _draw_confusion(plots / "confusion.png", matrix, classes)
         _write_csv(plots / "calibration.csv", measures.Bin._fields, bins)
         _draw_calibration(plots / "calibration.png", bins, metrics["test_calibration_error"])
         rows = [(name, *score) for name, score in zip(classes, scores, strict=True)]
         _write_csv(plots / "classes.csv", ["class", *measures.ClassScores._fields], rows)
         _draw_classes(plots / "classes.png", scores, classes)
-        top = probabilities.max(axis=1)
-        rows = [(i, classes[a], classes[p], t) for i, a, p, t in zip(ids, labels, answers, top, strict=True)]
-        _write_csv(plots / "answers.csv", ["id", "actual", "predicted", "probability"], rows)
         worst = measures.worst_mistakes(probabilities, labels, settings.mistakes_shown)
         captions = [
             f"actual: {classes[labels[i]]}\nanswer: {classes[answers[i]]}\n{top[i]:.1%} · {ids[i]}" for i in worst

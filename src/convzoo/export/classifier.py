@@ -30,7 +30,8 @@ def export(network: str, settings: ExportSettings) -> None:
     val = load_split(Path("data/prepared", described["dataset"], "val")).images
     images = np.array(val[: settings.parity_images])
     with new_file(folder / "model.onnx") as temporary:
-        write_onnx(module, torch.from_numpy(images[:2]), "images", "probabilities", temporary)
+        about = {name: described[name] for name in ("family", "dataset", "classes")} | {"network": network}
+        write_onnx(module, torch.from_numpy(images[:2]), "images", "probabilities", about, temporary)
         found = parity(network, module, temporary, images, TOLERANCE)
 
     shape = described["shape"]

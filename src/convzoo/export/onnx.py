@@ -1,6 +1,8 @@
 """Writes a torch module as one ONNX file with the same bytes for the same weights, and holds it against the weights."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -9,16 +11,19 @@ from torch import Tensor, nn
 
 from convzoo.errors import ConvzooError
 from convzoo.files import new_file
-from convzoo.runtime import Model, run_in_batches
+from convzoo.runtime import METADATA, Model, run_in_batches
 
 OPSET = 20
 BATCH = 250
 
 
-def write_onnx(module: nn.Module, example: Tensor, inputs: str, outputs: str, path: Path) -> None:
+def write_onnx(
+    module: nn.Module, example: Tensor, inputs: str, outputs: str, described: dict[str, Any], path: Path
+) -> None:
     """Export `module` in evaluation mode, any batch size, to `path`; `example` (B, ...) gives the rest of the shape.
 
-    What the exporter notes about this machine (source paths, stack traces) is taken out.
+    The file carries `described` (JSON values) as metadata; what the exporter notes about this machine (source paths,
+    stack traces) is taken out.
     """
     program = torch.onnx.export(
         module.eval(),
@@ -38,6 +43,7 @@ def write_onnx(module: nn.Module, example: Tensor, inputs: str, outputs: str, pa
     for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
         value.ClearField("metadata_props")
         value.ClearField("doc_string")
+    onnx.helper.set_model_props(model, {METADATA: json.dumps(described, sort_keys=True)})
     onnx.checker.check_model(model, full_check=True)
     with new_file(path) as temporary:
         temporary.write_bytes(model.SerializeToString(deterministic=True))

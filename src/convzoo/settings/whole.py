@@ -94,9 +94,8 @@ def _check_network(params: Params, name: str) -> None:
 
 def _check_name(params: Params, path: tuple[str, ...]) -> None:
     if not isinstance(path[-1], str) or not NAME.fullmatch(path[-1]):
-        raise SettingsError(
-            f"{params.file}:{params.lines.get(path, 1)}: {path[0]}.{path[-1]}: a name has small letters, digits and hyphens"
-        )
+        where = f"{params.file}:{params.lines.get(path, 1)}"
+        raise SettingsError(f"{where}: {path[0]}.{path[-1]}: a name has small letters, digits and hyphens")
 
 
 def _check_reference(params: Params, path: tuple[str, ...], section: str) -> None:

@@ -27,6 +27,7 @@ from convzoo.errors import ConvzooError
 from convzoo.files import project_root, read_json, sha256_of, write_json
 from convzoo.settings.load import read_params
 from convzoo.tracking.live import origin, run_name, run_params, tracking_is_off
+from convzoo.tracking.models import SHA256, model_of, shipped_file
 
 MADE_BY = {  # the files that a registration needs, and the stage that writes each
     "architecture.json": "train",
@@ -38,7 +39,6 @@ MADE_BY = {  # the files that a registration needs, and the stage that writes ea
 }
 EXAMPLES = 2  # images of val in the model's input example
 ALIAS = "candidate"
-SHIPPED = "extra_files/model.onnx"  # in a logged model, the file as it was exported
 
 
 class Files(NamedTuple):
@@ -107,11 +107,6 @@ def read_files(network: str) -> Files:
     return Files(network, folder, read_json(folder / "fingerprint.json"), export, history, measured)
 
 
-def model_of(version: ModelVersion) -> str:
-    """The id of the logged model behind a version."""
-    return version.source.removeprefix("models:/")
-
-
 def _register(files: Files, client: MlflowClient) -> str:
     experiment = store.experiment_of(client, files.network)
     run = _complete_run(files, client, experiment)
@@ -156,7 +151,7 @@ def _complete_run(files: Files, client: MlflowClient, experiment: str) -> Run:
     if run.data.tags.get("convzoo.artifacts_sha256") != digest:
         for file, place in _artifacts(files):
             client.log_artifact(run_id, str(file), place)
-    store.add_tags(client, run, {"convzoo.model_sha256": files.sha256, "convzoo.artifacts_sha256": digest})
+    store.add_tags(client, run, {SHA256: files.sha256, "convzoo.artifacts_sha256": digest})
     if run.info.status != "FINISHED":
         client.set_terminated(run_id, "FINISHED")
     return client.get_run(run_id)
@@ -164,7 +159,7 @@ def _complete_run(files: Files, client: MlflowClient, experiment: str) -> Run:
 
 def _version_of(files: Files, client: MlflowClient) -> ModelVersion | None:
     """The newest version of these bytes whose file in the registry is whole."""
-    found = client.search_model_versions(f"name = '{files.network}' AND tags.`convzoo.model_sha256` = '{files.sha256}'")
+    found = client.search_model_versions(f"name = '{files.network}' AND tags.`{SHA256}` = '{files.sha256}'")
     for version in sorted(found, key=lambda version: -int(version.version)):
         if _stored_sha256(client, model_of(version)) == files.sha256:
             return version
@@ -172,7 +167,7 @@ def _version_of(files: Files, client: MlflowClient) -> ModelVersion | None:
 
 
 def _new_version(files: Files, client: MlflowClient, run: Run, profile: str) -> ModelVersion:
-    tags = {"convzoo.fingerprint": files.identity["fingerprint"], "convzoo.model_sha256": files.sha256}
+    tags = {"convzoo.fingerprint": files.identity["fingerprint"], SHA256: files.sha256}
     model_id = _logged_model(files, client, run, tags)
     try:
         client.create_registered_model(files.network)
@@ -191,7 +186,7 @@ def _new_version(files: Files, client: MlflowClient, run: Run, profile: str) -> 
 def _logged_model(files: Files, client: MlflowClient, run: Run, tags: dict[str, str]) -> str:
     """The id of the run's model in mlflow; one is there already where a registration was cut off after it."""
     for logged in client.search_logged_models(
-        [run.info.experiment_id], filter_string=f"tags.`convzoo.model_sha256` = '{files.sha256}'"
+        [run.info.experiment_id], filter_string=f"tags.`{SHA256}` = '{files.sha256}'"
     ):
         if logged.status == "READY" and _stored_sha256(client, logged.model_id) == files.sha256:
             return logged.model_id
@@ -233,12 +228,9 @@ def _move_alias(files: Files, client: MlflowClient, version: ModelVersion) -> st
 
 def _stored_sha256(client: MlflowClient, model_id: str) -> str | None:
     """The sha256 of the shipped file as the registry keeps it; None where it is not there."""
-    if SHIPPED not in {entry.path for entry in client.list_logged_model_artifacts(model_id, "extra_files")}:
-        return None
-    location = client.get_logged_model(model_id).artifact_location
     with tempfile.TemporaryDirectory() as folder:
-        file = mlflow.artifacts.download_artifacts(artifact_uri=f"{location}/{SHIPPED}", dst_path=folder)
-        return sha256_of(Path(file))
+        file = shipped_file(client, model_id, Path(folder))
+        return sha256_of(file) if file else None
 
 
 def _measured_tags(files: Files) -> dict[str, str]:

@@ -7,15 +7,16 @@ import torch.nn.functional as F  # noqa: N812 (the field's name)
 from lightning_fabric import Fabric
 from PIL import Image
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from convzoo.data.arrays import load_split
-from convzoo.data.batches import Images, in_order, shuffled
+from convzoo.data.batches import Images, shuffled
 from convzoo.errors import ConvzooError
 from convzoo.files import new_file, new_folder, read_json, write_json
 from convzoo.networks.classifier import build
 from convzoo.networks.pixels import to_floats
+from convzoo.selection.classifier import judge
 from convzoo.settings.classifier import ClassifierSettings
 from convzoo.settings.compute import ComputeSettings
 from convzoo.tracking.live import LiveRun
@@ -26,7 +27,6 @@ from convzoo.training.history import Progress, Row, write_history
 from convzoo.training.schedules import factor
 
 WHITENED = 5000  # train images whose patches whiten the stem
-VAL_BATCH = 1000
 
 
 def train(network: str, settings: ClassifierSettings, compute: ComputeSettings, profile: str) -> None:
@@ -45,7 +45,7 @@ def train(network: str, settings: ClassifierSettings, compute: ComputeSettings, 
     data = check_data(settings.data, Path("data/validated", f"{settings.data}.json"), splits)
     fabric = machine.start(compute, settings.seed)
     identity = fingerprint(settings.model_dump(), machine.resolved(compute), data)
-    described = describe(settings, read_json(prepared / "meta.json"))
+    described = describe(settings, read_json(prepared / "train" / "meta.json"))
     images = Images([splits["train"], splits["augmented"]], fabric.device)
     val = Images([splits["val"]], fabric.device)
 
@@ -74,8 +74,7 @@ def describe(settings: ClassifierSettings, meta: dict) -> dict:
         arguments |= settings.fast.model_dump()
     else:
         arguments |= {"height": height, "width": width, **settings.reference.model_dump()}
-    kept = {name: meta[name] for name in ("dataset", "classes", "shape", "mean", "std")}
-    return {"family": "classifier", "architecture": settings.architecture, "arguments": arguments, **kept}
+    return {"family": "classifier", "architecture": settings.architecture, "arguments": arguments, **meta}
 
 
 def fit(
@@ -148,7 +147,7 @@ def fit(
         losses = fabric.all_reduce(torch.stack(losses))
         stop_if_not_finite(network, losses, epoch, steps_per_epoch, checkpoints)
         seen_images = steps_per_epoch * batch_size
-        val_loss, val_accuracy = validate(fabric, average.module if average else body, val, mean, std)
+        val_loss, val_accuracy = judge(fabric, average.module if average else body, val, mean, std)
         row = {
             "epoch": epoch,
             "learning_rate": settings.learning_rate * share,
@@ -188,22 +187,6 @@ def augmented(
     if settings.cutout:
         batch = augmentation.cutout(batch, settings.cutout, generator)
     return batch
-
-
-@torch.no_grad()
-def validate(fabric: Fabric, body: nn.Module, val: Images, mean: Tensor, std: Tensor) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy of `body` on val; its mode is put back."""
-    training = body.training
-    body.eval()
-    loss, hits = torch.zeros(2, dtype=torch.float64, device=fabric.device)
-    for index in in_order(len(val), VAL_BATCH):
-        labels = val.labels[index.to(fabric.device)]
-        with fabric.autocast():
-            logits = body(to_floats(val.take(index), mean, std)).float()
-        loss += F.cross_entropy(logits, labels, reduction="sum")
-        hits += (logits.argmax(1) == labels).sum()
-    body.train(training)
-    return loss.item() / len(val), hits.item() / len(val)
 
 
 def stop_if_not_finite(network: str, losses: Tensor, epoch: int, steps: int, checkpoints: Checkpoints) -> None:
