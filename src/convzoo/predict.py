@@ -1,7 +1,6 @@
 """Answers of an exported classifier on image files of any size and mode."""
 
 from collections.abc import Iterator
-from itertools import batched
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,10 @@ def predict(model_file: Path, paths: list[Path]) -> list[dict[str, str | float]]
     model = Model(model_file)
     height, width, channels = model.input.shape[1:]
     rows = []
-    for files in batched(images_in(paths), BATCH):
+    files = list(images_in(paths))
+    for start in range(0, len(files), BATCH):
         pixels, read = [], []
-        for file in files:
+        for file in files[start : start + BATCH]:
             row = {"file": str(file)}
             rows.append(row)
             try:

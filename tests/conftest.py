@@ -1,0 +1,24 @@
+"""What all tests share."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from project import commit, convzoo, copy_project, dvc
+
+
+class Rebuilt(NamedTuple):
+    """A copy of the project after `dvc repro`, and what that said."""
+
+    folder: Path
+    told: str
+
+
+@pytest.fixture(scope="session")
+def rebuilt(tmp_path_factory) -> Rebuilt:
+    """The profile `test` rebuilt from nothing, in a path with a space, and committed."""
+    folder = copy_project(tmp_path_factory.mktemp("end to end") / "a clone")
+    convzoo(folder, "profile", "test")
+    told = dvc(folder, "repro")
+    commit(folder, "what was rebuilt")
+    return Rebuilt(folder, told)

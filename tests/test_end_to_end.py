@@ -1,0 +1,277 @@
+"""From a clone to a registered model, as a user runs it, on the profile `test`."""
+
+import csv
+import json
+import re
+import shutil
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from project import commit, convzoo, dvc, git, python
+
+from convzoo.files import sha256_of
+
+NETWORK = "mnist-classifier"
+
+
+def ran(told: str) -> list[str]:
+    """The stages that a `dvc repro` ran."""
+    return re.findall(r"Running stage '([^']+)'", told)
+
+
+def query(folder: Path, sql: str) -> list[tuple]:
+    with sqlite3.connect(folder / "mlruns/mlflow.db") as database:
+        return database.execute(sql).fetchall()
+
+
+@pytest.fixture
+def clone(rebuilt, tmp_path):
+    """A copy of the rebuilt project with all that it made, to change at will."""
+    return Path(shutil.copytree(rebuilt.folder, tmp_path / "clone", symlinks=True))
+
+
+@pytest.fixture(scope="module")
+def digits(rebuilt, tmp_path_factory) -> Path:
+    """Test digits as files of several sizes and modes, `CLASS-ID.SUFFIX`, a folder in a folder among them."""
+    folder = tmp_path_factory.mktemp("digits")
+    images = np.load(rebuilt.folder / "data/prepared/mnist/test/images.npy")[:6, :, :, 0]
+    labels = np.load(rebuilt.folder / "data/prepared/mnist/test/labels.npy")[:6]
+    (folder / "more").mkdir()
+    forms = [
+        ("L", 1, "png"),
+        ("RGB", 2, "jpg"),
+        ("P", 1, "gif"),
+        ("RGBA", 3, "png"),
+        ("1", 1, "bmp"),
+        ("I;16", 2, "tif"),
+    ]
+    for number, (pixels, label, (mode, times, suffix)) in enumerate(zip(images, labels, forms, strict=True)):
+        image = Image.fromarray(pixels).resize((28 * times, 28 * times))
+        deep = mode == "I;16"
+        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257) if deep else image.convert(mode)
+        image.save(folder / ("more" if number > 3 else ".") / f"{label}-{number}.{suffix}")
+    return folder
+
+
+def test_a_repro_from_nothing_runs_every_stage_and_makes_every_output(rebuilt):
+    folder, told = rebuilt
+    assert len(ran(told)) == 12
+    assert ran(told)[0] in ("versions", "settings")
+    for path in (
+        "data/validated/mnist.json",
+        f"models/{NETWORK}/model.onnx",
+        f"models/{NETWORK}/metrics.json",
+        f"models/{NETWORK}/plots/confusion.png",
+        "reports/index.html",
+        "reports/data_docs/index.html",
+    ):
+        assert (folder / path).stat().st_size > 0, path
+    assert not list(folder.glob("**/*.new"))
+    assert f"{NETWORK} epoch 2/2" in told
+
+
+def test_the_network_learned_real_digits(rebuilt):
+    metrics = json.loads((rebuilt.folder / f"models/{NETWORK}/metrics.json").read_text())
+    assert metrics["test_images"] == 1000
+    assert metrics["test_accuracy"] > 0.8
+
+
+def test_a_second_repro_has_nothing_to_do(clone):
+    before = (clone / "dvc.lock").read_bytes()
+    assert ran(dvc(clone, "repro")) == ["versions"]
+    assert (clone / "dvc.lock").read_bytes() == before
+
+
+def test_a_forced_training_gives_the_same_bytes(clone):
+    before = (clone / "dvc.lock").read_bytes()
+    told = dvc(clone, "repro", "--force", "--single-item", f"train@{NETWORK}", f"export@{NETWORK}", "augment@mnist")
+    assert f"{NETWORK} epoch 2/2" in told, "it really trained"
+    assert len(ran(told)) == 3
+    assert (clone / "dvc.lock").read_bytes() == before
+
+
+def test_a_learning_rate_makes_only_its_network_run_again(clone):
+    params = clone / "params.yaml"
+    params.write_text(params.read_text().replace("learning_rate: 0.1\n", "learning_rate: 0.2\n"))
+    told = dvc(clone, "status")
+    changed = [line.rstrip(":") for line in told.splitlines() if re.match(r"\S+:$", line)]
+    assert sorted(changed) == ["report", "settings", f"train@{NETWORK}", "versions"]
+
+
+def test_a_comment_in_params_makes_only_the_check_run_again(clone):
+    params = clone / "params.yaml"
+    params.write_text("# A comment.\n" + params.read_text())
+    assert sorted(ran(dvc(clone, "repro"))) == ["settings", "versions"]
+
+
+def test_broken_settings_stop_everything_with_a_line(clone):
+    params = clone / "params.yaml"
+    params.write_text(params.read_text().replace("epochs: 2", "epochs: ten"))
+    told = dvc(clone, "repro", expected=255)
+    assert "networks.mnist-classifier.epochs: got 'ten', expected a whole number of at least 1" in told
+    assert "Traceback" not in told
+    assert [stage for stage in ran(told) if stage != "versions"] == ["settings"]
+    told = convzoo(clone, "check", expected=1)
+    assert re.match(r"error: params.yaml:\d+: networks.mnist-classifier.epochs", told)
+
+
+def test_the_run_in_mlflow_has_all_that_was_live_and_all_that_came_after(rebuilt):
+    folder, _ = rebuilt
+    [(run, status)] = query(folder, "SELECT run_uuid, status FROM runs")
+    assert status == "FINISHED"
+    metrics = query(folder, f"SELECT key, step FROM metrics WHERE run_uuid = '{run}' AND key NOT LIKE 'system/%'")
+    for key in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate"):
+        assert [step for name, step in sorted(metrics) if name == key] == [1, 2]
+    assert {"test_accuracy", "test_calibration_error"} <= {key for key, _ in metrics}
+    assert query(folder, "SELECT count(*) FROM metrics WHERE key LIKE 'system/cpu%'")[0][0] > 0
+    params = dict(query(folder, f"SELECT key, value FROM params WHERE run_uuid = '{run}'"))
+    assert params["optimizer"] == "sgd"
+    assert params["epochs"] == "2"
+    tags = dict(query(folder, f"SELECT key, value FROM tags WHERE run_uuid = '{run}'"))
+    identity = json.loads((folder / f"models/{NETWORK}/fingerprint.json").read_text())
+    assert tags["convzoo.fingerprint"] == identity["fingerprint"]
+    assert tags["convzoo.profile"] == "test"
+    assert tags["convzoo.dirty"] == "params.yaml", "`convzoo profile test` changed it, and nobody committed that"
+    assert re.fullmatch("[0-9a-f]{40}", tags["mlflow.source.git.commit"])
+    digests = {digest for (digest,) in query(folder, "SELECT digest FROM datasets")}
+    assert identity["data"]["train"][:32] in digests
+
+
+def test_the_registered_file_is_the_one_that_was_evaluated(rebuilt):
+    folder, _ = rebuilt
+    assert query(folder, "SELECT name, alias, version FROM registered_model_aliases") == [(NETWORK, "candidate", 1)]
+    stored = list((folder / "mlruns/artifacts").rglob("extra_files/model.onnx"))
+    assert [sha256_of(file) for file in stored] == [sha256_of(folder / f"models/{NETWORK}/model.onnx")]
+    artifacts = {file.name for file in (folder / "mlruns/artifacts").rglob("*.*")}
+    assert {"confusion.png", "mistakes.png", "preview.png", "mnist.json", "index.html"} <= artifacts
+
+
+def test_nothing_in_an_output_tells_of_the_machine(rebuilt):
+    folder, _ = rebuilt
+    files = [file for name in ("models", "reports/data", "data/validated") for file in (folder / name).rglob("*.*")]
+    files.append(folder / "reports/index.html")
+    assert len(files) > 12
+    for file in files:
+        content = file.read_bytes()
+        assert str(folder).encode() not in content, file
+        assert b"site-packages" not in content, file
+
+
+def test_sync_fills_a_lost_database_again_and_twice_changes_nothing(clone):
+    shutil.rmtree(clone / "mlruns/artifacts")
+    (clone / "mlruns/mlflow.db").unlink()
+    assert f"{NETWORK}: version 1 registered, alias candidate" in convzoo(clone, "sync")
+    before = query(clone, "SELECT count(*) FROM metrics")
+    assert f"{NETWORK}: is version 1 already" in convzoo(clone, "sync", NETWORK)
+    assert query(clone, "SELECT count(*) FROM metrics") == before
+    assert "expected one of: mnist-classifier" in convzoo(clone, "sync", "mnist", expected=1)
+
+
+def test_dvc_shows_metrics_plots_graph_and_differences(clone):
+    assert "test_accuracy" in dvc(clone, "metrics", "show", "--md")
+    assert f"train@{NETWORK}" in dvc(clone, "dag")
+    dvc(clone, "plots", "show")
+    page = (clone / "dvc_plots/index.html").read_text()
+    assert "val_accuracy" in page
+    assert list((clone / "dvc_plots/static").rglob("*confusion.png"))
+
+    params = clone / "params.yaml"
+    params.write_text(params.read_text().replace("label_smoothing: 0.1", "label_smoothing: 0.2"))
+    told = dvc(clone, "params", "diff")
+    assert "networks.mnist-classifier.label_smoothing" in told
+
+
+def test_an_experiment_with_another_rate_is_compared_and_moves_no_alias(clone):
+    told = dvc(clone, "exp", "run", "-n", "slower", "-S", f"networks.{NETWORK}.learning_rate=0.01")
+    assert f"{NETWORK} epoch 2/2" in told
+    assert not [stage for stage in ran(told) if stage.startswith(("download", "prepare", "augment", "validate"))]
+    assert query(clone, "SELECT alias, version FROM registered_model_aliases") == [("candidate", 1)]
+    assert query(clone, "SELECT count(*) FROM runs") == [(2,)]
+    shown = dvc(clone, "exp", "show", "--csv", "--drop", ".*classes.*")
+    rows = list(csv.DictReader(shown.splitlines()))
+    assert "slower" in {row["Experiment"] for row in rows}
+    assert "test_accuracy" in dvc(clone, "metrics", "diff")
+
+
+def test_predict_answers_files_and_folders_of_any_size_and_mode(rebuilt, digits):
+    answers = json.loads(only_json(convzoo(rebuilt.folder, "predict", NETWORK, str(digits), "--json")))
+    assert len(answers) == 6
+    right = [answer for answer in answers if Path(answer["file"]).name.startswith(answer["class"])]
+    assert len(right) >= 5
+    assert all(0 < answer["probability"] <= 1 for answer in answers)
+
+
+def only_json(told: str) -> str:
+    """The JSON list in what a command printed on both channels."""
+    return told[told.index("[") : told.rindex("]") + 1]
+
+
+def test_predict_names_what_it_cannot_read_and_answers_the_rest(rebuilt, digits, tmp_path):
+    good = next(digits.glob("*.png"))
+    cut, text, empty = tmp_path / "cut.png", tmp_path / "text.png", tmp_path / "empty"
+    cut.write_bytes(good.read_bytes()[:60])
+    text.write_text("no picture")
+    empty.mkdir()
+    paths = [str(path) for path in (good, cut, text, empty, tmp_path / "missing.png")]
+    told = convzoo(rebuilt.folder, "predict", f"{NETWORK}@candidate", *paths, "--json", expected=1)
+    assert f"{NETWORK}@candidate: version 1" in told
+    answers = {Path(answer["file"]).name: answer for answer in json.loads(only_json(told))}
+    assert "class" in answers[good.name]
+    assert answers["text.png"]["error"] == "not an image that Pillow knows"
+    assert answers["missing.png"]["error"] == "there is no such file"
+    assert "holds no images" in answers["empty"]["error"]
+    assert "cannot be read" in answers["cut.png"]["error"]
+    table = convzoo(rebuilt.folder, "predict", NETWORK, *paths[:3], expected=1)
+    assert "not an image that Pillow knows" in table
+
+
+def test_predict_says_which_names_there_are(rebuilt):
+    told = convzoo(rebuilt.folder, "predict", "mnist-clasifier", "x.png", expected=1)
+    assert "registered models: mnist-classifier" in told
+    told = convzoo(rebuilt.folder, "predict", f"{NETWORK}@champion", "x.png", expected=1)
+    assert "there is no alias champion" in told
+
+
+def test_predict_refuses_a_registered_file_that_was_changed(clone, digits):
+    for file in (clone / "mlruns/artifacts").rglob("extra_files/model.onnx"):
+        file.write_bytes(file.read_bytes() + b"\0")
+    told = convzoo(clone, "predict", NETWORK, str(digits), expected=1)
+    assert "is not the one that was registered" in told
+
+
+def test_repeat_gives_mean_and_spread_and_leaves_models_alone(clone):
+    before = {file: sha256_of(file) for file in (clone / "models").rglob("*") if file.is_file()}
+    told = convzoo(clone, "repeat", NETWORK, "--seeds", "2")
+    assert re.search(r"test_accuracy\s+0\.\d+ \+- \d", told)
+    assert "train_peak_mb" in told
+    assert "2 seed(s): mean +- sample standard deviation" in told
+    first, second = [line for line in told.splitlines() if line.startswith("seed ")]
+    assert first.split("test_loss")[1] != second.split("test_loss")[1], "another seed gives another network"
+    assert {file: sha256_of(file) for file in before} == before
+    assert "expected one of: mnist-classifier" in convzoo(clone, "repeat", "mnist", expected=1)
+
+
+def test_a_failed_data_check_stops_before_training(clone):
+    labels = clone / "data/prepared/mnist/train/labels.npy"
+    changed = np.load(labels)
+    changed[7] = 11
+    np.save(labels, changed)
+    (clone / f"models/{NETWORK}/weights.safetensors").unlink()
+    told = python(clone, "pipeline/validate.py", expected=1)
+    assert "train" in told and "label" in told and "Traceback" not in told
+    assert not (clone / "data/validated/mnist.json").exists()
+    told = dvc(clone, "repro", "--single-item", f"train@{NETWORK}", expected=255)
+    assert "data/validated/mnist.json" in told
+    assert "epoch 1" not in told, "no training without the verdict"
+
+
+def test_profiles_are_listed_and_written(clone):
+    assert "* test" in convzoo(clone, "profile")
+    assert "params.yaml is the profile starter" in convzoo(clone, "profile", "starter")
+    git(clone, "checkout", "-q", "HEAD~1", "--", "params.yaml")
+    assert "is the profile starter already" in convzoo(clone, "profile", "starter")
+    assert "expected one of: compact, full, starter, test" in convzoo(clone, "profile", "tiny", expected=1)
+    commit(clone, "back to starter")
