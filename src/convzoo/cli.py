@@ -13,7 +13,7 @@ import typer
 from convzoo.errors import ConvzooError
 from convzoo.files import project_root
 from convzoo.profiles import profile_names, use_profile
-from convzoo.settings.load import SettingsError, read_params
+from convzoo.settings.load import read_params
 from convzoo.settings.whole import check_all
 
 app = typer.Typer(
@@ -28,7 +28,7 @@ def _mendable() -> Iterator[None]:
     """Print an error that the user can mend as a line, and end with exit code 1."""
     try:
         yield
-    except (ConvzooError, SettingsError) as error:
+    except ConvzooError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         raise typer.Exit(1) from None

@@ -3,18 +3,20 @@
 import sys
 from collections.abc import Callable
 
-from convzoo.settings.load import SettingsError
-
 
 class ConvzooError(Exception):
     """Something that the user can mend; its text says what it is about, what was expected and what to do."""
+
+
+class SettingsError(ConvzooError):
+    """One line for each thing that is wrong with params.yaml."""
 
 
 def main(function: Callable[..., object]) -> None:
     """Run `function` with the command line's arguments; a mendable error is printed as one, with exit code 1."""
     try:
         function(*sys.argv[1:])
-    except (ConvzooError, SettingsError) as error:
+    except ConvzooError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         sys.exit(1)

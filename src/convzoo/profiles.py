@@ -5,8 +5,9 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node
 
+from convzoo.errors import SettingsError
 from convzoo.files import new_file
-from convzoo.settings.load import PARAMS, KeyPath, SettingsError, read_params
+from convzoo.settings.load import PARAMS, KeyPath, read_params
 from convzoo.settings.whole import check_all
 
 PROFILES = Path("profiles")

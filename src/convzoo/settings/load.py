@@ -9,16 +9,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
+from convzoo.errors import SettingsError
+
 PARAMS = Path("params.yaml")
 
 # A params file is read by people; a larger one is a mistake or an attack.
 LARGEST_FILE = 1_000_000  # bytes
 
 KeyPath = tuple[str | int, ...]
-
-
-class SettingsError(ValueError):
-    """One line for each thing that is wrong with params.yaml."""
 
 
 class Settings(BaseModel):

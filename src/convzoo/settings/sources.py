@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from convzoo.settings.load import Params, Settings, SettingsError, block, check
+from convzoo.errors import SettingsError
+from convzoo.settings.load import Params, Settings, block, check
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]

@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
+from convzoo.errors import SettingsError
 from convzoo.settings import classifier
 from convzoo.settings.compute import compute_settings
 from convzoo.settings.data import data_settings
-from convzoo.settings.load import Params, Settings, SettingsError, check
+from convzoo.settings.load import Params, Settings, check
 from convzoo.settings.sources import source_settings
 
 # The functions that check a network's three blocks, by family.

@@ -5,13 +5,14 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name)
 from lightning_fabric import Fabric
-from PIL import Image
+from PIL.Image import Image
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from convzoo.data.arrays import load_split
 from convzoo.data.batches import Images, shuffled
+from convzoo.data.picture import contact_sheet, write_picture
 from convzoo.errors import ConvzooError
 from convzoo.files import new_file, new_folder, read_json, write_json
 from convzoo.networks.classifier import build
@@ -57,7 +58,7 @@ def train(network: str, settings: ClassifierSettings, compute: ComputeSettings, 
         if fabric.is_global_zero:
             folder = Path("models", network)
             with new_folder(folder / "extra") as extra:
-                Image.fromarray(seen(images, settings)).save(extra / "augmented_batch.png")
+                write_picture(seen(images, settings), extra / "augmented_batch.png")
             write_json(folder / "architecture.json", described)
             write_json(folder / "fingerprint.json", identity)
             write_history(folder / "history.csv", history)
@@ -200,14 +201,9 @@ def stop_if_not_finite(network: str, losses: Tensor, epoch: int, steps: int, che
         )
 
 
-def seen(images: Images, settings: ClassifierSettings, rows: int = 6, columns: int = 12):
-    """A picture of augmented images as the network meets them in its first epoch, as uint8 (H, W) or (H, W, 3)."""
+def seen(images: Images, settings: ClassifierSettings, rows: int = 6, columns: int = 12) -> Image:
+    """A picture of augmented images as the network meets them in its first epoch."""
     generator = torch.Generator().manual_seed(settings.seed)
     index = torch.randperm(len(images), generator=generator)[: rows * columns]
-    batch = augmented(images, index, 0, settings, generator).round().clamp(0, 255).to(torch.uint8).cpu()
-    side, across, channels = batch.shape[1:]
-    sheet = torch.zeros((rows * columns, side + 2, across + 2, channels), dtype=torch.uint8)
-    sheet[: len(batch), 1:-1, 1:-1] = batch
-    sheet = sheet.view(rows, columns, side + 2, across + 2, channels).transpose(1, 2)
-    sheet = sheet.reshape(rows * (side + 2), columns * (across + 2), channels)
-    return sheet.repeat_interleave(2, 0).repeat_interleave(2, 1).squeeze(-1).numpy()
+    batch = augmented(images, index, 0, settings, generator).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    return contact_sheet([batch[start : start + columns] for start in range(0, len(batch), columns)])
