@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from conftest import identity_of, write_model
+from registered import identity_of, write_model
 
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of, write_json

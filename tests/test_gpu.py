@@ -1,0 +1,62 @@
+"""What only a machine with CUDA can show; `make test-gpu`."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small import COMPUTE, small_project, small_settings
+
+from convzoo.data.arrays import load_split
+from convzoo.export.classifier import export
+from convzoo.files import read_json, sha256_of
+from convzoo.runtime import Model
+from convzoo.settings.classifier import ExportSettings
+from convzoo.training import classifier
+
+pytestmark = pytest.mark.gpu
+
+NETWORK = "mnist-classifier"
+TOLERANCE = 0.05  # of a probability, between trainings on the two devices in fp32
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(small_project(tmp_path))
+    monkeypatch.setenv("CONVZOO_TRACKING", "off")
+    yield tmp_path
+    torch.use_deterministic_algorithms(False)
+
+
+def probabilities(device: str, **changes) -> np.ndarray:
+    """What a network that was trained on `device` says of the test images, through its exported file."""
+    compute = COMPUTE.model_copy(update={"device": device})
+    classifier.train(NETWORK, small_settings(**changes), compute, "test")
+    export(NETWORK, ExportSettings(views="identity", parity_images=40))
+    return Model(Path("models", NETWORK, "model.onnx"))(np.array(load_split(Path("data/prepared/mnist/test")).images))
+
+
+def test_cuda_trains_exports_and_agrees_with_the_cpu(project):
+    on_cpu = probabilities("cpu")
+    on_cuda = probabilities("cuda")
+    assert read_json(Path("models", NETWORK, "fingerprint.json"))["compute"]["device"] == "cuda"
+    assert np.abs(on_cpu - on_cuda).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("architecture", ["fast", "reference"])
+def test_cuda_gives_the_same_bytes_again_and_after_a_stop(project, monkeypatch, architecture):
+    def weights() -> str:
+        compute = COMPUTE.model_copy(update={"device": "cuda", "precision": "auto"})
+        classifier.train(NETWORK, small_settings(architecture=architecture), compute, "test")
+        return sha256_of(Path("models", NETWORK, "weights.safetensors"))
+
+    def stop(run, epoch, metrics):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    expected = weights()
+    assert weights() == expected
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(classifier.LiveRun, "log", stop)
+        weights()
+    assert weights() == expected
