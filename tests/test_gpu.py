@@ -32,7 +32,7 @@ def probabilities(device: str, **changes) -> np.ndarray:
     """What a network that was trained on `device` says of the test images, through its exported file."""
     compute = COMPUTE.model_copy(update={"device": device})
     classifier.train(NETWORK, small_settings(**changes), compute, "test")
-    export(NETWORK, ExportSettings(views="identity", parity_images=40))
+    export(NETWORK, ExportSettings(views="identity", calibrate=False, parity_images=40))
     return Model(Path("models", NETWORK, "model.onnx"))(np.array(load_split(Path("data/prepared/mnist/test")).images))
 
 

@@ -19,17 +19,25 @@ class PixelClassifier(nn.Module):
 
     `views` names what the logits are averaged over, inside the graph: the image as it is (identity), and its mirror
     image (mirror), and shifts by a pixel up-left and down-right at half the weight (shift, mirror_shift; after
-    Keller Jordan's airbench, https://github.com/KellerJordan/cifar10-airbench).
+    Keller Jordan's airbench, https://github.com/KellerJordan/cifar10-airbench). The logits are divided by
+    `temperature` (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
     """
 
-    def __init__(self, body: nn.Module, mean: list[float], std: list[float], views: str) -> None:
+    def __init__(
+        self, body: nn.Module, mean: list[float], std: list[float], views: str, temperature: float = 1.0
+    ) -> None:
         super().__init__()
         self.body = body
         self.views = views
+        self.temperature = temperature
         self.register_buffer("mean", torch.tensor(mean))
         self.register_buffer("std", torch.tensor(std))
 
     def forward(self, images: Tensor) -> Tensor:
+        return (self.logits(images) / self.temperature).softmax(dim=1)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (B, K), averaged over the views, before the temperature."""
         x = to_floats(images, self.mean, self.std)
         logits = self._mirrored(x)
         if self.views in ("shift", "mirror_shift"):
@@ -38,7 +46,7 @@ class PixelClassifier(nn.Module):
             up_left = self._mirrored(padded[:, :, :height, :width])
             down_right = self._mirrored(padded[:, :, 2 : height + 2, 2 : width + 2])
             logits = 0.5 * logits + 0.25 * (up_left + down_right)
-        return logits.softmax(dim=1)
+        return logits
 
     def _mirrored(self, x: Tensor) -> Tensor:
         if self.views in ("mirror", "mirror_shift"):

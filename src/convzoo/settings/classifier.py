@@ -73,6 +73,7 @@ class ExportSettings(Settings):
     """How a trained classifier becomes the file that ships."""
 
     views: Views  # what the file averages over for each image
+    calibrate: bool  # one temperature for all logits, fitted on val; answers stay, probabilities mean what they say
     parity_images: Positive  # val images on which the file is held against the weights
 
 
