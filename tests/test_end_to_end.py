@@ -95,7 +95,7 @@ def test_a_forced_training_gives_the_same_bytes(clone):
 
 def test_a_learning_rate_makes_only_its_network_run_again(clone):
     params = clone / "params.yaml"
-    params.write_text(params.read_text().replace("learning_rate: 0.1\n", "learning_rate: 0.2\n"))
+    params.write_text(params.read_text().replace("learning_rate: 0.2\n", "learning_rate: 0.3\n"))
     told = dvc(clone, "status")
     changed = [line.rstrip(":") for line in told.splitlines() if re.match(r"\S+:$", line)]
     assert sorted(changed) == ["report", "settings", f"train@{NETWORK}", "versions"]

@@ -51,12 +51,12 @@ def test_a_missing_key_is_named_with_what_it_may_be(complaint):
 
 
 def test_an_unknown_key_is_named_with_the_one_that_was_meant(complaint):
-    told = complaint("    batch_size: 125", "    batch_size: 125\n    learning_rte: 1")
+    told = complaint("    batch_size: 250", "    batch_size: 250\n    learning_rte: 1")
     assert "networks.mnist-classifier.learning_rte: is not known; did you mean 'learning_rate'?" in told
 
 
 def test_a_doubled_key_is_named_with_both_lines(complaint):
-    told = complaint("    batch_size: 125", "    batch_size: 125\n    epochs: 3")
+    told = complaint("    batch_size: 250", "    batch_size: 250\n    epochs: 3")
     assert re.search(r"networks.mnist-classifier.epochs: stands here twice \(first in line \d+\); keep one", told)
 
 
