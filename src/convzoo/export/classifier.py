@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name)
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from convzoo.data.arrays import Split, load_split
+from convzoo.errors import ConvzooError
 from convzoo.export.onnx import OPSET, parity, write_onnx
 from convzoo.files import new_file, read_json, sha256_of, write_json
 from convzoo.networks.classifier import build
@@ -27,7 +29,13 @@ def export(network: str, settings: ExportSettings) -> None:
     folder = Path("models", network)
     described = read_json(folder / "architecture.json")
     body = build(described["architecture"], described["arguments"])
-    body.load_state_dict(load_file(folder / "weights.safetensors"))
+    try:
+        body.load_state_dict(load_file(folder / "weights.safetensors"))
+    except (RuntimeError, SafetensorError) as error:
+        raise ConvzooError(
+            f"{folder}/weights.safetensors: is not of the network in architecture.json ({str(error).splitlines()[0]}); "
+            f"train it again: dvc repro -f train@{network}"
+        ) from error
     module = PixelClassifier(body, described["mean"], described["std"], settings.views).eval()
 
     val = load_split(Path("data/prepared", described["dataset"], "val"))
