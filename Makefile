@@ -1,6 +1,7 @@
 # make repro rebuilds everything, make test runs the tests; both make the environment first. README.md has the plain
 # commands behind each target.
 
+SHELL := /bin/bash
 PYTHON ?= python3
 # Where torch comes from, if not from the package index: an address for CPU-only or other CUDA builds (README.md).
 TORCH_INDEX ?=

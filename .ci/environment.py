@@ -48,14 +48,19 @@ def main() -> None:
         (ROOT / "pyproject.toml").read_bytes() + (ROOT / "constraints.txt").read_bytes()
     ).hexdigest()
     done = STAMP.read_text().splitlines() if STAMP.exists() else ["", ""]
+    if options.torch_index and done[0]:
+        sys.exit(".venv is there already; to take torch from another index remove it first: rm -rf .venv")
     if done == [needed, str(ROOT)]:
         return
     if done[0] != needed:
-        print("making .venv: about 6 GB with CUDA's libraries, a few minutes", flush=True)
-        venv.create(VENV, with_pip=True)
+        print("making .venv: up to 6 GB, most of it CUDA's libraries for torch; a few minutes", flush=True)
+        venv.create(VENV, with_pip=True, clear=not done[0])
+        if done[1] not in ("", str(ROOT)):
+            repair_scripts(done[1])
         STAMP.unlink(missing_ok=True)
         if options.torch_index:
-            pip("install", "-q", "-c", "constraints.txt", "--index-url", options.torch_index, "torch", "torchvision")
+            torch = ["--no-deps", "--index-url", options.torch_index, "torch", "torchvision"]  # the rest comes as usual
+            pip("install", "-q", "-c", "constraints.txt", *torch)
         pip("install", "-q", "-c", "constraints.txt", "setuptools")
         pip("install", "-q", "-c", "constraints.txt", "--no-build-isolation", "-e", ".[dev]")
     else:

@@ -1,15 +1,14 @@
-"""Brings the published weights that a network starts from; `none` is a folder that says so."""
+"""Brings the published weights that networks start from; `none` is a folder that says so."""
 
-from pathlib import Path
-
+from convzoo.data.weights import bring_weights
 from convzoo.errors import main
-from convzoo.files import new_folder, write_json
+from convzoo.settings.load import read_params
+from convzoo.settings.weights import weights_settings
 
 
 def run(name: str) -> None:
     """Write data/weights/NAME/."""
-    with new_folder(Path("data/weights", name)) as folder:
-        write_json(folder / "weights.json", {"name": name, "files": [], "start": "the network's own initialisation"})
+    bring_weights(name, weights_settings(read_params(), name))
 
 
 if __name__ == "__main__":

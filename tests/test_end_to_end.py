@@ -85,12 +85,30 @@ def test_a_second_repro_has_nothing_to_do(clone):
     assert (clone / "dvc.lock").read_bytes() == before
 
 
-def test_a_forced_training_gives_the_same_bytes(clone):
+def test_a_forced_repro_runs_everything_again_and_leaves_the_lock_as_it_was(clone):
     before = (clone / "dvc.lock").read_bytes()
-    told = dvc(clone, "repro", "--force", "--single-item", f"train@{NETWORK}", f"export@{NETWORK}", "augment@mnist")
+    told = dvc(clone, "repro", "--force")
+    assert len(ran(told)) == 12
     assert f"{NETWORK} epoch 2/2" in told, "it really trained"
-    assert len(ran(told)) == 3
     assert (clone / "dvc.lock").read_bytes() == before
+    assert query(clone, "SELECT count(*) FROM model_versions") == [(1,)]
+
+
+def test_a_second_network_is_a_block_in_params_and_makes_no_other_train(clone):
+    params = clone / "params.yaml"
+    text = params.read_text()
+    for section in ("networks", "export", "evaluation"):
+        block = re.search(rf"^{section}:\n(  {NETWORK}:\n(?:    .*\n)+)", text, re.M).group(1)
+        second = block.replace(NETWORK, "mnist-reference").replace("architecture: fast", "architecture: reference")
+        text = text.replace(f"{section}:\n{block}", f"{section}:\n{second}{block}")
+    params.write_text(re.sub(r"learning_rate: 0.2\n", "learning_rate: 0.02\n", text, count=1))
+    told = dvc(clone, "repro")
+    new = [f"{verb}@mnist-reference" for verb in ("train", "export", "evaluate", "register")]
+    assert sorted(ran(told)) == sorted(["versions", "settings", *new, "report"])
+    aliases = query(clone, "SELECT name, alias, version FROM registered_model_aliases")
+    assert sorted(aliases) == [(NETWORK, "candidate", 1), ("mnist-reference", "candidate", 1)]
+    assert "mnist-reference" in (clone / "reports/index.html").read_text()
+    assert json.loads((clone / "models/mnist-reference/metrics.json").read_text())["test_accuracy"] > 0.8
 
 
 def test_a_learning_rate_makes_only_its_network_run_again(clone):
@@ -252,6 +270,9 @@ def test_repeat_gives_mean_and_spread_and_leaves_models_alone(clone):
     assert first.split("test_loss")[1] != second.split("test_loss")[1], "another seed gives another network"
     assert {file: sha256_of(file) for file in before} == before
     assert "expected one of: mnist-classifier" in convzoo(clone, "repeat", "mnist", expected=1)
+    convzoo(clone, "profile", "compact")
+    told = convzoo(clone, "repeat", NETWORK, expected=1)
+    assert "is from mnist-package, params.yaml says mnist-mirror; run: dvc repro validate" in told
 
 
 def test_a_failed_data_check_stops_before_training(clone):

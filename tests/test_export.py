@@ -75,6 +75,18 @@ def test_the_same_weights_give_the_same_bytes_and_nothing_of_this_machine(projec
 
 
 @pytest.mark.parametrize("count", [1, 7])
+def test_parity_is_looked_at_on_all_of_val_also_where_it_is_sorted(project, monkeypatch):
+    images, labels = load_split(Path("data/prepared/mnist/val"))
+    order = np.argsort(labels, kind="stable")
+    monkeypatch.setattr(exporting, "load_split", lambda folder: Split(images[order], labels[order]))
+    seen = []
+    held = exporting.parity
+    monkeypatch.setattr(exporting, "parity", lambda *given: seen.append(given[3]) or held(*given))
+    exported(parity_images=8)
+    classes = [int(labels[(images == image).all(axis=(1, 2, 3))][0]) for image in seen[0]]
+    assert set(classes) == {0, 1, 2, 3}
+
+
 def test_any_batch_size_is_taken_and_rows_add_up_to_one(project, count):
     images = load_split(Path("data/prepared/mnist/test")).images[:count]
     probabilities = exported()(images)

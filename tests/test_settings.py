@@ -87,6 +87,12 @@ MISTAKES = [
     ("seed: 0", "seed: -1", "seed: got -1, expected a whole number of at least 0"),
     ("compute:", "compute: 3\nold:", "compute: got 3, expected a block"),
     ("networks:\n", "networks: [\n", "is not valid YAML"),
+    ("widths: [32, 64, 128]", "widths: [8, 8, 8, 8, 8]", "fast.widths: 5 halvings leave nothing of pictures of 28x28"),
+    ("shift: 2  ", "shift: 28  ", "shift: got 28, expected less than the side of pictures of 28x28"),
+    ("cutout: 0  ", "cutout: 40  ", "cutout: got 40, expected less than the side"),
+    ("ema_decay: 0.9 ", "ema_decay: .nan ", "ema_decay: got nan, expected a number of at least 0 and below 1"),
+    ("evaluation:\n", "evaluation:\n  1: {}\n", "the key '1' is no text; put it in quotes"),
+    ("sources:\n", "sources:\n  ? [a]\n  : 1\n", "is no text; put it in quotes"),
     ("profile: starter", "profile: &a starter\nold: *a", "aliases (*name) are not allowed"),
 ]
 
@@ -96,6 +102,12 @@ def test_a_mistake_is_answered_with_the_key_and_what_it_may_be(complaint, old, n
     told = complaint(old, new)
     assert expected in told
     assert re.match(r"params\.yaml:\d+|params\.yaml: ", told)
+
+
+def test_a_reference_layout_that_pools_the_picture_away_is_named(complaint, monkeypatch):
+    monkeypatch.setattr("test_settings.PARAMS", PARAMS.replace("architecture: fast", "architecture: reference"))
+    told = complaint("blocks: [[32], [64, 64]]", "blocks: [[8], [8, 8], [8], [8]]")
+    assert "reference.blocks: convolutions and pooling leave nothing of pictures of 28x28; expected fewer" in told
 
 
 def test_all_mistakes_are_told_at_once(complaint, monkeypatch):

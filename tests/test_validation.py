@@ -1,235 +1,56 @@
 """The data check on small real folders: what is well passes, and each fault is named."""
 
-import csv
-import hashlib
 import json
 import re
 import runpy
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
+from faulty_sets import (
+    AFTERWARDS,
+    BLOCK,
+    COUNTS,
+    another_label,
+    blank,
+    change_a_label,
+    change_a_pixel,
+    clean_set,
+    coloured,
+    cut_header,
+    cut_pixels,
+    drop_a_label,
+    drop_column,
+    floats,
+    folder_of,
+    keep,
+    labels_outside,
+    low,
+    narrow,
+    no_channels,
+    nothing_left,
+    one_dog_left,
+    only_five,
+    originals_elsewhere,
+    remove_manifest,
+    scaled_away,
+    short_labels,
+    train_image_in_row_2,
+    twice,
+    val_image_in_row_9,
+    without_owls,
+    write_set,
+)
 
 from convzoo.settings.load import Params
 from convzoo.validation import InvalidDataError, validate
 
 ENTRY = Path(__file__).parents[1] / "pipeline" / "validate.py"
-HEIGHT, WIDTH = 6, 5
-COUNTS = {"train": 30, "val": 9, "test": 9}
-BLOCK = {
-    "source": "made-here",
-    "prepare": {
-        "seed": 0,
-        "classes": ["cat", "dog", "owl"],
-        "height": HEIGHT,
-        "width": WIDTH,
-        "channels": 1,
-        "val_fraction": 0.2,
-        "test_fraction": 0.2,
-        "label_conflicts": "stop",
-    },
-    "augment": {
-        "seed": 0,
-        "variants": 1,
-        "rotation": 0.0,
-        "shift": 0.0,
-        "scale": 0.0,
-        "flip": False,
-        "brightness": 0.0,
-        "contrast": 0.0,
-        "saturation": 0.0,
-        "pictured": 1,
-    },
-    "validate": {
-        "min_images": {"train": 20, "val": 6, "test": 6},
-        "min_class_share": 0.5,
-        "min_contrast": 2.0,
-        "rows_named": 5,
-    },
-}
 
 
 def params(*datasets):
     return Params(Path("params.yaml"), {"data": dict.fromkeys(datasets, BLOCK)}, {})
 
-
-def clean_set():
-    """Three splits and a variant of each train image, the classes in turn; every image is another one."""
-    generator = np.random.default_rng(0)
-
-    def images(count):
-        return generator.integers(0, 256, (count, HEIGHT, WIDTH, 1), dtype=np.uint8)
-
-    made = {
-        split: {
-            "images": images(count),
-            "labels": np.arange(count, dtype=np.int64) % 3,
-            "ids": [f"{split}-{row:05d}" for row in range(count)],
-        }
-        for split, count in COUNTS.items()
-    }
-    train = made["train"]
-    made["augmented"] = {
-        "images": images(COUNTS["train"]),
-        "labels": train["labels"].copy(),
-        "ids": [f"{name}-v1" for name in train["ids"]],
-        "originals": list(train["ids"]),
-    }
-    return made
-
-
-def folder_of(root, dataset, split):
-    return (
-        root
-        / "data"
-        / ("augmented" if split == "augmented" else "prepared")
-        / dataset
-        / ("" if split == "augmented" else split)
-    )
-
-
-def write_set(root, dataset, made):
-    """Arrays and manifests that agree, as a wrong `prepare` would leave them too."""
-    for split, held in made.items():
-        folder = folder_of(root, dataset, split)
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "images.npy", held["images"])
-        np.save(folder / "labels.npy", held["labels"])
-        columns = {"id": held["ids"]} | ({"original": held["originals"]} if "originals" in held else {})
-        columns["sha256"] = [hashlib.sha256(image.tobytes()).hexdigest() for image in held["images"]]
-        columns["label"] = held["labels"].tolist()
-        with (folder / "manifest.csv").open("w", newline="") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=False))
-
-
-def keep(held, rows):
-    for key, values in held.items():
-        held[key] = values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
-
-
-# Each breaks one split of a clean set, before it is written.
-
-
-def narrow(held):
-    held["images"] = held["images"][:, :, :-1]
-
-
-def low(held):
-    held["images"] = held["images"][:, :-1]
-
-
-def coloured(held):
-    held["images"] = np.repeat(held["images"], 3, axis=3)
-
-
-def no_channels(held):
-    held["images"] = held["images"][..., 0]
-
-
-def floats(held):
-    held["images"] = held["images"].astype(np.float32)
-
-
-def short_labels(held):
-    held["labels"] = held["labels"].astype(np.int32)
-
-
-def blank(*rows):
-    def blank_rows(held):
-        for row in rows:
-            held["images"][row] = row  # one grey level, another one for each row
-
-    return blank_rows
-
-
-def without_owls(held):
-    keep(held, np.flatnonzero(held["labels"] != 2))
-
-
-def one_dog_left(held):
-    keep(held, np.flatnonzero((held["labels"] != 1) | (np.arange(len(held["labels"])) == 1)))
-
-
-def labels_outside(held):
-    held["labels"][[4, 5]] = [3, -1]
-
-
-def only_five(held):
-    keep(held, range(5))
-
-
-def scaled_away(held):
-    held["images"][:] = 0
-    for row, image in enumerate(held["images"]):
-        image.reshape(-1)[row : row + HEIGHT * WIDTH // 2] = 1
-
-
-def train_image_in_row_2(held):
-    held["images"][2] = clean_set()["train"]["images"][7]
-
-
-def val_image_in_row_9(held):
-    held["images"][9] = clean_set()["val"]["images"][0]
-
-
-def originals_elsewhere(held):
-    held["originals"][5:8] = ["test-00002", "val-00000", "train-99999"]
-
-
-def another_label(held):
-    held["labels"][0] = 2
-
-
-def twice(held):
-    held["images"][3] = held["images"][1]
-
-
-def nothing_left(held):
-    keep(held, range(0))
-
-
-# Each breaks a file of one split, after it was written.
-
-
-def cut_pixels(folder):
-    file = folder / "images.npy"
-    file.write_bytes(file.read_bytes()[:-7])
-
-
-def cut_header(folder):
-    file = folder / "labels.npy"
-    file.write_bytes(file.read_bytes()[:20])
-
-
-def remove_manifest(folder):
-    (folder / "manifest.csv").unlink()
-
-
-def drop_column(folder):
-    file = folder / "manifest.csv"
-    file.write_text(file.read_text().replace("sha256", "md5"))
-
-
-def drop_a_label(folder):
-    np.save(folder / "labels.npy", np.load(folder / "labels.npy")[:-1])
-
-
-def change_a_pixel(folder):
-    images = np.load(folder / "images.npy")
-    images[4, 0, 0, 0] ^= 255
-    np.save(folder / "images.npy", images)
-
-
-def change_a_label(folder):
-    labels = np.load(folder / "labels.npy")
-    labels[4] = (labels[4] + 1) % 3
-    np.save(folder / "labels.npy", labels)
-
-
-AFTERWARDS = {cut_pixels, cut_header, remove_manifest, drop_column, drop_a_label, change_a_pixel, change_a_label}
 
 UNREADABLE = "unreadable file, expected a whole file, got"
 BLANK = "blank image: standard deviation of grey levels, expected at least 2, got"

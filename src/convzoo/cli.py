@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from convzoo.errors import ConvzooError
+from convzoo.errors import ConvzooError, show
 from convzoo.files import project_root
 from convzoo.profiles import profile_names, use_profile
 from convzoo.settings.load import read_params
@@ -29,8 +29,7 @@ def _mendable() -> Iterator[None]:
     try:
         yield
     except ConvzooError as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+        show(error)
         raise typer.Exit(1) from None
 
 
@@ -120,6 +119,8 @@ def ui(
 
     with _mendable():
         uri = open_store().tracking_uri
+        if uri.startswith(("http://", "https://")):
+            raise ConvzooError(f"MLFLOW_TRACKING_URI is a server: its UI is at {uri}")
     artifacts = str(project_root() / "mlruns" / "artifacts")
     command = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--default-artifact-root", artifacts]
     sys.stdout.flush()

@@ -12,13 +12,18 @@ class SettingsError(ConvzooError):
     """One line for each thing that is wrong with params.yaml."""
 
 
+def show(error: ConvzooError) -> None:
+    """Print each line of an error to stderr."""
+    for line in str(error).splitlines():
+        print(f"error: {line}", file=sys.stderr)
+
+
 def main(function: Callable[..., object]) -> None:
     """Run `function` with the command line's arguments; a mendable error is printed as one, with exit code 1."""
     try:
         function(*sys.argv[1:])
     except ConvzooError as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+        show(error)
         sys.exit(1)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -1,5 +1,6 @@
 """Answers of an exported classifier on image files of any size and mode."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def predict(model_file: Path, paths: list[Path]) -> list[dict[str, str | float]]
 def images_in(paths: list[Path]) -> Iterator[Path]:
     """The files themselves, and what has the suffix of an image in the folders and below, sorted."""
     for path in paths:
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 (answers False where Path.is_dir raises, as for a name too long)
             found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
             yield from found or [path]
         else:
@@ -50,13 +51,13 @@ def read_image(file: Path, height: int, width: int, channels: int) -> np.ndarray
     """The image as uint8 (height, width, channels): turned as EXIF says, on white where transparent, its middle cut out
     at the wanted proportions and resized. Raises ValueError, which says why, for what cannot be read.
     """
-    if not file.exists():
-        raise ValueError("there is no such file")
-    if file.is_dir():
-        raise ValueError(f"the folder holds no images ({', '.join(sorted(SUFFIXES))})")
     try:
+        if file.is_dir():
+            raise ValueError(f"the folder holds no images ({', '.join(sorted(SUFFIXES))})")
         with Image.open(file) as opened:
             image = ImageOps.exif_transpose(opened)
+            if image.mode == "F":
+                raise ValueError("grey levels are floats of unknown scale; save it with 8 or 16 bits a pixel")
             if image.mode.startswith("I"):  # 16 bits a pixel and more
                 image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
             if image.has_transparency_data:
@@ -64,8 +65,10 @@ def read_image(file: Path, height: int, width: int, channels: int) -> np.ndarray
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             image = image.convert("L" if channels == 1 else "RGB")
             image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+    except FileNotFoundError:
+        raise ValueError("there is no such file") from None
     except UnidentifiedImageError:
         raise ValueError("not an image that Pillow knows") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # a decoder may raise anything, and the other files shall be answered
         raise ValueError(f"cannot be read: {error}") from None
     return np.asarray(image).reshape(height, width, channels)

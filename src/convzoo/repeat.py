@@ -13,6 +13,7 @@ from convzoo.errors import ConvzooError
 from convzoo.files import read_json
 from convzoo.profiles import merged
 from convzoo.settings.load import PARAMS, read_params
+from convzoo.settings.whole import check_all
 from convzoo.versions import installed_versions
 
 STEPS = ("train", "export", "evaluate")
@@ -23,12 +24,20 @@ def repeat(network: str, seeds: int) -> None:
     temporary folder and without tracking, and print a table. Raises ConvzooError where data or network are missing.
     """
     params = read_params()
+    check_all(params)
     networks = params.values["networks"]
     if network not in networks:
         raise ConvzooError(f"network '{network}': params.yaml has none; expected one of: {', '.join(networks)}")
     family, dataset = networks[network]["family"], networks[network]["data"]
     if not Path("data/validated", f"{dataset}.json").exists():
         raise ConvzooError(f"data/validated/{dataset}.json: is missing; run: dvc repro validate")
+
+    made = read_json(Path("data/prepared", dataset, "meta.json"))["source"]["name"]
+    wanted = params.values["data"][dataset]["source"]
+    if made != wanted:
+        raise ConvzooError(
+            f"data/prepared/{dataset}: is from {made}, params.yaml says {wanted}; run: dvc repro validate"
+        )
 
     rows = []
     for seed in range(seeds):

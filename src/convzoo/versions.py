@@ -15,7 +15,6 @@ PACKAGES = (
     "scikit-learn",
     "scipy",
     "torch",
-    "torchvision",
 )
 
 

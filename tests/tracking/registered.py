@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx_files import save_linear_classifier
 
 CLASSES = 3
 SIDE = 4
@@ -12,22 +11,8 @@ SIDE = 4
 
 def write_model(file: Path, seed: int) -> None:
     """A real classifier of uint8 (B, 4, 4, 1): a linear layer and softmax."""
-    weights = np.random.default_rng(seed).normal(size=(SIDE * SIDE, CLASSES)).astype(np.float32)
-    nodes = [
-        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
-        helper.make_node("Div", ["floats", "most"], ["scaled"]),
-        helper.make_node("Flatten", ["scaled"], ["flat"], axis=1),
-        helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "small",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", SIDE, SIDE, 1])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", CLASSES])],
-        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(np.float32(255), "most")],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
+    weights = np.random.default_rng(seed).normal(size=(SIDE * SIDE, CLASSES))
+    save_linear_classifier(file, weights / 255, (SIDE, SIDE, 1))
 
 
 def identity_of(seed: int) -> dict:

@@ -1,17 +1,7 @@
 """Registration: from files to a run and a version, once, however often it is asked for."""
 
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
 import pytest
 from registered import identity_of, write_model
 
@@ -208,48 +198,3 @@ def test_tracking_turned_off_writes_the_file_and_registers_nothing(write_network
     assert register("untracked") == "untracked: not registered, since CONVZOO_TRACKING is off"
     assert Path("models/untracked/registration.json").exists()
     assert store.open_store().get_experiment_by_name("convzoo/untracked") is None
-
-
-def test_the_candidate_is_served_and_answers_raw_pixels_with_the_files_probabilities(write_network, tmp_path):
-    write_network("served", 1)
-    register("served")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = f"-m mlflow models serve -m models:/served@candidate --env-manager local -p {port} -h 127.0.0.1"
-    # mlflow starts `uvicorn` from the PATH, where it is only if the virtual environment is active and was never moved.
-    uvicorn, log = tmp_path / "uvicorn", tmp_path / "log"
-    uvicorn.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m uvicorn "$@"\n')
-    uvicorn.chmod(0o755)
-    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": store.tracking_uri(), "PATH": path}
-    with log.open("wb") as stream:
-        server = subprocess.Popen(
-            [sys.executable, *command.split()], env=environment, stdout=stream, stderr=stream, start_new_session=True
-        )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/ping", server, log)
-        images = np.load("data/prepared/shapes/val/images.npy")
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/invocations",
-            data=json.dumps({"inputs": images.tolist()}).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        answer = json.load(urllib.request.urlopen(request, timeout=60))["predictions"]["probabilities"]
-    finally:
-        if server.poll() is None:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait(30)
-    session = onnxruntime.InferenceSession("models/served/model.onnx", providers=["CPUExecutionProvider"])
-    np.testing.assert_array_equal(np.float32(answer), session.run(None, {"images": images})[0])
-
-
-def wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
-    for _ in range(240):
-        assert server.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(address, timeout=5).read()
-            return
-        except OSError:
-            time.sleep(0.25)
-    raise AssertionError(log.read_text())

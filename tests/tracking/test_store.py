@@ -75,6 +75,18 @@ def test_a_store_that_the_user_chose_is_used(tmp_path, monkeypatch):
     assert store.tracking_uri() == f"sqlite:///{tmp_path}/x.db"
 
 
+def test_a_database_of_the_users_own_keeps_its_places(clone, tmp_path, monkeypatch):
+    store.open_store()
+    foreign = tmp_path / "db/mlflow.db"
+    foreign.parent.mkdir()
+    shutil.copy(clone / "mlruns/mlflow.db", foreign)
+    before = text_of(foreign)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{foreign}")
+    store.open_store()
+    assert text_of(foreign) == before
+    assert clone.as_uri() in before
+
+
 def test_an_experiment_in_a_temporary_copy_uses_the_store_of_its_clone(tmp_path, project, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(project))

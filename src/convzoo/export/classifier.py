@@ -41,7 +41,8 @@ def export(network: str, settings: ExportSettings) -> None:
     val = load_split(Path("data/prepared", described["dataset"], "val"))
     if settings.calibrate:
         module.temperature = fitted_temperature(module, val)
-    images = np.array(val.images[: settings.parity_images])
+    count = min(settings.parity_images, len(val.images))
+    images = np.array(val.images[np.linspace(0, len(val.images) - 1, count).astype(np.int64)])  # of all classes
     with new_file(folder / "model.onnx") as temporary:
         about = {name: described[name] for name in ("family", "dataset", "classes")} | {"network": network}
         write_onnx(module, torch.from_numpy(images[:2]), "images", "probabilities", about, temporary)

@@ -3,6 +3,11 @@
 import torch
 from torch import Tensor, nn
 
+# As in airbench: of BatchNorm's statistics, which must follow fast where trainings are short, and what whitening adds
+# to variances.
+MOMENTUM = 0.4
+EPSILON = 5e-4
+
 ACTIVATIONS = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
@@ -23,10 +28,10 @@ class Block(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
         self.pool = nn.MaxPool2d(2)
-        self.norm1 = nn.BatchNorm2d(outputs, momentum=0.4)  # trainings are short: statistics must follow fast
+        self.norm1 = nn.BatchNorm2d(outputs, momentum=MOMENTUM)
         self.act1 = ACTIVATIONS[activation]()
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(outputs, momentum=0.4)
+        self.norm2 = nn.BatchNorm2d(outputs, momentum=MOMENTUM)
         self.act2 = ACTIVATIONS[activation]()
         if dirac:
             for conv in (self.conv1, self.conv2):
@@ -71,10 +76,10 @@ class Fast(nn.Module):
         return self.head(x) * self.logit_scale
 
     @torch.no_grad()
-    def whiten(self, x: Tensor, epsilon: float = 5e-4) -> None:
+    def whiten(self, x: Tensor, epsilon: float = EPSILON) -> None:
         """Set the stem to the eigenvectors of the 2x2 patches of floats `x` (B, C, H, W), scaled to unit variance."""
         channels = x.shape[1]
-        patches = x.double().unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, channels * 4)
+        patches = x.cpu().double().unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, channels * 4)
         variances, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
         filters = (vectors / (variances + epsilon).sqrt()).T.reshape(-1, channels, 2, 2).flip(0)
         self.stem.weight.copy_(torch.cat([filters, -filters]))

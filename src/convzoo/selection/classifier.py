@@ -16,12 +16,12 @@ def judge(fabric: Fabric, body: nn.Module, val: Images, mean: Tensor, std: Tenso
     """Mean cross-entropy (nats) and accuracy (0 to 1) of `body` on val; its mode is put back."""
     training = body.training
     body.eval()
-    loss, hits = torch.zeros(2, dtype=torch.float64, device=fabric.device)
+    loss, hits = 0.0, 0
     for index in in_order(len(val), BATCH):
         labels = val.labels[index.to(fabric.device)]
         with fabric.autocast():
             logits = body(to_floats(val.take(index), mean, std)).float()
-        loss += F.cross_entropy(logits, labels, reduction="sum")
-        hits += (logits.argmax(1) == labels).sum()
+        loss += F.cross_entropy(logits, labels, reduction="sum").item()
+        hits += (logits.argmax(1) == labels).sum().item()
     body.train(training)
-    return loss.item() / len(val), hits.item() / len(val)
+    return loss / len(val), hits / len(val)

@@ -87,6 +87,27 @@ class EvaluationSettings(Settings):
     mistakes_shown: Positive
 
 
+def misfits(settings: ClassifierSettings, height: int, width: int) -> list[tuple[tuple[str, ...], str]]:
+    """What does not go together with pictures of this size: the key inside the block, and what is wrong."""
+    found = []
+    side = min(height, width)
+    size = f"pictures of {height}x{width}"
+    if settings.architecture == "fast" and (side - 1) >> len(settings.fast.widths) < 1:
+        blocks = len(settings.fast.widths)
+        found.append((("fast", "widths"), f"{blocks} halvings leave nothing of {size}; expected fewer widths"))
+    if settings.architecture == "reference":
+        left = side
+        for block in settings.reference.blocks:
+            left = (left - 2 * len(block) * (settings.reference.padding == "valid")) // 2
+        if left < 1:
+            advice = "expected fewer blocks or padding: same"
+            found.append((("reference", "blocks"), f"convolutions and pooling leave nothing of {size}; {advice}"))
+    for key, value in (("shift", settings.shift), ("cutout", settings.cutout)):
+        if value >= side:
+            found.append(((key,), f"got {value}, expected less than the side of {size}"))
+    return found
+
+
 def training_settings(params: Params, network: str) -> ClassifierSettings:
     """The block `networks.NETWORK`. Raises SettingsError."""
     return check(params, ("networks", network), ClassifierSettings)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from convzoo.errors import SettingsError
 
@@ -22,7 +22,7 @@ KeyPath = tuple[str | int, ...]
 class Settings(BaseModel):
     """A block of params.yaml: every key is required, no other key is allowed, no type is converted."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Params(NamedTuple):
@@ -98,6 +98,9 @@ def _lines(file: Path, node: Node | None, seen: set[int], path: KeyPath = ()) ->
     found = {path: line}
     if isinstance(node, MappingNode):
         for key, value in node.value:
+            if not isinstance(key, ScalarNode) or not str(key.tag).endswith(":str"):
+                where = f"{file}:{key.start_mark.line + 1}"
+                raise SettingsError(f"{where}: the key {_shown(key.value)} is no text; put it in quotes")
             name, line = key.value, key.start_mark.line + 1
             if (*path, name) in found:
                 dotted = _dotted((*path, name))

@@ -2,28 +2,23 @@
 
 import re
 from collections.abc import Callable
-from typing import Literal
 
 from convzoo.errors import SettingsError
 from convzoo.settings import classifier
 from convzoo.settings.compute import compute_settings
-from convzoo.settings.data import data_settings
+from convzoo.settings.data import data_settings, prepare_settings
 from convzoo.settings.load import Params, Settings, check
 from convzoo.settings.sources import source_settings
+from convzoo.settings.weights import weights_settings
 
-# The functions that check a network's three blocks, by family.
+# The functions that check a network's three blocks, by family, and what does not fit its pictures.
 FAMILIES = {
     "classifier": (classifier.training_settings, classifier.export_settings, classifier.evaluation_settings),
 }
+MISFITS = {"classifier": classifier.misfits}
 
 # Names become folders, MLflow models and DVC stages.
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
-
-
-class NoWeights(Settings):
-    """Where a network starts from its own initialisation."""
-
-    kind: Literal["none"]
 
 
 class Sections(Settings):
@@ -54,7 +49,7 @@ def check_all(params: Params) -> None:
     for name in values["sources"]:
         attempt(source_settings, params, name)
     for name in values["weights"]:
-        attempt(check, params, ("weights", name), NoWeights)
+        attempt(weights_settings, params, name)
     for name in values["data"]:
         attempt(_check_name, params, ("data", name))
         attempt(data_settings, params, name)
@@ -89,6 +84,13 @@ def _check_network(params: Params, name: str) -> None:
             _check_reference(params, ("networks", name, key), section)
         except SettingsError as error:
             mistakes.append(str(error))
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+    prepare = prepare_settings(params, network["data"])
+    settings = FAMILIES[family][0](params, name)
+    for path, told in MISFITS[family](settings, prepare.height, prepare.width):
+        where = f"{params.file}:{params.lines['networks', name, *path]}"
+        mistakes.append(f"{where}: {'.'.join(('networks', name, *path))}: {told}")
     if mistakes:
         raise SettingsError("\n".join(mistakes))
 

@@ -1,5 +1,7 @@
 """Which model a name stands for: a version in the registry by its alias, or the file in models/."""
 
+import atexit
+import shutil
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -64,7 +66,9 @@ def shipped_file(client: MlflowClient, model_id: str, folder: Path) -> Path | No
 
 
 def _checked_file(client: MlflowClient, name: str, version: ModelVersion) -> Path:
-    file = shipped_file(client, model_of(version), Path(tempfile.mkdtemp(prefix="convzoo-")))
+    folder = tempfile.mkdtemp(prefix="convzoo-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    file = shipped_file(client, model_of(version), Path(folder))
     expected = version.tags.get(SHA256)
     if file is None or sha256_of(file) != expected:
         raise ConvzooError(

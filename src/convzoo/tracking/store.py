@@ -61,7 +61,8 @@ def open_store() -> MlflowClient:
             with locked(file):
                 if not file.exists() or not file.stat().st_size:
                     _create(file)
-                _relocate(file)
+                if file == project_root() / "mlruns" / "mlflow.db":  # somebody else's may lie as they like
+                    _relocate(file)
         return MlflowClient(tracking_uri=uri)
     except (OSError, sqlite3.Error, MlflowException) as error:
         raise TrackingError(f"{uri}: cannot be opened: {first_line(error)}; is the folder writable?") from error

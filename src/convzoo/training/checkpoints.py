@@ -16,13 +16,17 @@ from convzoo.files import new_file, project_root
 class Checkpoints:
     """The last checkpoint of one training, in a folder named by its fingerprint that only one process may use."""
 
-    def __init__(self, network: str, fingerprint: str) -> None:
+    def __init__(self, network: str, fingerprint: str, leader: bool = True) -> None:
+        """Of several processes of one training only the `leader` locks and writes; all read."""
+        self.leader = leader
         self.network = network
         self.folder = project_root() / ".checkpoints" / f"{network}-{fingerprint[:16]}"
         self.file = self.folder / "last.safetensors"
         self.lock = FileLock(self.folder / "lock")
 
     def __enter__(self) -> Self:
+        if not self.leader:
+            return self
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             self.lock.acquire(timeout=0)
@@ -37,6 +41,8 @@ class Checkpoints:
 
     def save(self, state: dict[str, Any]) -> None:
         """Keep `state`: nested dicts and lists of tensors, numbers and text."""
+        if not self.leader:
+            return
         tensors: dict[str, torch.Tensor] = {}
         plain = _packed(state, tensors)
         with new_file(self.file) as temporary:
@@ -56,8 +62,8 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Forget the training, once what it made has its final names."""
-        self.lock.release()
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.lock.release()
 
 
 def _packed(value: Any, tensors: dict[str, torch.Tensor]) -> Any:

@@ -27,6 +27,7 @@ from convzoo.training.fingerprint import check_data, fingerprint
 from convzoo.training.history import Progress, Row, write_history
 from convzoo.training.schedules import factor
 
+LOSSES = {"cross_entropy": F.cross_entropy}
 WHITENED = 5000  # train images whose patches whiten the stem
 
 
@@ -51,7 +52,7 @@ def train(network: str, settings: ClassifierSettings, compute: ComputeSettings, 
     val = Images([splits["val"]], fabric.device)
 
     with (
-        Checkpoints(network, identity["fingerprint"]) as checkpoints,
+        Checkpoints(network, identity["fingerprint"], leader=fabric.is_global_zero) as checkpoints,
         LiveRun(network, identity, {"convzoo.profile": profile}, enabled=fabric.is_global_zero) as run,
     ):
         weights, history = fit(network, settings, described, fabric, images, val, checkpoints, run)
@@ -132,7 +133,7 @@ def fit(
             x, labels = to_floats(batch, mean, std)[mine], images.labels[index.to(fabric.device)][mine]
 
             logits = model(x).float()
-            loss = F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
+            loss = LOSSES[settings.loss](logits, labels, label_smoothing=settings.label_smoothing)
             fabric.backward(loss)
             for optimizer in optimized:
                 optimizer.step()
@@ -160,17 +161,16 @@ def fit(
         history.append(row)
         if settings.keep == "last" or val_accuracy > max((old["val_accuracy"] for old in history[:-1]), default=-1):
             best = {name: value.clone() for name, value in (average.module if average else body).state_dict().items()}
-        if fabric.is_global_zero:
-            checkpoints.save(
-                {
-                    "epoch": epoch,
-                    "history": history,
-                    "best": best,
-                    "weights": body.state_dict(),
-                    "optimizers": [optimizer.state_dict() for optimizer in optimized],
-                    "average": average.state_dict() if average else {},
-                }
-            )
+        checkpoints.save(
+            {
+                "epoch": epoch,
+                "history": history,
+                "best": best,
+                "weights": body.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in optimized],
+                "average": average.state_dict() if average else {},
+            }
+        )
         run.log(epoch, {name: value for name, value in row.items() if name != "epoch"})
         progress.epoch(row)
     progress.close()

@@ -1,5 +1,7 @@
 """Optimizers by the field's names."""
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 
@@ -43,10 +45,19 @@ def orthogonal(matrix: Tensor, iterations: int = 3, epsilon: float = 1e-7) -> Te
     return x.T if tall else x
 
 
-def build(network: nn.Module, settings) -> list[torch.optim.Optimizer]:
-    """The optimizers of `network` for settings with optimizer, learning_rate, muon_learning_rate, momentum, beta2 and
-    weight_decay. Vectors (biases, BatchNorm) have no weight decay. A group's peak rate is its `peak`.
-    """
+class OptimizerSettings(Protocol):
+    """What a family's settings say of its optimizer."""
+
+    optimizer: str
+    learning_rate: float
+    muon_learning_rate: float
+    momentum: float
+    beta2: float
+    weight_decay: float
+
+
+def build(network: nn.Module, settings: OptimizerSettings) -> list[torch.optim.Optimizer]:
+    """The optimizers of `network`. Vectors (biases, BatchNorm) have no weight decay. A group's peak rate is `peak`."""
     trained = [weight for weight in network.parameters() if weight.requires_grad]
     filters = [weight for weight in trained if settings.optimizer == "muon" and weight.ndim == 4]
     rest = [weight for weight in trained if not any(weight is other for other in filters)]
