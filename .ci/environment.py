@@ -7,7 +7,6 @@ import argparse
 import hashlib
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +20,13 @@ def pip(*arguments: str) -> None:
     command = [str(SCRIPTS / "python"), "-m", "pip", "--disable-pip-version-check", *arguments]
     if subprocess.run(command, cwd=ROOT).returncode:
         sys.exit(f"pip {' '.join(arguments)} failed; mend what it says above and run make setup again")
+
+
+def make_venv(*options: str) -> None:
+    """Make .venv, or write its settings and activation scripts anew, with the Python that this one may come from."""
+    base = getattr(sys, "_base_executable", sys.executable)
+    if subprocess.run([base, "-m", "venv", *options, str(VENV)]).returncode:
+        sys.exit(f"{base} could not make .venv; mend what it says above and run make setup again")
 
 
 def repair_scripts(old: str) -> None:
@@ -52,22 +58,23 @@ def main() -> None:
         sys.exit(".venv is there already; to take torch from another index remove it first: rm -rf .venv")
     if done == [needed, str(ROOT)]:
         return
-    if done[0] != needed:
-        print("making .venv: up to 6 GB, most of it CUDA's libraries for torch; a few minutes", flush=True)
-        venv.create(VENV, with_pip=True, clear=not done[0])
-        if done[1] not in ("", str(ROOT)):
-            repair_scripts(done[1])
+    moved = done[1] not in ("", str(ROOT))
+    if moved:
+        print(f"this clone was moved from {done[1]}: putting .venv right", flush=True)
+        make_venv()
+        repair_scripts(done[1])
+    if done[0] == needed:
+        pip("install", "-q", "--no-index", "--no-deps", "--no-build-isolation", "-e", ".")
+    else:
+        print("filling .venv: up to 6 GB, most of it CUDA's libraries for torch; a few minutes", flush=True)
+        if not done[0]:
+            make_venv("--clear")
         STAMP.unlink(missing_ok=True)
         if options.torch_index:
             torch = ["--no-deps", "--index-url", options.torch_index, "torch", "torchvision"]  # the rest comes as usual
             pip("install", "-q", "-c", "constraints.txt", *torch)
         pip("install", "-q", "-c", "constraints.txt", "setuptools")
         pip("install", "-q", "-c", "constraints.txt", "--no-build-isolation", "-e", ".[dev]")
-    else:
-        print(f"this clone was moved from {done[1]}: putting .venv right", flush=True)
-        venv.create(VENV)
-        repair_scripts(done[1])
-        pip("install", "-q", "--no-index", "--no-deps", "--no-build-isolation", "-e", ".")
     STAMP.write_text(f"{needed}\n{ROOT}\n")
 
 

@@ -27,9 +27,9 @@ def environment(tmp_path, monkeypatch):
         "VENV": clone / ".venv",
         "SCRIPTS": clone / ".venv/bin",
         "STAMP": clone / ".venv/convzoo-environment",
+        "make_venv": lambda *options: created.append(options),
         "pip": lambda *arguments: calls.append(arguments),
     }
-    monkeypatch.setattr(state["venv"], "create", lambda *arguments, **options: created.append(options))
     monkeypatch.setattr(sys, "argv", [ENVIRONMENT])
     return state, calls, created
 
@@ -37,7 +37,7 @@ def environment(tmp_path, monkeypatch):
 def test_a_first_setup_installs_the_tested_versions_and_a_second_does_nothing(environment):
     state, calls, created = environment
     state["main"]()
-    assert len(created) == 1
+    assert created == [("--clear",)]
     assert all("constraints.txt" in arguments for arguments in calls)
     assert calls[-1][-2:] == ("-e", ".[dev]")
     calls.clear()
@@ -46,13 +46,15 @@ def test_a_first_setup_installs_the_tested_versions_and_a_second_does_nothing(en
 
 
 def test_changed_requirements_are_installed(environment):
-    state, calls, _ = environment
+    state, calls, created = environment
     state["main"]()
     calls.clear()
+    created.clear()
     with (state["ROOT"] / "constraints.txt").open("a") as stream:
         stream.write("# changed\n")
     state["main"]()
     assert calls[-1][-2:] == ("-e", ".[dev]")
+    assert created == [], "the environment that is there is kept"
 
 
 def test_a_moved_clone_is_put_right_without_a_download(environment):
