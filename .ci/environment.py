@@ -29,6 +29,12 @@ def make_venv(*options: str) -> None:
         sys.exit(f"{base} could not make .venv; mend what it says above and run make setup again")
 
 
+def works() -> bool:
+    """Whether there is a .venv with a Python and pip that run; one that was filled by hand or in part is kept."""
+    python = SCRIPTS / "python"
+    return python.exists() and not subprocess.run([python, "-c", "import pip"], capture_output=True).returncode
+
+
 def repair_scripts(old: str) -> None:
     """Point the scripts that pip wrote for the folder `old` at this one; works for paths with spaces too."""
     python = SCRIPTS / "python"
@@ -67,7 +73,7 @@ def main() -> None:
         pip("install", "-q", "--no-index", "--no-deps", "--no-build-isolation", "-e", ".")
     else:
         print("filling .venv: up to 6 GB, most of it CUDA's libraries for torch; a few minutes", flush=True)
-        if not done[0]:
+        if not works():
             make_venv("--clear")
         STAMP.unlink(missing_ok=True)
         if options.torch_index:

@@ -45,6 +45,14 @@ def test_a_first_setup_installs_the_tested_versions_and_a_second_does_nothing(en
     assert calls == []
 
 
+def test_an_environment_made_by_hand_is_kept(environment):
+    state, calls, created = environment
+    (state["SCRIPTS"] / "python").symlink_to(sys.executable)
+    state["main"]()
+    assert created == []
+    assert calls[-1][-2:] == ("-e", ".[dev]")
+
+
 def test_changed_requirements_are_installed(environment):
     state, calls, created = environment
     state["main"]()
