@@ -56,6 +56,7 @@ def test_an_environment_made_by_hand_is_kept(environment):
 def test_changed_requirements_are_installed(environment):
     state, calls, created = environment
     state["main"]()
+    (state["SCRIPTS"] / "python").symlink_to(sys.executable)
     calls.clear()
     created.clear()
     with (state["ROOT"] / "constraints.txt").open("a") as stream:
