@@ -39,8 +39,8 @@ def test_the_committed_params_are_well():
 
 
 def test_a_wrong_type_names_key_line_value_and_what_it_may_be(complaint):
-    told = complaint("epochs: 4", "epochs: ten")
-    line = line_of(PARAMS, "epochs: 4")
+    told = complaint("epochs: 3", "epochs: ten")
+    line = line_of(PARAMS, "epochs: 3")
     expected = f"params.yaml:{line}: networks.mnist-classifier.epochs: got 'ten', expected a whole number of at least 1"
     assert told == expected
 
@@ -111,7 +111,7 @@ def test_a_reference_layout_that_pools_the_picture_away_is_named(complaint, monk
 
 
 def test_all_mistakes_are_told_at_once(complaint, monkeypatch):
-    monkeypatch.setattr("test_settings.PARAMS", PARAMS.replace("epochs: 4", "epochs: ten"))
+    monkeypatch.setattr("test_settings.PARAMS", PARAMS.replace("epochs: 3", "epochs: ten"))
     assert len(complaint("rotation: 12", "rotation: 200").splitlines()) == 2
 
 
