@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from onnx_files import save_linear_classifier
 from PIL import Image
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from convzoo.errors import ConvzooError
 from convzoo.evaluation.classifier import evaluate
@@ -85,6 +87,18 @@ def test_confusion_and_class_scores():
         pytest.approx((0, 0, 0, 1)),  # never answered: no precision
         pytest.approx((1 / 2, 1, 2 / 3, 1)),
     ]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scores_are_those_of_scikit_learn_and_scipy(seed):
+    rng = np.random.default_rng(seed)
+    labels, answers = rng.integers(0, 5, 60), rng.integers(0, 6, 60)  # nobody is of the last class
+    np.testing.assert_array_equal(measures.confusion(labels, answers, 6), confusion_matrix(labels, answers))
+    expected = precision_recall_fscore_support(labels, answers, zero_division=0)
+    np.testing.assert_allclose(np.array(measures.class_scores(labels, answers, 6)).T, expected)
+    right, confidence = int((labels == answers).sum()), (0.8, 0.9, 0.95, 0.99, 0.999)[seed]
+    expected = binomtest(right, 60).proportion_ci(confidence_level=confidence, method="wilson")
+    np.testing.assert_allclose(measures.wilson_interval(right, 60, confidence), expected)
 
 
 def test_worst_mistakes_come_by_falling_probability():

@@ -12,8 +12,6 @@ PACKAGES = (
     "onnxscript",
     "pillow",
     "safetensors",
-    "scikit-learn",
-    "scipy",
     "torch",
 )
 
