@@ -9,7 +9,6 @@ PACKAGES = (
     "numpy",
     "onnx",
     "onnxruntime",
-    "onnxscript",
     "pillow",
     "safetensors",
     "torch",
