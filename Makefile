@@ -6,6 +6,8 @@ PYTHON ?= python3
 # Where torch comes from, if not from the package index: an address for CPU-only or other CUDA builds (README.md).
 TORCH_INDEX ?=
 
+# The environment is made with a Python from outside it.
+OUTSIDE := $(PATH)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
@@ -22,10 +24,10 @@ help:
 
 setup:
 	@command -v git >/dev/null || { echo "git is missing: install it with your package manager, or from https://git-scm.com" >&2; exit 1; }
-	@command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer (https://www.python.org), or name yours: make PYTHON=python3.12" >&2; exit 1; }
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: install Python 3.11 or newer (https://www.python.org), or name yours: make PYTHON=python3.12" >&2; exit 1; }
-	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
-	@"$(PYTHON)" .ci/environment.py $(if $(TORCH_INDEX),--torch-index "$(TORCH_INDEX)")
+	@PATH="$(OUTSIDE)" command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer (https://www.python.org), or name yours: make PYTHON=python3.12" >&2; exit 1; }
+	@PATH="$(OUTSIDE)" "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: install Python 3.11 or newer (https://www.python.org), or name yours: make PYTHON=python3.12" >&2; exit 1; }
+	@PATH="$(OUTSIDE)" "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@PATH="$(OUTSIDE)" "$(PYTHON)" .ci/environment.py $(if $(TORCH_INDEX),--torch-index "$(TORCH_INDEX)")
 
 check: setup
 	@python -m convzoo.cli check

@@ -23,7 +23,7 @@ def pip(*arguments: str) -> None:
 
 
 def make_venv(*options: str) -> None:
-    """Make .venv, or write its settings and activation scripts anew, with the Python that this one may come from."""
+    """Make .venv, with the Python that this one may come from."""
     base = getattr(sys, "_base_executable", sys.executable)
     if subprocess.run([base, "-m", "venv", *options, str(VENV)]).returncode:
         sys.exit(f"{base} could not make .venv; mend what it says above and run make setup again")
@@ -36,8 +36,10 @@ def works() -> bool:
 
 
 def repair_scripts(old: str) -> None:
-    """Point the scripts that pip wrote for the folder `old` at this one; works for paths with spaces too."""
+    """Point the scripts that pip and venv wrote for the folder `old` at this one; works for paths with spaces too."""
     python = SCRIPTS / "python"
+    for script in SCRIPTS.glob("[aA]ctivate*"):
+        script.write_text(script.read_text().replace(old, str(ROOT)))
     for script in SCRIPTS.iterdir():
         if script.is_symlink() or not script.is_file():
             continue
@@ -67,7 +69,6 @@ def main() -> None:
     moved = done[1] not in ("", str(ROOT))
     if moved:
         print(f"this clone was moved from {done[1]}: putting .venv right", flush=True)
-        make_venv()
         repair_scripts(done[1])
     if done[0] == needed:
         pip("install", "-q", "--no-index", "--no-deps", "--no-build-isolation", "-e", ".")

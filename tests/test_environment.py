@@ -72,6 +72,7 @@ def test_a_moved_clone_is_put_right_without_a_download(environment):
     needed, here = state["STAMP"].read_text().splitlines()
     state["STAMP"].write_text(f"{needed}\n{OLD}\n")
     scripts = state["SCRIPTS"]
+    (scripts / "activate").write_text(f'VIRTUAL_ENV="{OLD}/.venv"\n')
     (scripts / "plain").write_text(f"#!{OLD}/.venv/bin/python3\nprint('ran')\n")
     spaced = f"#!/bin/sh\n'''exec' \"{OLD}/.venv/bin/python3\" \"$0\" \"$@\"\n' '''\nprint('ran')\n"
     (scripts / "spaced").write_text(spaced)
@@ -84,6 +85,7 @@ def test_a_moved_clone_is_put_right_without_a_download(environment):
         (scripts / name).chmod(0o755)
         done = subprocess.run([str(scripts / name)], capture_output=True, text=True, check=True)
         assert done.stdout == "ran\n", name
+    assert (scripts / "activate").read_text() == f'VIRTUAL_ENV="{state["ROOT"]}/.venv"\n'
     assert (scripts / "binary").read_bytes() == b"\x7fELF" + OLD.encode()
     assert state["STAMP"].read_text().splitlines() == [needed, here]
 
