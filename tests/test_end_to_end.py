@@ -76,7 +76,7 @@ def test_a_repro_from_nothing_runs_every_stage_and_makes_every_output(rebuilt):
 def test_the_network_learned_real_digits(rebuilt):
     metrics = json.loads((rebuilt.folder / f"models/{NETWORK}/metrics.json").read_text())
     assert metrics["test_images"] == 1000
-    assert metrics["test_accuracy"] > 0.5
+    assert metrics["test_accuracy"] > 0.8
 
 
 def test_a_second_repro_has_nothing_to_do(clone):
@@ -240,7 +240,7 @@ def test_predict_names_what_it_cannot_read_and_answers_the_rest(rebuilt, digits,
     assert "class" in answers[good.name]
     assert answers["text.png"]["error"] == "not an image that Pillow knows"
     assert answers["missing.png"]["error"] == "there is no such file"
-    assert "holds no images" in answers["empty"]["error"]
+    assert answers["empty"]["error"].startswith("the folder holds no images")
     assert "cannot be read" in answers["cut.png"]["error"]
     table = convzoo(rebuilt.folder, "predict", NETWORK, *paths[:3], expected=1)
     assert "not an image that Pillow knows" in table
