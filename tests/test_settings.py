@@ -75,7 +75,13 @@ MISTAKES = [
     ("widths: [32, 64, 128]", "widths: [32, 0, 128]", "fast.widths.1: got 0, expected a whole number of at least 1"),
     ("deterministic: true", "deterministic: 1", "compute.deterministic: got 1, expected true or false"),
     ("val_fraction: 0.1", "val_fraction: 1.5", "val_fraction: got 1.5, expected a number above 0 and below 1"),
-    ("kind: archive", "kind: torrent", "kind: got 'torrent', expected one of: archive, package"),
+    ("kind: archive", "kind: torrent", "kind: got 'torrent', expected one of: archive, kaggle, folder, synthetic"),
+    ("format: cifar", "format: cfar", "published.format: got 'cfar', expected one of: idx, cifar, pictures"),
+    ("drawing: shapes10 ", "drawing: shape ", "drawing: got 'shape', expected one of: shapes10, shapes100, faces"),
+    ("limits: {files: 20", "limits: {files: 0", "limits.files: got 0, expected a whole number of at least 1"),
+    ("handle: alxmamaev/flowers", "handle: flowers", "handle: got 'flowers-recognition', expected text that matches"),
+    ("resize: none  ", "resize: squash  ", "resize: got 'squash', expected one of: none, crop, pad, stretch"),
+    ("crop: 1  ", "crop: 0  ", "augment.crop: got 0, expected a number above 0 and up to 1"),
     ("checksum: md5:f68", "checksum: md5:xyz", "expected text that matches"),
     (
         "train-images-idx3-ubyte.gz:\n",
@@ -95,6 +101,17 @@ MISTAKES = [
     ("sources:\n", "sources:\n  ? [a]\n  : 1\n", "is no text; put it in quotes"),
     ("profile: starter", "profile: &a starter\nold: *a", "aliases (*name) are not allowed"),
 ]
+
+
+def test_without_variants_the_rest_of_augment_need_not_be_said(tmp_path):
+    short = " {variants: 0, pictured: 12}"
+    text = re.sub(r"(  mnist:\n(?:    .*\n)*?    augment:).*\n(?:      .*\n)+", rf"\1{short}\n", PARAMS)
+    assert text != PARAMS
+    (tmp_path / "params.yaml").write_text(text)
+    check_all(read_params(tmp_path / "params.yaml"))
+    (tmp_path / "params.yaml").write_text(text.replace(short, short.replace("0", "1")))
+    with pytest.raises(SettingsError, match=r"data\.mnist\.augment\.variants: got 1, expected 0"):
+        check_all(read_params(tmp_path / "params.yaml"))
 
 
 @pytest.mark.parametrize(("old", "new", "expected"), MISTAKES)

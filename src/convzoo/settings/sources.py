@@ -1,6 +1,6 @@
 """Where images come from: the blocks of `sources` in params.yaml."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,11 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]
 RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9_][\w.-]*)*$")]
 Address = Annotated[str, Field(pattern=r"^https?://\S+$")]
+Positive = Annotated[int, Field(ge=1)]
+
+# Where the pictures lie: "{split}/{class}/*.jpg". {split} stands for train, val or test, {class} for a class's folder,
+# * for any name, ** for any folders. What does not match is no picture of the set.
+Layout = Annotated[str, Field(min_length=1)]
 
 
 class ArchiveFile(Settings):
@@ -22,14 +27,75 @@ class ArchiveFile(Settings):
     bytes: Annotated[int, Field(ge=1)]
 
 
+class Limits(Settings):
+    """What an archive or a folder may hold; more of anything is refused before it is decoded."""
+
+    files: Positive
+    bytes: Positive  # of all files together, unpacked
+    pixels: Positive  # of one picture
+
+
 class ArchiveSource(Settings):
     """Files brought over the network, or from a mirror."""
 
     kind: Literal["archive"]
-    format: Literal["idx"]
     licence: str
     homepage: Address
     files: Annotated[dict[RelativePath, ArchiveFile], Field(min_length=1)]
+
+
+class IdxSource(ArchiveSource):
+    """The four files of MNIST and its relatives."""
+
+    format: Literal["idx"]
+
+
+class CifarSource(ArchiveSource):
+    """CIFAR's archive of python batches."""
+
+    format: Literal["cifar"]
+    limits: Limits
+
+
+class PictureSource(ArchiveSource):
+    """Archives of picture files."""
+
+    format: Literal["pictures"]
+    layout: Layout
+    limits: Limits
+
+
+class KaggleSource(Settings):
+    """Picture files of a data set on Kaggle, through the optional package kagglehub."""
+
+    kind: Literal["kaggle"]
+    format: Literal["pictures"]
+    licence: str
+    homepage: Address
+    handle: Annotated[str, Field(pattern=r"^[\w-]+/[\w-]+$")]  # OWNER/DATASET
+    version: Positive
+    layout: Layout
+    limits: Limits
+
+
+class FolderSource(Settings):
+    """Picture files of one's own."""
+
+    kind: Literal["folder"]
+    licence: str
+    path: str  # from the project's folder, or absolute
+    layout: Layout
+    limits: Limits
+
+
+class SyntheticSource(Settings):
+    """Images drawn from a seed."""
+
+    kind: Literal["synthetic"]
+    licence: str
+    drawing: Literal["shapes10", "shapes100", "faces", "flowers"]
+    seed: Annotated[int, Field(ge=0)]
+    images: Positive
 
 
 class PackageSource(Settings):
@@ -44,17 +110,28 @@ class PackageSource(Settings):
     sha256: Sha256
 
 
-Source = ArchiveSource | PackageSource
-KINDS: dict[str, type[Source]] = {"archive": ArchiveSource, "package": PackageSource}
+Source = ArchiveSource | KaggleSource | FolderSource | SyntheticSource | PackageSource
+KINDS: dict[str, type[Source] | dict[str, type[Source]]] = {
+    "archive": {"idx": IdxSource, "cifar": CifarSource, "pictures": PictureSource},
+    "kaggle": KaggleSource,
+    "folder": FolderSource,
+    "synthetic": SyntheticSource,
+    "package": PackageSource,
+}
 
 
 def source_settings(params: Params, name: str) -> Source:
     """The block `sources.NAME`. Raises SettingsError."""
     path = ("sources", name)
-    kind = block(params, (*path, "kind"))
-    if not isinstance(kind, str) or kind not in KINDS:
-        line = params.lines[*path, "kind"]
-        raise SettingsError(
-            f"{params.file}:{line}: sources.{name}.kind: got {kind!r}, expected one of: {', '.join(KINDS)}"
-        )
-    return check(params, path, KINDS[kind])
+    found = _chosen(params, (*path, "kind"), KINDS)
+    if isinstance(found, dict):
+        found = _chosen(params, (*path, "format"), found)
+    return check(params, path, found)
+
+
+def _chosen(params: Params, path: tuple[str, ...], choices: dict) -> Any:
+    value = block(params, path)
+    if not isinstance(value, str) or value not in choices:
+        where = f"{params.file}:{params.lines[path]}: {'.'.join(path)}"
+        raise SettingsError(f"{where}: got {value!r}, expected one of: {', '.join(choices)}")
+    return choices[value]
