@@ -14,7 +14,7 @@ from filelock import FileLock
 from convzoo.data.download import download
 from convzoo.data.sources import archive
 from convzoo.errors import ConvzooError
-from convzoo.settings.sources import ArchiveFile, ArchiveSource
+from convzoo.settings.sources import ArchiveFile, CifarSource, IdxSource, PictureSource
 
 CONTENT = bytes(range(256)) * 400
 MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
@@ -272,29 +272,25 @@ def test_no_message_shows_a_password(project, server, monkeypatch, capsys):
     assert "secret" not in str(caught.value) + capsys.readouterr().out
 
 
-def source_of(address):
+ABOUT = {"kind": "archive", "format": "idx", "licence": "CC0", "homepage": "https://example.org"}
+LIMITS = {"files": 9, "bytes": 99, "pixels": 9}
+
+
+def source_of(address, kind=IdxSource, **more):
     file = ArchiveFile(url=address, mirror=f"some/{NAME}", checksum=MD5, bytes=len(CONTENT))
-    about = {"kind": "archive", "format": "idx", "licence": "CC0", "homepage": "https://example.org"}
-    return ArchiveSource(**about, files={NAME: file})
+    return kind(**ABOUT | more, files={NAME: file})
 
 
-def test_a_download_says_where_it_came_from(project, server):
-    download("digits", source_of(f"{server.address}/good"), project / "data/raw/digits")
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        (IdxSource, {}),
+        (CifarSource, {"format": "cifar", "limits": LIMITS}),
+        (PictureSource, {"format": "pictures", "limits": LIMITS, "layout": "{class}/*.jpg"}),
+    ],
+)
+def test_a_download_says_where_it_came_from_and_what_it_is(project, server, kind, more):
+    download("digits", source_of(f"{server.address}/good", kind, **more), project / "data/raw/digits")
     note = json.loads((project / "data/raw/digits/source.json").read_text())
-    assert note == {
-        "name": "digits",
-        "kind": "archive",
-        "format": "idx",
-        "licence": "CC0",
-        "homepage": "https://example.org",
-        "files": {NAME: {"sha256": SHA256.split(":")[1], "bytes": len(CONTENT)}},
-    }
-
-
-def test_a_failed_download_leaves_the_folder_as_it_was(project, server):
-    folder = project / "data/raw/digits"
-    download("digits", source_of(f"{server.address}/good"), folder)
-    with pytest.raises(ConvzooError):
-        download("digits", source_of(f"{server.address}/absent"), folder)
-    assert sorted(path.name for path in folder.iterdir()) == [NAME, "source.json"]
-    assert [path.name for path in folder.parent.iterdir()] == ["digits"]
+    files = {NAME: {"sha256": SHA256.split(":")[1], "bytes": len(CONTENT)}}
+    assert note == {"name": "digits", **ABOUT, **more, "files": files}
