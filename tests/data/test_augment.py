@@ -11,13 +11,14 @@ from convzoo.data.augment import augment, changed, draw
 from convzoo.data.manifest import COLUMNS, digests, image_rows, read_rows, write_rows
 from convzoo.data.picture import as_picture, contact_sheet, write_picture
 from convzoo.errors import ConvzooError
-from convzoo.settings.data import AugmentSettings
+from convzoo.settings.data import AugmentSettings, NoVariants
 
-BOUNDS = ("rotation", "shift", "scale", "brightness", "contrast", "saturation")
+BOUNDS = ("rotation", "shift", "scale", "brightness", "contrast", "saturation", "hue")
+GREY = np.array([0.299, 0.587, 0.114])
 
 
 def settings(**changes):
-    values = {"seed": 0, "variants": 1, "flip": False, "pictured": 4} | dict.fromkeys(BOUNDS, 0)
+    values = {"seed": 0, "variants": 1, "flip": False, "crop": 1, "pictured": 4} | dict.fromkeys(BOUNDS, 0)
     return AugmentSettings(**values | changes)
 
 
@@ -29,15 +30,14 @@ def pictures(count, channels, height=12, width=10):
 
 
 def variants_of(images, **changes):
-    chosen = settings(**changes)
-    return np.concatenate(list(changed(images, draw(chosen, 0, *images.shape[:3]))))
+    return changed(images, draw(settings(**changes), 0, *images.shape[:3]))
 
 
 def one(images, matrix):
     """Images under one known change, from place in the variant to place in the original."""
     draws = draw(settings(), 0, *images.shape[:3])
     draws.matrices[:] = matrix
-    return np.concatenate(list(changed(images, draws)))
+    return changed(images, draws._replace(reach=max(images.shape)))
 
 
 @pytest.fixture(params=[1, 3], ids=["grey", "colour"])
@@ -78,8 +78,9 @@ def test_every_variant_knows_its_original(tmp_path, train, images):
         assert str(labels[number]) == original["label"]
 
 
-def test_no_variants_is_a_valid_answer(tmp_path, train, images):
-    assert augment("made", settings(variants=0), train, tmp_path / "out") == 0
+@pytest.mark.parametrize("nothing", [settings(variants=0), NoVariants(variants=0, pictured=4)], ids=["zero", "plain"])
+def test_no_variants_is_a_valid_answer(tmp_path, train, images, nothing):
+    assert augment("made", nothing, train, tmp_path / "out") == 0
     found, labels = np.load(tmp_path / "out/images.npy", mmap_mode="r"), np.load(tmp_path / "out/labels.npy")
     assert found.shape == (0, *images.shape[1:]) and found.dtype == np.uint8
     assert labels.shape == (0,) and labels.dtype == np.int64
@@ -89,10 +90,13 @@ def test_no_variants_is_a_valid_answer(tmp_path, train, images):
 
 
 def test_the_same_settings_give_the_same_bytes_however_the_work_is_parted(tmp_path, train, monkeypatch):
-    chosen = settings(variants=2, rotation=30, shift=0.1, scale=0.2, brightness=0.2)
+    chosen = settings(variants=2, rotation=30, shift=0.1, scale=0.2, crop=0.5, brightness=0.2, contrast=0.3)
     augment("made", chosen, train, tmp_path / "first")
     monkeypatch.setattr(module, "CHUNK_BYTES", 1)
+    together = []
+    monkeypatch.setattr(module, "changed", lambda images, draws: together.append(len(images)) or changed(images, draws))
     augment("made", chosen, train, tmp_path / "again")
+    assert together == [1] * 14  # no more images in memory than allowed
     assert contents(tmp_path / "first") == contents(tmp_path / "again")
     augment("made", chosen.model_copy(update={"seed": 1}), train, tmp_path / "other")
     assert contents(tmp_path / "first")["images.npy"] != contents(tmp_path / "other")["images.npy"]
@@ -109,6 +113,12 @@ def test_more_variants_leave_the_earlier_ones_as_they_are(tmp_path, train):
 def test_variants_that_would_be_copies_are_refused(tmp_path, train):
     with pytest.raises(ConvzooError, match=r"made: variants would be copies: data.made.augment has variants: 2"):
         augment("made", settings(variants=2), train, tmp_path / "out")
+
+
+@pytest.mark.parametrize("images", [pictures(7, 1)], ids=["grey"])
+def test_a_hue_is_refused_for_grey_images(tmp_path, train):
+    with pytest.raises(ConvzooError, match=r"made: .* one channel and no hue: set data\.made\.augment\.hue to 0"):
+        augment("made", settings(flip=True, hue=0.1), train, tmp_path / "out")
 
 
 def test_a_manifest_that_does_not_fit_the_arrays_is_named(tmp_path, train):
@@ -139,16 +149,14 @@ def test_quarter_turns_are_about_the_centre(turns):
 
 def test_a_flip_mirrors_every_second_image_and_every_second_variant(images):
     chosen = settings(flip=True)
-    first, second = (
-        np.concatenate(list(changed(images, draw(chosen, variant, *images.shape[:3])))) for variant in (0, 1)
-    )
+    first, second = (changed(images, draw(chosen, variant, *images.shape[:3])) for variant in (0, 1))
     np.testing.assert_array_equal(first[::2], images[::2, :, ::-1])
     np.testing.assert_array_equal(first[1::2], images[1::2])
     np.testing.assert_array_equal(second[::2], images[::2])
     np.testing.assert_array_equal(second[1::2], images[1::2, :, ::-1])
 
 
-@pytest.mark.parametrize("changes", [{"rotation": 180}, {"shift": 0.9}, {"scale": 0.9}])
+@pytest.mark.parametrize("changes", [{"rotation": 180}, {"shift": 0.9}, {"scale": 0.9}, {"crop": 0.3, "rotation": 45}])
 def test_no_black_border_appears(images, changes):
     light = np.maximum(images, 100)
     assert variants_of(light, **changes).min() >= 99
@@ -165,22 +173,75 @@ def test_draws_stay_within_their_bounds_and_reach_for_them():
         assert abs(values.mean() - (low + high) / 2) < (high - low) / 50
 
 
-@pytest.mark.parametrize(("name", "measure"), [("brightness", np.mean), ("contrast", np.std)])
-def test_light_changes_by_its_factor(images, name, measure):
+def test_a_crop_enlarges_a_part_of_the_picture_of_the_area_and_aspect_that_were_drawn():
+    draws = draw(settings(crop=0.25), 0, 20_000, 30, 20)
+    across, down = draws.matrices[:, 0, 0], draws.matrices[:, 1, 1]
+    area, aspect = across * down, across * 20 / (down * 30)
+    assert 0.25 <= area.min() < 0.26 and 0.99 < area.max() <= 1 + 1e-9
+    assert abs(area.mean() - 0.625) < 0.01
+    small = aspect[area < 0.5]  # of these every aspect from 3/4 to 4/3 fits, of the whole picture only its own
+    assert 0.75 - 1e-9 <= small.min() < 0.76 and 1.32 < small.max() <= 4 / 3 + 1e-9
+    assert abs(np.log(small).mean()) < 0.01 and abs(np.median(small) - 1) < 0.01
+    assert aspect.min() >= 2 / 3 - 1e-9
+    for side, middle, pixels in ((across, draws.matrices[:, 0, 2], 20), (down, draws.matrices[:, 1, 2], 30)):
+        room = (1 - side) * pixels / 2
+        assert (np.abs(middle) <= room + 1e-9).all()  # never beyond the picture
+        assert np.abs(middle).max() > 0.9 * room.max() and abs(middle.mean()) < 0.2
+    assert draws.reach == 1
+
+
+def test_a_crop_shows_the_pixels_that_it_cuts_out():
+    ramp = np.broadcast_to(np.arange(0, 240, 8, np.uint8)[None, None, :, None], (50, 20, 30, 1))
+    chosen = settings(crop=0.2)
+    draws, found = draw(chosen, 0, 50, 20, 30), variants_of(ramp, crop=0.2)
+    left = (15 + draws.matrices[:, 0, 2] - 15 * draws.matrices[:, 0, 0]) * 8
+    right = (15 + draws.matrices[:, 0, 2] + 15 * draws.matrices[:, 0, 0]) * 8
+    np.testing.assert_allclose(found[:, 5, 0, 0], left, atol=8)
+    np.testing.assert_allclose(found[:, 5, -1, 0], right, atol=16)
+
+
+def test_crop_and_hue_leave_the_other_draws_as_they_are():
+    plain, more = (
+        draw(settings(rotation=30, brightness=0.3, **changes), 1, 50, 10, 10)
+        for changes in ({}, {"crop": 0.999999999, "hue": 0.1})
+    )
+    np.testing.assert_allclose(more.matrices, plain.matrices, atol=1e-6)
+    np.testing.assert_array_equal(more.brightness, plain.brightness)
+    assert not plain.hue.any() and more.hue.all() and np.abs(more.hue).max() <= 0.1
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast"])
+def test_light_changes_by_its_factor(images, name):
     calm = images // 2 + 40
-    chosen = settings(**{name: 0.2})
-    draws = draw(chosen, 0, *calm.shape[:3])
-    found = np.concatenate(list(changed(calm, draws)))
-    for image, variant, factor in zip(calm, found, getattr(draws, name), strict=True):
-        if image.shape[-1] == 1:
-            assert measure(variant) == pytest.approx(factor * measure(image), rel=0.03)
-        assert not np.array_equal(image, variant)
+    factors = getattr(draw(settings(**{name: 0.2}), 0, *calm.shape[:3]), name)
+    found = variants_of(calm, **{name: 0.2})
+    assert not np.array_equal(found, calm)
+    for image, variant, factor in zip(calm, found, factors, strict=True):
+        middle = (
+            0 if name == "brightness" else (image.mean(axis=(0, 1)) @ GREY if image.shape[-1] == 3 else image.mean())
+        )
+        np.testing.assert_allclose(variant, middle + factor * (image - middle), atol=0.6)
 
 
 def test_saturation_changes_colours_and_leaves_grey_alone():
-    colour, grey = pictures(3, 3), pictures(3, 1)
-    assert not np.array_equal(variants_of(colour, saturation=0.5), colour)
+    colour, grey = pictures(3, 3) // 2 + 60, pictures(3, 1)
+    factors = draw(settings(saturation=0.3), 0, *colour.shape[:3]).saturation
+    found = variants_of(colour, saturation=0.3)
+    for image, variant, factor in zip(colour, found, factors, strict=True):
+        own = (image @ GREY)[..., None]
+        np.testing.assert_allclose(variant, own + factor * (image - own), atol=0.6)
     np.testing.assert_array_equal(variants_of(grey, saturation=0.5), grey)
+
+
+def test_hue_turns_the_colours_keeps_each_pixels_grey_and_leaves_grey_pixels_alone():
+    red = np.full((40, 4, 4, 3), (150, 90, 90), np.uint8)
+    found = variants_of(red, hue=0.5)
+    np.testing.assert_allclose(found @ GREY, red @ GREY, atol=1)
+    assert {int(pixel.argmax()) for pixel in found[:, 0, 0]} == {0, 1, 2}  # half round to either side: every colour
+    small = variants_of(red, hue=0.03)[:, 0, 0]
+    assert (small.argmax(axis=1) == 0).all() and (small[:, 1] > small[:, 2]).any() and (small[:, 1] < small[:, 2]).any()
+    even = np.full((5, 4, 4, 3), 77, np.uint8)
+    np.testing.assert_array_equal(variants_of(even, hue=0.5), even)
 
 
 def test_the_picture_shows_originals_above_their_variants(tmp_path, train, images):
@@ -191,6 +252,20 @@ def test_the_picture_shows_originals_above_their_variants(tmp_path, train, image
         found = np.asarray(picture.convert("RGB"))
     expected = contact_sheet([list(images), list(made)], ["originals", "variants 1"])
     np.testing.assert_array_equal(found, np.asarray(expected))
+
+
+@pytest.mark.parametrize("side", [64, 224])
+def test_the_picture_of_large_images_stays_small_and_keeps_their_shape(tmp_path, side):
+    folder = tmp_path / "train"
+    folder.mkdir()
+    np.save(folder / "images.npy", np.random.default_rng(0).integers(0, 256, (30, side, side, 3), np.uint8))
+    np.save(folder / "labels.npy", np.zeros(30, np.int64))
+    write_rows(folder / "manifest.csv", ["id"], [(f"train-{row:05d}",) for row in range(30)])
+    augment("made", settings(flip=True, pictured=12), folder, tmp_path / "out")
+    with Image.open(tmp_path / "out/preview.png") as picture:
+        tile = min(side, 129)
+        assert picture.size == (12 * (tile + 6) + 6, 2 * (16 + tile + 6) + 6)
+        assert (tmp_path / "out/preview.png").stat().st_size < 1.3e6  # noise; photographs take half of it
 
 
 def test_a_contact_sheet_holds_every_image_enlarged_without_blur(images, tmp_path):

@@ -2,33 +2,23 @@
 
 import gzip
 import hashlib
+import io
 import json
+import os
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from project import ROOT
+from raw_sets import SPLITS, noise, prepared, settings
 
-from convzoo.data.manifest import COLUMNS, digests, image_rows, read_rows
+from convzoo.data import manifest
+from convzoo.data.formats import parts
+from convzoo.data.manifest import COLUMNS, digests, image_rows
 from convzoo.data.prepare import prepare
-from convzoo.data.splits import clean, cut
 from convzoo.errors import ConvzooError
-from convzoo.settings.data import PrepareSettings
-
-SPLITS = ("train", "val", "test")
-
-
-def settings(**changes):
-    values = {
-        "seed": 0,
-        "classes": ["a", "b", "c"],
-        "height": 28,
-        "width": 28,
-        "channels": 1,
-        "val_fraction": 0.25,
-        "test_fraction": 0.2,
-        "label_conflicts": "stop",
-    }
-    return PrepareSettings(**values | changes)
 
 
 def digits(count, seed):
@@ -59,23 +49,22 @@ def table_folder(tmp_path, images, labels):
     return folder
 
 
-def read(folder):
-    """Images, labels and manifest of each split, and meta.json."""
-    splits = {
-        split: (
-            np.load(folder / split / "images.npy"),
-            np.load(folder / split / "labels.npy"),
-            read_rows(folder / split / "manifest.csv"),
-        )
-        for split in SPLITS
-    }
-    return splits, json.loads((folder / "meta.json").read_text())
+def array_folder(tmp_path, images, labels, classes):
+    """A raw folder of arrays, as what is drawn leaves them."""
+    folder = tmp_path / "raw"
+    folder.mkdir(exist_ok=True)
+    np.save(folder / "images.npy", images)
+    np.save(folder / "labels.npy", labels)
+    names = {"classes": classes, "superclasses": [], "superclass_of": []}
+    (folder / "names.json").write_text(json.dumps(names))
+    (folder / "source.json").write_text(json.dumps({"name": "made", "format": "arrays"}))
+    return folder
 
 
 def test_published_test_images_stay_test_images_and_none_is_lost(tmp_path):
     train, test = digits(40, 1), digits(10, 2)
     prepare("made", settings(), raw_folder(tmp_path, train, test), tmp_path / "out")
-    splits, meta = read(tmp_path / "out")
+    splits, meta = prepared(tmp_path / "out")
     assert [row["id"] for row in splits["test"][2]] == [f"test-{row:05d}" for row in range(10)]
     np.testing.assert_array_equal(splits["test"][0], test[0])
     np.testing.assert_array_equal(splits["test"][1], test[1])
@@ -87,7 +76,7 @@ def test_published_test_images_stay_test_images_and_none_is_lost(tmp_path):
 def test_a_source_without_splits_is_cut_in_three_in_proportion(tmp_path):
     images, labels = digits(150, 3)
     prepare("made", settings(), table_folder(tmp_path, images, labels), tmp_path / "out")
-    splits, meta = read(tmp_path / "out")
+    splits, meta = prepared(tmp_path / "out")
     assert {split: np.bincount(splits[split][1]).tolist() for split in SPLITS} == {
         "train": [30] * 3,
         "val": [10] * 3,
@@ -99,7 +88,7 @@ def test_a_source_without_splits_is_cut_in_three_in_proportion(tmp_path):
 def test_arrays_and_manifests_tell_the_same(tmp_path):
     images, labels = digits(60, 4)
     prepare("made", settings(), table_folder(tmp_path, images, labels), tmp_path / "out")
-    splits, _ = read(tmp_path / "out")
+    splits, _ = prepared(tmp_path / "out")
     for found, found_labels, rows in splits.values():
         assert found.dtype == np.uint8 and found_labels.dtype == np.int64 and found.flags.c_contiguous
         positions = [int(row["id"].removeprefix("all-")) for row in rows]
@@ -126,7 +115,7 @@ def test_copies_are_dropped_and_counted_and_splits_are_disjoint(tmp_path):
     train[0][4] = test[0][1]  # in both
     train[0][7], train[0][10] = test[0][4], test[0][4]  # twice in train, and in test
     counts = prepare("made", settings(), raw_folder(tmp_path, train, test), tmp_path / "out")
-    splits, meta = read(tmp_path / "out")
+    splits, meta = prepared(tmp_path / "out")
     assert counts == meta["counts"]
     assert counts["duplicates_dropped"] == 4 and counts["in_two_splits_dropped"] == 2
     assert counts["read"] == 52 == sum(counts.values()) - counts["read"]
@@ -158,7 +147,7 @@ def test_a_picture_under_two_labels_stops_the_run(tmp_path, conflicting):
 
 def test_a_picture_under_two_labels_is_dropped_everywhere_by_rule(tmp_path, conflicting):
     counts = prepare("made", settings(label_conflicts="drop"), conflicting, tmp_path / "out")
-    splits, _ = read(tmp_path / "out")
+    splits, _ = prepared(tmp_path / "out")
     assert counts["label_conflicts_dropped"] == 6 and counts["duplicates_dropped"] == 0
     assert (counts["train"] + counts["val"], counts["test"]) == (35, 11)
     ids = {row["id"] for split in SPLITS for row in splits[split][2]}
@@ -182,9 +171,91 @@ def test_the_same_raw_files_give_the_same_bytes_and_another_seed_another_cut(tmp
         assert other[name] != contents(tmp_path / "first")[name]
 
 
+def test_the_bytes_do_not_depend_on_how_much_is_read_at_a_time(tmp_path, monkeypatch):
+    raw = table_folder(tmp_path, *digits(60, 5))
+    prepare("made", settings(), raw, tmp_path / "first")
+    for name, size in (("single", 1), ("odd", 5000)):
+        monkeypatch.setattr(parts, "PART_BYTES", size)
+        monkeypatch.setattr(manifest, "CHUNK_BYTES", size // 2)
+        prepare("made", settings(), raw, tmp_path / name)
+        assert contents(tmp_path / name) == contents(tmp_path / "first")
+
+
+def test_arrays_are_what_numpy_would_save_and_nothing_else_is_left(tmp_path):
+    prepare("made", settings(), table_folder(tmp_path, *digits(60, 5)), tmp_path / "out")
+    found = contents(tmp_path / "out")
+    files = {f"{split}/{name}" for split in SPLITS for name in ("images.npy", "labels.npy", "manifest.csv")}
+    assert found.keys() == files | {"meta.json", "train/meta.json"}
+    for file in (tmp_path / "out").rglob("*.npy"):
+        saved = io.BytesIO()
+        np.save(saved, np.load(file))
+        assert file.read_bytes() == saved.getvalue()
+
+
+def test_a_source_without_labels_is_split_and_its_labels_are_zero(tmp_path):
+    train, test = digits(40, 1), digits(12, 2)
+    test[0][3] = train[0][1]  # labels 0 and 1: no conflict where labels say nothing
+    counts = prepare("made", settings(classes=[]), raw_folder(tmp_path, train, test), tmp_path / "out")
+    splits, meta = prepared(tmp_path / "out")
+    assert meta["classes"] == json.loads((tmp_path / "out/train/meta.json").read_text())["classes"] == []
+    assert [counts[split] for split in SPLITS] == [29, 10, 12] and counts["in_two_splits_dropped"] == 1
+    for _, labels, rows in splits.values():
+        assert labels.dtype == np.int64 and not labels.any() and {row["label"] for row in rows} == {"0"}
+
+
+def test_classes_can_have_the_names_that_the_source_has(tmp_path):
+    raw = array_folder(tmp_path, *digits(60, 1), classes=["x", "y", "z"])
+    counts = prepare("made", settings(classes="source"), raw, tmp_path / "out")
+    splits, meta = prepared(tmp_path / "out")
+    assert meta["classes"] == ["x", "y", "z"] and meta["counts"] == counts
+    assert not {"superclasses", "superclass_of"} & meta.keys()
+    assert not {"not_in_layout", "unreadable_dropped"} & counts.keys()
+    assert {row["id"][:4] for split in SPLITS for row in splits[split][2]} == {"all-"}
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (
+            noise(9, 28, 28, 1),
+            np.arange(9) - 1,
+            r"made all: 7 labels are not in 0 to 1, in the rows \(labels\) 0 \(-1\), 3",
+        ),
+        (noise(9, 28, 28, 3), np.zeros(9, np.int64), r"made all: images are uint8 of shape \(28, 28, 3\), expected"),
+        (noise(0, 28, 28, 1), np.zeros(0, np.int64), "made: has no images; look at its source"),
+    ],
+)
+def test_arrays_that_do_not_fit_the_names_or_the_settings_stop_the_run(tmp_path, images, labels, message):
+    raw = array_folder(tmp_path, images, labels, classes=["x", "y"])
+    with pytest.raises(ConvzooError, match=message):
+        prepare("made", settings(classes="source"), raw, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+MEASURED = """
+import resource, sys
+from pathlib import Path
+from raw_sets import settings
+from convzoo.data.prepare import prepare
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+prepare("made", settings(classes=[], height=128, width=128, channels=3), Path(sys.argv[1]), Path(sys.argv[2]))
+print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_stays_bounded_when_the_images_do_not_fit_into_it(tmp_path):
+    raw = array_folder(tmp_path, noise(3000, 128, 128, 3), np.zeros(3000, np.int64), classes=[])
+    path = os.pathsep.join(str(folder) for folder in (ROOT / "src", ROOT / "tests/data"))
+    command = [sys.executable, "-c", MEASURED, raw, tmp_path / "out"]
+    told = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=True, capture_output=True, text=True)
+    before, peak = (int(size) / 1024 / (1024 if sys.platform == "darwin" else 1) for size in told.stdout.split())
+    assert (raw / "images.npy").stat().st_size > 140e6
+    assert peak - before < 60  # MB
+
+
 def test_mean_and_standard_deviation_are_those_of_the_train_pixels(tmp_path):
     prepare("made", settings(), table_folder(tmp_path, *digits(60, 6)), tmp_path / "out")
-    splits, meta = read(tmp_path / "out")
+    splits, meta = prepared(tmp_path / "out")
     pixels = splits["train"][0] / 255
     assert meta["mean"] == [round(pixels.mean(), 6)]
     assert meta["std"] == [round(pixels.std(), 6)]
@@ -211,31 +282,6 @@ def test_a_raw_folder_without_a_usable_note_is_named(tmp_path, note):
         (tmp_path / "source.json").write_text(note)
     with pytest.raises(ConvzooError, match=r"source.json: .*make it again"):
         prepare("made", settings(), tmp_path, tmp_path / "out")
-
-
-@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.333, 0.9])
-@pytest.mark.parametrize("counts", [[50, 50, 50], [97, 11, 40], [2, 3, 500], [1, 30, 30]])
-def test_a_cut_takes_every_class_in_proportion(counts, fraction):
-    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], counts))
-    rest, drawn = cut(labels, fraction, np.random.default_rng(1))
-    assert sorted([*rest, *drawn]) == list(range(len(labels)))
-    assert np.all(np.diff(rest) > 0) and np.all(np.diff(drawn) > 0)
-    found = np.bincount(labels[drawn], minlength=3)
-    assert np.all(np.abs(found - np.array(counts) * fraction) < 1)
-    assert np.all(found < counts)
-    if min(counts) > 3:
-        assert len(drawn) == round(len(labels) * fraction)
-
-
-def test_a_clean_keeps_every_row_in_one_place():
-    generator = np.random.default_rng(0)
-    names = [f"{number}" for number in generator.integers(0, 60, 200)]
-    labels = np.array([int(name) % 3 for name in names])
-    labels[::50] = 2
-    found = clean(names, labels, generator.random(200) < 0.3)
-    rows = [*found.kept, *found.duplicates, *found.in_two_splits, *(row for rows in found.conflicts for row in rows)]
-    assert sorted(rows) == list(range(200))
-    assert len({names[row] for row in found.kept}) == len(found.kept)
 
 
 def test_a_manifest_row_of_colours_covers_all_channels():

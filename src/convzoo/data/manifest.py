@@ -2,13 +2,15 @@
 
 import csv
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 COLUMNS = ("id", "sha256", "label", "height", "width", "channels", "min", "max", "mean", "std")
-ROWS = 4096  # looked at at a time, so that memory stays bounded
+CHUNK_BYTES = 1 << 22  # of images looked at at a time, so that memory stays bounded
 
 
 def digests(images: np.ndarray) -> list[str]:
@@ -16,11 +18,12 @@ def digests(images: np.ndarray) -> list[str]:
     return [hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in images]
 
 
-def image_rows(ids: Sequence[str], sha256: Sequence[str], images: np.ndarray, labels: np.ndarray) -> list[tuple]:
+def image_rows(ids: Sequence[str], sha256: Sequence[str], images: np.ndarray, labels: np.ndarray) -> Iterator[tuple]:
     """A row of COLUMNS for each image uint8 (N, H, W, C); mean and std over all its values, with 4 decimals."""
-    rows = []
-    for start in range(0, len(images), ROWS):
-        part = images[start : start + ROWS]
+    shape = images.shape[1:]
+    step = max(1, CHUNK_BYTES // max(1, int(np.prod(shape))))
+    for start in range(0, len(images), step):
+        part = images[start : start + step]
         flat = part.reshape(len(part), -1)
         size = flat.shape[1]
         # Sums of whole numbers are exact, so that mean and std are the same on every machine.
@@ -30,16 +33,21 @@ def image_rows(ids: Sequence[str], sha256: Sequence[str], images: np.ndarray, la
         std = np.sqrt(size * squares - total**2) / size
         values = zip(flat.min(axis=1).tolist(), flat.max(axis=1).tolist(), mean.tolist(), std.tolist(), strict=True)
         for row, (low, high, average, spread) in enumerate(values, start):
-            shape = images.shape[1:]
-            rows.append((ids[row], sha256[row], int(labels[row]), *shape, low, high, f"{average:.4f}", f"{spread:.4f}"))
-    return rows
+            yield ids[row], sha256[row], int(labels[row]), *shape, low, high, f"{average:.4f}", f"{spread:.4f}"
+
+
+@contextmanager
+def open_rows(path: Path, columns: Sequence[str]) -> Iterator[Any]:
+    """A csv writer that has written a header and waits for rows."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        yield writer
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
     """Write a header and rows."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
+    with open_rows(path, columns) as writer:
         writer.writerows(rows)
 
 

@@ -1,15 +1,20 @@
 """The idx files of MNIST and its relatives. Format: http://yann.lecun.com/exdb/mnist."""
 
 import gzip
+import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from convzoo.data.formats.parts import Part, Published, expect_listed, numbered, rows_at_a_time
 from convzoo.errors import ConvzooError
+from convzoo.settings.data import PrepareSettings
 
-SPLITS = {"train": "train", "test": "t10k"}  # published split, how its file names begin
+PREFIXES = {"train": "train", "test": "t10k"}  # published split, how its file names begin
 UINT8 = 8  # type code
 LARGEST = 2**31  # bytes of one file, unpacked
 
@@ -18,20 +23,34 @@ class IdxError(ConvzooError):
     """A file is not the idx file that it should be."""
 
 
-def read(folder: Path) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
-    """Images uint8 (N, H, W, 1) and labels int64 (N,) of the splits "train" and "test".
+def read(raw: Path, source: dict[str, Any], settings: PrepareSettings) -> Published:
+    """The images (N, H, W, 1) and labels of the splits "train" and "test".
 
-    Raises IdxError for a file that is missing, damaged, or does not hold what its header says.
+    Raises IdxError, also while the parts are read, for a file that is missing, damaged, or does not hold what its
+    header says, and NamesError where `classes` is not a list.
     """
-    splits = {}
-    for split, prefix in SPLITS.items():
-        images_file = _find(folder, f"{prefix}-images-idx3-ubyte")
-        labels_file = _find(folder, f"{prefix}-labels-idx1-ubyte")
-        images, labels = _array(images_file, dimensions=3), _array(labels_file, dimensions=1)
-        if len(images) != len(labels):
-            raise IdxError(f"{images_file}: has {len(images)} images, but {labels_file.name} has {len(labels)} labels")
-        splits[split] = images[..., None], labels.astype(np.int64)
-    return splits
+    expect_listed(raw, settings)
+    files = {}
+    for split, prefix in PREFIXES.items():
+        images_file, labels_file = _find(raw, f"{prefix}-images-idx3-ubyte"), _find(raw, f"{prefix}-labels-idx1-ubyte")
+        with _opened(images_file, dimensions=3) as (_, shape):
+            images = shape[0]
+        with _opened(labels_file, dimensions=1) as (_, shape):
+            labels = shape[0]
+        if images != labels:
+            raise IdxError(f"{images_file}: has {images} images, but {labels_file.name} has {labels} labels")
+        files[split] = images_file, labels_file
+    return Published([], [], [], tuple(files), _parts(files), {})
+
+
+def _parts(files: dict[str, tuple[Path, Path]]) -> Iterator[Part]:
+    for split, (images_file, labels_file) in files.items():
+        labels = np.concatenate(list(_arrays(labels_file, dimensions=1))).astype(np.int64)
+        start = 0
+        for images in _arrays(images_file, dimensions=3):
+            stop = start + len(images)
+            yield Part(split, numbered(split, start, len(images)), images[..., None], labels[start:stop])
+            start = stop
 
 
 def _find(folder: Path, name: str) -> Path:
@@ -41,7 +60,24 @@ def _find(folder: Path, name: str) -> Path:
     raise IdxError(f"{folder}: there is neither {name}.gz nor {name}; name the source's files so in params.yaml")
 
 
-def _array(file: Path, dimensions: int) -> np.ndarray:
+def _arrays(file: Path, dimensions: int) -> Iterator[np.ndarray]:
+    """The file's values a part at a time."""
+    with _opened(file, dimensions) as (stream, shape):
+        size, row_size, found = math.prod(shape), math.prod(shape[1:]), 0
+        while found < size:
+            values = stream.read(min(size - found, rows_at_a_time(row_size) * row_size))
+            found += len(values)
+            if len(values) % row_size or not values:
+                break
+            yield np.frombuffer(values, np.uint8).reshape(-1, *shape[1:])
+        if found < size or stream.read(1):
+            holds = f"only {found}" if found < size else "more"
+            raise IdxError(f"{file}: says that its shape is {shape}, which is {size} values, but holds {holds}")
+
+
+@contextmanager
+def _opened(file: Path, dimensions: int) -> Iterator[tuple[BinaryIO, list[int]]]:
+    """The file behind its header, and the shape that this tells of."""
     with file.open("rb") as stream:
         packed = stream.read(2) == b"\x1f\x8b"
     try:
@@ -56,13 +92,8 @@ def _array(file: Path, dimensions: int) -> np.ndarray:
             if len(header) < 4 + 4 * dimensions:
                 raise IdxError(f"{file}: ends within its header")
             shape = np.frombuffer(header, ">u4", offset=4).tolist()
-            size = int(np.prod(shape, dtype=object))
-            if not 0 < size <= LARGEST:
+            if not 0 < math.prod(shape) <= LARGEST:
                 raise IdxError(f"{file}: says that its shape is {shape}, expected 1 to {LARGEST} values")
-            values = stream.read(size + 1)
+            yield stream, shape
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise IdxError(f"{file}: is damaged ({error}); make it again: dvc repro -f download") from None
-    if len(values) != size:
-        found = f"only {len(values)}" if len(values) < size else "more"
-        raise IdxError(f"{file}: says that its shape is {shape}, which is {size} values, but holds {found}")
-    return np.frombuffer(values, np.uint8).reshape(shape)

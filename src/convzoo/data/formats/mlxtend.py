@@ -2,12 +2,15 @@
 
 import gzip
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from convzoo.data.formats.parts import ALL, Part, Published, expect_listed, numbered, rows_at_a_time
 from convzoo.errors import ConvzooError
+from convzoo.settings.data import PrepareSettings
 
 SIDE = 28  # pixels
 
@@ -16,22 +19,31 @@ class MlxtendError(ConvzooError):
     """The file is not a table of digits."""
 
 
-def read(folder: Path) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
-    """Images uint8 (N, 28, 28, 1) and labels int64 (N,) of "all", since the package has no splits.
+def read(raw: Path, source: dict[str, Any], settings: PrepareSettings) -> Published:
+    """The images (N, 28, 28, 1) and labels, in one split, since the package has none.
 
-    Raises MlxtendError for a file that is missing, damaged, or has other rows.
+    Raises MlxtendError for a file that is missing, damaged, or has other rows, and NamesError where `classes` is not
+    a list.
     """
-    files = sorted(folder.glob("*.csv.gz"))
+    expect_listed(raw, settings)
+    files = sorted(raw.glob("*.csv.gz"))
     if len(files) != 1:
         found = ", ".join(file.name for file in files) or "none"
-        raise MlxtendError(f"{folder}: expected one file *.csv.gz, found {found}")
+        raise MlxtendError(f"{raw}: expected one file *.csv.gz, found {found}")
     file = files[0]
     try:
         with gzip.open(file, "rt", encoding="ascii") as stream:
-            table = np.loadtxt(stream.read().splitlines(), delimiter=",", dtype=np.uint8, ndmin=2)
+            table = np.loadtxt(stream, delimiter=",", dtype=np.uint8, ndmin=2)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise MlxtendError(f"{file}: cannot be read ({error})") from None
     if table.shape[1] != SIDE * SIDE + 1:
         raise MlxtendError(f"{file}: has {table.shape[1]} columns, expected {SIDE * SIDE} grey levels and a label")
-    images = np.ascontiguousarray(table[:, :-1]).reshape(-1, SIDE, SIDE, 1)
-    return {"all": (images, table[:, -1].astype(np.int64))}
+    return Published([], [], [], (ALL,), _parts(table), {})
+
+
+def _parts(table: np.ndarray) -> Iterator[Part]:
+    step = rows_at_a_time(SIDE * SIDE)
+    for start in range(0, len(table), step):
+        rows = table[start : start + step]
+        images = np.ascontiguousarray(rows[:, :-1]).reshape(-1, SIDE, SIDE, 1)
+        yield Part(ALL, numbered(ALL, start, len(rows)), images, rows[:, -1].astype(np.int64))

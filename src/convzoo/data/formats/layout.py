@@ -1,0 +1,59 @@
+"""Where pictures lie in an archive, told by a pattern such as `{split}/{class}/*.jpg`."""
+
+import re
+
+from convzoo.errors import ConvzooError
+
+TOKEN = re.compile(r"\{[^{}]*,[^{}]*\}|\*|[^*{}]+")
+VISIBLE = r"(?!\.)"  # hidden files and what macOS strews into archives begin with a dot
+
+
+class LayoutError(ConvzooError):
+    """A layout that cannot be understood."""
+
+
+def compiled(layout: str) -> re.Pattern[str]:
+    """A pattern for whole names, with the groups `split` and `class` where the layout has them.
+
+    `{split}` and `{class}` stand for one folder, `**` for any number of folders, `*` for any characters but /, and
+    `{jpg,png}` for one of these; none of the first three matches a name that begins with a dot. An extension's case
+    does not matter. Raises LayoutError.
+    """
+    *folders, file = layout.split("/")
+    stem, dot, extension = file.rpartition(".")
+    parts = [_folder(layout, folder) for folder in folders]
+    if dot:
+        parts.append(rf"{_glob(layout, stem)}\.(?i:{_glob(layout, extension)})")
+    else:
+        parts.append(_glob(layout, file))
+    try:
+        return re.compile("".join(parts))
+    except re.error:
+        raise LayoutError(f"layout {layout}: has {{split}} or {{class}} more than once") from None
+
+
+def _folder(layout: str, text: str) -> str:
+    if text == "**":
+        return f"(?:{VISIBLE}[^/]+/)*"
+    if text in ("{split}", "{class}"):
+        return f"(?P<{text[1:-1]}>{VISIBLE}[^/]+)/"
+    return _glob(layout, text) + "/"
+
+
+def _glob(layout: str, text: str) -> str:
+    tokens = TOKEN.findall(text)
+    if not text or text in (".", "..") or "**" in text or "".join(tokens) != text:
+        raise LayoutError(
+            f"layout {layout}: {text!r} cannot be understood; expected folders and a file with / between them: "
+            "{split} and {class} for whole folders, ** for any folders, * within a name, {jpg,png} for one of these"
+        )
+    found = [_token(token) for token in tokens]
+    return VISIBLE * text.startswith("*") + "".join(found)
+
+
+def _token(token: str) -> str:
+    if token == "*":
+        return "[^/]*"
+    if token.startswith("{"):
+        return f"(?:{'|'.join(map(re.escape, token[1:-1].split(',')))})"
+    return re.escape(token)

@@ -1,0 +1,263 @@
+"""Files inside archives, read where they lie: in order, none unpacked to disk, no claim of a header believed."""
+
+import gzip
+import re
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from convzoo.errors import ConvzooError
+
+GZIP, ZIPS = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
+CHUNK = 1 << 20  # bytes read at a time
+HEADER = 1 << 16  # bytes that a tar header may ask for at once; long names need a few hundred
+SLACK = 1 << 13  # bytes of headers and filling that a tar archive may spend on a file
+SHORT = struct.Struct("100s24x12s12x6s191xB166x")  # a tar header: name, size, checksum, first byte of a prefix
+FOLDER = -1  # in place of where the contents begin
+DAMAGE = (
+    *(EOFError, OSError, ValueError, OverflowError, RuntimeError),
+    *(struct.error, zlib.error, zipfile.BadZipFile, tarfile.TarError),
+)
+AGAIN = "pack it anew, or bring it again: dvc repro -f download"
+PROBLEMS = {
+    "[\x00-\x1f\x7f\ud800-\udfff]": "its name is not plain UTF-8 text",
+    r"\\": "its name has a backslash",
+    "^/|^[A-Za-z]:/": "its path is absolute",
+    r"(^|/)\.\.(/|$)": "its path leads out of the archive",
+}
+SUSPECT = re.compile("|".join((*PROBLEMS, r"//|(^|/)\.(/|$)|/$")))
+KINDS = {
+    tarfile.SYMTYPE: "a symbolic link",
+    tarfile.LNKTYPE: "a hard link",
+    tarfile.FIFOTYPE: "a pipe",
+    tarfile.CHRTYPE: "a device",
+    tarfile.BLKTYPE: "a device",
+}
+
+
+class ArchiveError(ConvzooError):
+    """An archive that is damaged, larger than allowed, or holds what it should not."""
+
+
+class Limits(NamedTuple):
+    """What all archives of a source may hold together."""
+
+    files: int
+    bytes: int  # unpacked
+    pixels: int  # of one picture
+
+
+class Listing(NamedTuple):
+    """The files in an archive, in its order."""
+
+    file: Path
+    is_zip: bool
+    names: list[str]  # relative, / between folders, each once
+    places: array  # where the contents begin in a tar archive, in bytes; which entry it is in a zip archive
+    sizes: array  # bytes
+
+
+class Content:
+    """One file in an archive, to be read from its beginning before the next one is asked for.
+
+    Reading raises ArchiveError where the archive is damaged or ends before the file does.
+    """
+
+    def __init__(self, listing: Listing, row: int, stream: BinaryIO):
+        self.file, self.name, self.left, self.stream = listing.file, listing.names[row], listing.sizes[row], stream
+        self.is_zip = listing.is_zip
+
+    def read(self, size: int = -1) -> bytes:
+        size = self.left if size < 0 else min(size, self.left)
+        with _explained(self.file, self.name):
+            found = self.stream.read(size)
+            if len(found) < size:
+                raise EOFError("it ends too early")
+            if self.is_zip and size == self.left:
+                self.stream.read(1)  # only behind the end is the checksum looked at
+        self.left -= size
+        return found
+
+    def readline(self) -> bytes:
+        with _explained(self.file, self.name):
+            found = self.stream.readline(self.left)
+        self.left -= len(found)
+        return found
+
+
+def listings(files: Sequence[Path], limits: Limits) -> list[Listing]:
+    """What lies in archives that are, by their content, tar, tar.gz or zip; a tar.gz has been read to its end then.
+
+    Raises ArchiveError for an archive that is damaged, for more files or bytes than `limits` in all together, and for
+    a member that is a link or a device, is encrypted, is there twice, or has a path that leads elsewhere.
+    """
+    found, count, size = [], 0, 0
+    for file in files:
+        with _explained(file):
+            listing = Listing(file, _is_zip(file), [], array("q"), array("q"))
+            seen: set[str] = set()
+            folders = 0
+            for raw_name, place, length in _zip_entries(file) if listing.is_zip else _tar_entries(file, limits):
+                name = _sound(file, raw_name)
+                if place == FOLDER:
+                    folders += 1
+                    if folders > limits.files:
+                        raise ArchiveError(f"{file}: holds more than {limits.files} folders; {_raise('files')}")
+                    continue
+                count, size = count + 1, size + length
+                if count > limits.files:
+                    raise ArchiveError(
+                        f"{file}: {name}: is more than the allowed {limits.files} files; {_raise('files')}"
+                    )
+                if size > limits.bytes:
+                    raise ArchiveError(
+                        f"{file}: {name}: is more than the allowed {limits.bytes} bytes; {_raise('bytes')}"
+                    )
+                if name in seen:
+                    raise ArchiveError(f"{file}: {name}: is there twice; pack every file once")
+                seen.add(name)
+                listing.names.append(name)
+                listing.places.append(place)
+                listing.sizes.append(length)
+        found.append(listing)
+    return found
+
+
+def contents(listing: Listing, rows: Iterable[int]) -> Iterator[Content]:
+    """The files in these rows of a listing, which must rise. Raises ArchiveError where the archive is damaged."""
+    with _explained(listing.file):
+        if listing.is_zip:
+            with zipfile.ZipFile(listing.file) as archive:
+                entries = archive.infolist()
+                for row in rows:
+                    with archive.open(entries[listing.places[row]]) as stream:
+                        yield Content(listing, row, stream)
+        else:
+            with _unpacked(listing.file) as stream:
+                for row in rows:
+                    stream.seek(listing.places[row])
+                    yield Content(listing, row, stream)
+
+
+class _Header(tarfile.TarInfo):
+    """A header that speaks up where tarfile would end in silence: at one that is damaged, or that is missing."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "_Header":
+        # Nearly all headers are of files with short names; of these tarfile reads much more than is needed here.
+        if len(buf) == tarfile.BLOCKSIZE and buf[156:157] == tarfile.REGTYPE and buf[257:262] == b"ustar":
+            name, size, checksum, prefix = SHORT.unpack(buf)
+            total = sum(buf) - sum(buf[148:156]) + 8 * ord(" ")
+            if not prefix and size[:11].isdigit() and size[11] in b"\0 " and int(checksum, 8) == total:
+                header = cls(name.partition(b"\0")[0].decode(encoding, errors))
+                header.size = int(size[:11], 8)
+                return header
+        return super().frombuf(buf, encoding, errors)
+
+    @classmethod
+    def fromtarfile(cls, tar: tarfile.TarFile) -> "_Header":
+        try:
+            return super().fromtarfile(tar)
+        except tarfile.EOFHeaderError:  # the mark at the end
+            raise
+        except tarfile.HeaderError as error:
+            raise ValueError(f"{error} at byte {tar.offset}") from None
+
+
+class _Headers:
+    """All that tarfile gets to see of an archive: its headers, and nothing large at once."""
+
+    def __init__(self, stream: BinaryIO, most: int):
+        self.stream, self.most, self.place = stream, most, 0
+
+    def tell(self) -> int:
+        return self.place
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= HEADER or self.place > self.most:
+            raise ValueError(f"its headers take too much room, at byte {self.place}")
+        found = self.stream.read(size)
+        self.place += len(found)
+        return found
+
+    def seek(self, place: int) -> None:
+        self.place = self.stream.seek(place)
+
+
+def _tar_entries(file: Path, limits: Limits) -> Iterator[tuple[str, int, int]]:
+    with _unpacked(file) as stream:
+        most = limits.bytes + 2 * (limits.files + 1) * SLACK
+        archive = tarfile.TarFile(fileobj=_Headers(stream, most), tarinfo=_Header)
+        while (entry := archive.next()) is not None:
+            archive.members.clear()  # or it would keep every header
+            if entry.isdir():
+                yield entry.name, FOLDER, 0
+            elif entry.isreg() and not entry.issparse() and entry.size >= 0:
+                yield entry.name, entry.offset_data, entry.size
+            else:
+                kind = KINDS.get(entry.type, "neither a file nor a folder")
+                raise ArchiveError(f"{file}: {entry.name!a}: is {kind}; pack only files and folders")
+        while stream.read(CHUNK):  # gzip has its checksum at the end
+            if stream.tell() > most:
+                raise ArchiveError(f"{file}: goes on after its end; {AGAIN}")
+
+
+def _zip_entries(file: Path) -> Iterator[tuple[str, int, int]]:
+    with zipfile.ZipFile(file) as archive:
+        for number, entry in enumerate(archive.infolist()):
+            name, kind = entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16)
+            if entry.flag_bits & 1:
+                raise ArchiveError(f"{file}: {name!a}: is encrypted; pack it anew without a password")
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                what = "a symbolic link" if kind == stat.S_IFLNK else "neither a file nor a folder"
+                raise ArchiveError(f"{file}: {name!a}: is {what}; pack only files and folders")
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ArchiveError(f"{file}: {name!a}: is packed by an unusual method; pack it anew with deflate")
+            yield (name, FOLDER, 0) if entry.is_dir() else (name, number, entry.file_size)
+
+
+def _is_zip(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(4) in ZIPS
+
+
+@contextmanager
+def _unpacked(file: Path) -> Iterator[BinaryIO]:
+    with file.open("rb", buffering=CHUNK) as stream:
+        packed = stream.peek(2)[:2] == GZIP
+        if not packed:
+            yield stream
+            return
+        with gzip.open(stream) as unpacked:
+            yield unpacked
+
+
+def _sound(file: Path, name: str) -> str:
+    """The path in one spelling. Raises ArchiveError for one that leads elsewhere."""
+    if not SUSPECT.search(name):
+        return name
+    for pattern, problem in PROBLEMS.items():
+        if re.search(pattern, name):
+            raise ArchiveError(f"{file}: {name!a}: {problem}; pack files by relative names")
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def _raise(limit: str) -> str:
+    return f"if it is to be trusted, raise limits.{limit} of its source in params.yaml"
+
+
+@contextmanager
+def _explained(file: Path, name: str = "") -> Iterator[None]:
+    """Tell of a damaged archive in a sentence."""
+    try:
+        yield
+    except DAMAGE as error:
+        where = f"{file}: {name}" if name else f"{file}"
+        raise ArchiveError(f"{where}: is damaged, or no tar, tar.gz or zip archive ({error}); {AGAIN}") from None

@@ -1,0 +1,257 @@
+"""Archives as they are, and as someone hostile or a broken disk would have them."""
+
+import gzip
+import io
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+
+import pytest
+from raw_sets import tar, zipped
+
+from convzoo.data.formats.members import Limits, contents, listings
+from convzoo.errors import ConvzooError
+
+LIMITS = Limits(files=10, bytes=100_000, pixels=1)
+FILES = [("b/2.txt", b"two" * 50), ("b/10.txt", b""), ("a.txt", bytes(range(256)) * 9), ("ä/ö.txt", b"umlauts")]
+LONG = "folder/" * 40 + "x.txt"  # longer than a tar header's name
+KINDS = {"tar.gz": tar, "tar": lambda path, files: tar(path, files, "w"), "zip": zipped}
+
+
+def read(*files, limits=LIMITS):
+    """Names and contents of everything in archives."""
+    return [
+        (content.name, content.read())
+        for listing in listings(files, limits)
+        for content in contents(listing, range(len(listing.names)))
+    ]
+
+
+@pytest.fixture(params=KINDS)
+def pack(request, tmp_path):
+    return lambda files: KINDS[request.param](tmp_path / "archive", files)
+
+
+def test_files_come_in_the_archives_order_whatever_its_kind_and_name(pack, tmp_path):
+    assert read(pack(FILES)) == FILES
+    assert [path.name for path in tmp_path.iterdir()] == ["archive"]
+
+
+def test_any_rising_choice_of_files_can_be_read(pack):
+    (listing,) = listings([pack(FILES)], LIMITS)
+    assert [(content.name, content.read()) for content in contents(listing, [1, 2])] == FILES[1:3]
+    for content in contents(listing, [2]):
+        assert (content.readline(), content.read(3), content.read()) == (*FILES[2][1].partition(b"\x0b\x0c\r"),)
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_every_form_of_tar_is_read(tmp_path, form):
+    names = ["plain", "x" * 99, "x" * 100, LONG[-200:], "umlaut ä"] + ([] if form == tarfile.USTAR_FORMAT else [LONG])
+    with tarfile.open(tmp_path / "a", "w", format=form) as archive:
+        folder = tarfile.TarInfo("folder")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        for name in names:
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mtime = 700, 1.5
+            archive.addfile(entry, io.BytesIO(name.encode()[:1] * 700))
+    assert read(tmp_path / "a") == [(name, name.encode()[:1] * 700) for name in names]
+
+
+def test_paths_get_one_spelling(pack):
+    assert [name for name, _ in read(pack([("./a/b", b""), ("a//c", b""), ("./d", b"")]))] == ["a/b", "a/c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("/etc/passwd", "path is absolute"),
+        ("C:/x", "path is absolute"),
+        ("C:\\x", "has a backslash"),
+        ("a\\..\\x", "has a backslash"),
+        ("../x", "leads out of the archive"),
+        ("a/../../x", "leads out of the archive"),
+        ("a/..", "leads out of the archive"),
+        ("a\nb", "is not plain UTF-8 text"),
+        ("a\x1b[2J", "is not plain UTF-8 text"),
+    ],
+)
+def test_a_path_that_leads_elsewhere_is_refused(pack, name, problem):
+    with pytest.raises(ConvzooError, match=f"archive: '.*': its .*{problem}"):
+        read(pack([*FILES, (name, b"x")]))
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "a", "w", format=tarfile.GNU_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo("caf\udce9"))
+    with pytest.raises(ConvzooError, match=r"'caf\\udce9': its name is not plain UTF-8"):
+        read(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("kind", "called"),
+    [
+        (tarfile.SYMTYPE, "a symbolic link"),
+        (tarfile.LNKTYPE, "a hard link"),
+        (tarfile.CHRTYPE, "a device"),
+        (tarfile.BLKTYPE, "a device"),
+        (tarfile.FIFOTYPE, "a pipe"),
+        (tarfile.GNUTYPE_SPARSE, "neither a file nor a folder"),
+    ],
+)
+def test_a_tar_archive_with_anything_but_files_and_folders_is_refused(tmp_path, kind, called):
+    with tarfile.open(tmp_path / "a", "w", format=tarfile.GNU_FORMAT) as archive:
+        entry = tarfile.TarInfo("strange")
+        entry.type, entry.linkname = kind, "a.txt"
+        archive.addfile(entry)
+    with pytest.raises(ConvzooError, match=f"a: 'strange': is {called}"):
+        read(tmp_path / "a")
+
+
+@pytest.mark.parametrize(("mode", "called"), [(stat.S_IFLNK, "a symbolic link"), (stat.S_IFIFO, "neither a file nor")])
+def test_a_zip_archive_with_a_link_or_a_pipe_is_refused(tmp_path, mode, called):
+    with zipfile.ZipFile(tmp_path / "a", "w") as archive:
+        entry = zipfile.ZipInfo("strange")
+        entry.external_attr = (mode | 0o777) << 16
+        archive.writestr(entry, "a.txt")
+    with pytest.raises(ConvzooError, match=f"a: 'strange': is {called}"):
+        read(tmp_path / "a")
+
+
+def test_a_zip_archive_that_is_encrypted_or_oddly_packed_is_refused(tmp_path):
+    content = bytearray(zipped(tmp_path / "a", FILES[:1]).read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "b").write_bytes(content)
+    with pytest.raises(ConvzooError, match=r"b: 'b/2.txt': is encrypted"):
+        read(tmp_path / "b")
+    with zipfile.ZipFile(tmp_path / "c", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("x", b"x")
+    with pytest.raises(ConvzooError, match="c: 'x': is packed by an unusual method"):
+        read(tmp_path / "c")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("second", ["a.txt", "./a.txt"])
+def test_the_same_name_twice_is_refused(pack, second):
+    with pytest.raises(ConvzooError, match=r"archive: a.txt: is there twice"):
+        read(pack([*FILES, (second, b"")]))
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (LIMITS._replace(files=3), "ä/ö.txt: is more than the allowed 3 files; .*raise limits.files"),
+        (LIMITS._replace(bytes=2460), "ä/ö.txt: is more than the allowed 2460 bytes; .*raise limits.bytes"),
+    ],
+)
+def test_more_files_or_bytes_than_allowed_are_refused(pack, limits, message):
+    with pytest.raises(ConvzooError, match=f"archive: {message}"):
+        read(pack(FILES), limits=limits)
+    assert read(pack(FILES), limits=Limits(4, 2461, 1)) == FILES
+
+
+def test_the_limits_are_for_all_archives_together(tmp_path):
+    files = [tar(tmp_path / "a", FILES[:2]), zipped(tmp_path / "b", FILES[2:])]
+    assert read(*files) == FILES
+    with pytest.raises(ConvzooError, match=r"b: ä/ö.txt: is more than the allowed 3 files"):
+        read(*files, limits=LIMITS._replace(files=3))
+
+
+def test_folders_are_counted_too(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a", "w") as archive:
+        for number in range(5):
+            archive.writestr(f"{number}/", b"")
+    with pytest.raises(ConvzooError, match="a: holds more than 4 folders"):
+        read(tmp_path / "a", limits=LIMITS._replace(files=4))
+
+
+@pytest.mark.parametrize("claim", [0, 10, 149, 151, 90_000])
+def test_a_zip_archive_that_lies_about_a_size_is_refused(tmp_path, claim):
+    content = bytearray(zipped(tmp_path / "a", FILES).read_bytes())
+    struct.pack_into("<I", content, content.index(b"PK\x01\x02") + 24, claim)
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(ConvzooError, match=r"a: (b/2.txt: )?is damaged"):
+        read(tmp_path / "a")
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
+    bomb = bytes(50_000_000)
+    for file in (zipped(tmp_path / "a.zip", [("x", bomb)]), tar(tmp_path / "a.tgz", [("x", bomb)])):
+        assert file.stat().st_size < 100_000
+        with pytest.raises(ConvzooError, match="x: is more than the allowed 100000 bytes"):
+            read(file)
+
+
+@pytest.mark.parametrize("step", [37, 512])
+def test_an_archive_cut_short_anywhere_is_never_taken_for_a_whole_one(pack, tmp_path, step):
+    whole = pack(FILES).read_bytes()
+    end = len(whole.rstrip(b"\0")) if whole[257:262] == b"ustar" else len(whole)
+    for length in range(0, end, step):
+        (tmp_path / "cut").write_bytes(whole[:length])
+        with pytest.raises(ConvzooError, match=r"cut: .*is damaged, or no tar"):
+            read(tmp_path / "cut")
+
+
+def test_a_tar_archive_without_its_end_mark_is_refused(tmp_path):
+    whole = tar(tmp_path / "a", FILES[:1], "w").read_bytes()
+    (tmp_path / "a").write_bytes(whole[:1024])
+    with pytest.raises(ConvzooError, match=r"a: is damaged.*empty header at byte 1024"):
+        read(tmp_path / "a")
+
+
+def test_damage_within_an_archive_is_found(pack, tmp_path):
+    whole = pack(FILES).read_bytes()
+    middle = whole.index(b"two") if b"two" in whole else len(whole) // 2
+    (tmp_path / "a").write_bytes(whole[:middle] + bytes(6) + whole[middle + 6 :])
+    if whole[257:262] == b"ustar":  # has no checksum of contents, only of headers
+        (tmp_path / "a").write_bytes(whole[:1030] + b"?" + whole[1031:])
+    with pytest.raises(ConvzooError, match=r"a: .*is damaged"):
+        read(tmp_path / "a")
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"x" * 2000, b"BZh91AY&SY", bytes(511)])
+def test_what_is_no_archive_is_named(tmp_path, content):
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(ConvzooError, match=r"a: is damaged, or no tar, tar.gz or zip archive.*bring it again"):
+        read(tmp_path / "a")
+
+
+def header(kind, size, name=b"x"):
+    """A tar header with a size field of one's own."""
+    block = bytearray(struct.pack("100s24x12s12x8s1s100x8s247x", name, size, b" " * 8, kind, b"ustar  "))
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (header(b"x", b"17777777777\0"), "headers take too much room"),
+        (header(b"L", b"17777777777\0"), "headers take too much room"),
+        (header(b"L", b"\xff" * 10 + b"\xfe\x00"), "headers take too much room"),  # minus 512: all that there is
+        (header(b"0", b"\xff" * 12), "damaged|neither a file"),  # minus one
+        (header(b"0", b"\xff" * 10 + b"\xfe\x00"), "damaged|neither a file"),  # minus 512: the same header for ever
+        (header(b"0", b"00000000x00\0"), "damaged"),
+        (header(b"0", b"00000010000\0"), "damaged"),  # and nothing behind it
+        (header(b"g", b"00000000000\0") * 3000, "damaged"),
+    ],
+)
+def test_a_tar_header_cannot_ask_for_more_than_there_is(tmp_path, content, message):
+    for name, packed in (("plain", content + bytes(1024)), ("packed", gzip.compress(content + bytes(1024)))):
+        (tmp_path / name).write_bytes(packed)
+        with pytest.raises(ConvzooError, match=message):
+            read(tmp_path / name)
+
+
+def test_a_gzip_stream_without_end_is_refused(tmp_path):
+    packer = zlib.compressobj(wbits=31)
+    zeros = bytes(1 << 20)
+    with (tmp_path / "a").open("wb") as out:
+        out.write(packer.compress(header(b"0", b"00000000000\0") + bytes(1024)))
+        for _ in range(20):
+            out.write(packer.compress(zeros))
+        out.write(packer.flush())
+    with pytest.raises(ConvzooError, match="a: goes on after its end"):
+        read(tmp_path / "a")
