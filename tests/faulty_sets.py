@@ -2,11 +2,16 @@
 
 import csv
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
 
+from convzoo.settings.load import Params
+
 HEIGHT, WIDTH = 6, 5
+META = {"classes": ["cat", "dog", "owl"], "shape": [HEIGHT, WIDTH, 1]}
+COARSE = {"superclasses": ["fur", "feathers"], "superclass_of": [0, 0, 1]}
 COUNTS = {"train": 30, "val": 9, "test": 9}
 BLOCK = {
     "source": "made-here",
@@ -16,6 +21,8 @@ BLOCK = {
         "height": HEIGHT,
         "width": WIDTH,
         "channels": 1,
+        "resize": "none",
+        "unreadable": "stop",
         "val_fraction": 0.2,
         "test_fraction": 0.2,
         "label_conflicts": "stop",
@@ -26,10 +33,12 @@ BLOCK = {
         "rotation": 0.0,
         "shift": 0.0,
         "scale": 0.0,
+        "crop": 1.0,
         "flip": False,
         "brightness": 0.0,
         "contrast": 0.0,
         "saturation": 0.0,
+        "hue": 0.0,
         "pictured": 1,
     },
     "validate": {
@@ -39,6 +48,12 @@ BLOCK = {
         "rows_named": 5,
     },
 }
+
+
+def params(*datasets, **classes):
+    """A params file with a block for each data set, and for those that have these classes."""
+    others = {name: BLOCK | {"prepare": BLOCK["prepare"] | {"classes": names}} for name, names in classes.items()}
+    return Params(Path("params.yaml"), {"data": dict.fromkeys(datasets, BLOCK) | others}, {})
 
 
 def clean_set():
@@ -77,8 +92,8 @@ def folder_of(root: Path, dataset: str, split: str) -> Path:
     )
 
 
-def write_set(root, dataset, made):
-    """Arrays and manifests that agree, as a wrong `prepare` would leave them too."""
+def write_set(root, dataset, made, **meta):
+    """Arrays, manifests and meta.json that agree, as a wrong `prepare` would leave them too."""
     for split, held in made.items():
         folder = folder_of(root, dataset, split)
         folder.mkdir(parents=True, exist_ok=True)
@@ -91,6 +106,16 @@ def write_set(root, dataset, made):
             writer = csv.writer(stream)
             writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=False))
+    change_meta(folder_of(root, dataset, "train"), **META | meta)
+    training = {key: value for key, value in (META | meta).items() if not key.startswith("superclass")}
+    (folder_of(root, dataset, "train") / "meta.json").write_text(json.dumps(training))
+
+
+def change_meta(train, **changes):
+    """Other values in the meta.json of the set whose train split is the folder `train`."""
+    file = train.parent / "meta.json"
+    held = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps(held | changes))
 
 
 def keep(held, rows):
@@ -218,4 +243,31 @@ def change_a_label(folder):
     np.save(folder / "labels.npy", labels)
 
 
-AFTERWARDS = {cut_pixels, cut_header, remove_manifest, drop_column, drop_a_label, change_a_pixel, change_a_label}
+def remove_meta(folder):
+    (folder.parent / "meta.json").unlink()
+
+
+def break_training_meta(folder):
+    (folder / "meta.json").write_text('{"classes": ["cat", 1, "owl"], "shape": [6, 5, 1]}')
+
+
+def two_names(folder):
+    change_meta(folder, classes=["cat", "dog"])
+
+
+def rename_a_class(folder):
+    (folder / "meta.json").write_text(json.dumps(META | {"classes": ["cat", "hund", "owl"], "shape": [6, 5, 3]}))
+
+
+def hole_in_superclasses(folder):
+    change_meta(folder, superclasses=["fur", "feathers"], superclass_of=[0, 2])
+
+
+def nobody_in_scales(folder):
+    change_meta(folder, superclasses=["fur", "feathers", "scales"], superclass_of=[0, 0, 1])
+
+
+AFTERWARDS = {
+    *(cut_pixels, cut_header, remove_manifest, drop_column, drop_a_label, change_a_pixel, change_a_label),
+    *(remove_meta, break_training_meta, two_names, rename_a_class, hole_in_superclasses, nobody_in_scales),
+}

@@ -6,6 +6,7 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from faulty_sets import (
     AFTERWARDS,
@@ -32,6 +33,7 @@ from faulty_sets import (
     one_dog_left,
     only_five,
     originals_elsewhere,
+    params,
     remove_manifest,
     scaled_away,
     short_labels,
@@ -42,14 +44,11 @@ from faulty_sets import (
     write_set,
 )
 
-from convzoo.settings.load import Params
+from convzoo.data import observed
+from convzoo.data.arrays import digest, load_split
 from convzoo.validation import InvalidDataError, validate
 
 ENTRY = Path(__file__).parents[1] / "pipeline" / "validate.py"
-
-
-def params(*datasets):
-    return Params(Path("params.yaml"), {"data": dict.fromkeys(datasets, BLOCK)}, {})
 
 
 UNREADABLE = "unreadable file, expected a whole file, got"
@@ -86,12 +85,12 @@ FAULTS = [
         "class 1 'dog' (1 of 3): rare class: share of an even split, expected at least 0.5, got 0.4286",
     ),
     ("images", "train", blank(3, 17, 22), f"rows 3, 17, 22 (3 of 30): {BLANK} 0.0"),
-    ("images", "val", only_five, "all 5 rows: too few images, expected at least 6, got 5"),
+    ("images", "val", only_five, "too few images, expected at least 6, got 5"),
     ("images", "test", blank(8), f"row 8 (1 of 9): {BLANK} 0.0"),
     ("images", "augmented", blank(*range(8)), f"rows 0, 1, 2, 3, 4, ... (8 of 30): {BLANK} 0.0"),
     ("labels", "val", labels_outside, "rows 4, 5 (2 of 9): label out of range, expected 0 to 2, got 3, -1"),
     ("labels", "test", scaled_away, f"rows 0, 1, 2, 3, 4, ... (9 of 9): {BLANK} 0.5"),
-    ("labels", "test", None, "all 9 rows: grey levels scaled away: brightest of all, expected 2 to 255, got 1"),
+    ("labels", "test", None, "grey levels scaled away: brightest of all, expected 2 to 255, got 1"),
     ("two-splits", "test", train_image_in_row_2, f"row 2 (1 of 9): {HELD} train"),
     ("two-splits", "train", None, f"row 7 (1 of 30): {HELD} test"),
     ("two-splits", "val", twice, "rows 1, 3 (2 of 9): same image twice: sha256, expected each image once, got DIGEST"),
@@ -110,7 +109,7 @@ FAULTS = [
         another_label,
         "row 0 (1 of 30): variant with another label than its original, expected 0 as its original, got 2",
     ),
-    ("empty", "test", nothing_left, "all 0 rows: too few images, expected at least 6, got 0"),
+    ("empty", "test", nothing_left, "too few images, expected at least 6, got 0"),
     (
         "empty",
         "test",
@@ -163,7 +162,7 @@ def test_a_clean_set_passes_and_its_files_say_so(clean):
     report = json.loads((root / "reports/data/pets.json").read_text())
     assert report["passed"] and report["images"] == COUNTS | {"augmented": 30} and report["not_looked_into"] == []
     assert all(check["unexpected"] == 0 and check["rows"] == [] for check in report["checks"])
-    assert {check["split"] for check in report["checks"]} == {"train", "val", "test", "augmented"}
+    assert {check["split"] for check in report["checks"]} == {"prepared", "train", "val", "test", "augmented"}
 
 
 def test_a_set_without_variants_passes(clean):
@@ -172,16 +171,28 @@ def test_a_set_without_variants_passes(clean):
     assert verdicts["unvaried"]["passed"] and report["images"]["augmented"] == 0
 
 
+def test_pixels_are_read_in_parts_of_any_size(tmp_path, monkeypatch):
+    write_set(tmp_path, "pets", clean_set())
+    whole = validate(params("pets"), tmp_path)
+    details = (tmp_path / "reports/data/pets.json").read_bytes()
+    monkeypatch.setattr(observed, "CHUNK_BYTES", 100)  # three images
+    assert validate(params("pets"), tmp_path) == whole
+    assert (tmp_path / "reports/data/pets.json").read_bytes() == details
+    for split in ("train", "val", "augmented"):
+        assert whole["pets"][split] == digest(load_split(folder_of(tmp_path, "pets", split)))
+
+
 def test_data_docs_are_pages_for_each_set_without_the_folder_they_were_built_in(clean):
     docs = clean[0] / "reports" / "data_docs"
     pages = list(docs.rglob("*.html"))
-    assert {"pets-train.html", "pets-files.html", "pets-classes.html", "unvaried-augmented.html", "index.html"} <= {
-        page.name for page in pages
-    }
+    assert len(pages) == 9  # the index, and files, splits, classes and images of two sets
     index = (docs / "index.html").read_text()
     assert ".data_docs.new" not in index
-    links = re.findall(r'<li><a href="(validations/[^"]*)">', index)  # work without scripts from the network
-    assert len(links) == 12 and all((docs / link).is_file() for link in links)
+    links = dict(re.findall(r'<li><a href="(validations/[^"]*)">([^<]*)</a>', index))  # need no scripts
+    assert sorted(links.values()) == sorted(
+        f"{name}-{table}" for name in ("pets", "unvaried") for table in ("files", "splits", "classes", "images")
+    )
+    assert all((docs / link).is_file() for link in links)
 
 
 def test_a_second_run_gives_the_same_bytes_and_test_does_not_touch_the_verdict(clean):
@@ -209,14 +220,19 @@ def told(line):
     return re.sub(r"(no \.npy|no manifest) \(.*\)$", r"\1 REASON", line)
 
 
+def said_of(dataset, split, line):
+    """What is said of a whole split names no rows."""
+    return f"{dataset}/{split}{':' * line.startswith(('too few', 'grey levels'))} {line}"
+
+
 @pytest.mark.parametrize(("dataset", "split", "fault", "line"), FAULTS)
 def test_a_fault_is_named_with_set_split_rows_and_what_was_expected(broken, dataset, split, fault, line):
-    assert f"{dataset}/{split} {line}" in [told(said) for said in broken[1]]
+    assert said_of(dataset, split, line) in [told(said) for said in broken[1]]
 
 
 def test_nothing_else_is_said_but_once_what_to_do(broken):
     *lines, remedy = broken[1]
-    assert sorted(map(told, lines)) == sorted(f"{dataset}/{split} {line}" for dataset, split, _, line in FAULTS)
+    assert sorted(map(told, lines)) == sorted(said_of(dataset, split, line) for dataset, split, _, line in FAULTS)
     assert "reports/data_docs/index.html" in remedy and "data.images.validate" in remedy and "dvc repro" in remedy
     assert "clean" not in remedy
 
@@ -235,6 +251,21 @@ def test_a_report_names_no_more_rows_than_asked(broken):
     [blank_variants] = [check for check in report["checks"] if check["split"] == "augmented" and not check["passed"]]
     assert blank_variants["rows"] == [0, 1, 2, 3, 4] and blank_variants["unexpected"] == 8
     assert blank_variants["checked"] == 30 and blank_variants["expectation"] == "expect_column_values_to_be_between"
+
+
+def test_of_many_failures_all_are_counted_and_the_first_are_named(tmp_path):
+    made = clean_set()
+    made["augmented"] = {
+        "images": np.zeros((300, *made["train"]["images"].shape[1:]), np.uint8),
+        "labels": np.tile(made["train"]["labels"], 10),
+        "ids": [f"variant-{row}" for row in range(300)],
+        "originals": made["train"]["ids"] * 10,
+    }
+    write_set(tmp_path, "pets", made)
+    with pytest.raises(InvalidDataError) as raised:
+        validate(params("pets"), tmp_path)
+    line, _ = str(raised.value).splitlines()
+    assert line == f"pets/augmented rows 0, 1, 2, 3, 4, ... (300 of 300): {BLANK} 0.0"
 
 
 def test_images_of_a_broken_array_are_reported_as_not_looked_into(broken):

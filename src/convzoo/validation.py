@@ -8,20 +8,19 @@ from typing import Any, NamedTuple
 import great_expectations as gx
 import great_expectations.expectations as gxe
 import pandas as pd
-from great_expectations.core.run_identifier import RunIdentifier
 from great_expectations.data_context.types.base import DataContextConfig, ProgressBarsConfig
 from great_expectations.data_context.types.base import InMemoryStoreBackendDefaults as InMemory
 
 from convzoo.data import observed
-from convzoo.data.arrays import digest, load_split
-from convzoo.data.observed import AUGMENTED, NONE, PREPARED, split_folder
+from convzoo.data.observed import AUGMENTED, NONE, PREPARED, WHOLE, Names, split_folder
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, write_json
-from convzoo.settings.data import DataSettings, data_settings
+from convzoo.settings.data import DataSettings, ValidateSettings, data_settings
 from convzoo.settings.load import Params
 
 SPLITS = (*PREPARED, AUGMENTED)
 
+AtLeast = gxe.ExpectColumnPairValuesAToBeGreaterThanB
 Between = gxe.ExpectColumnValuesToBeBetween
 InSet = gxe.ExpectColumnValuesToBeInSet
 Same = gxe.ExpectColumnPairValuesToBeEqual
@@ -41,6 +40,7 @@ class Check(NamedTuple):
     title: str
     expected: str  # {} stands for the value of the other column
     expectation: gxe.Expectation
+    splits: tuple[str, ...] = (*SPLITS, WHOLE)  # where it says something
 
 
 class Table(NamedTuple):
@@ -61,112 +61,131 @@ def validate(params: Params, root: Path = Path()) -> dict[str, dict]:
     Raises InvalidDataError with a line for each failure, and SettingsError.
     """
     settings = {dataset: data_settings(params, dataset) for dataset in params.values["data"]}
-    verdicts = root / "data" / "validated"
-    shutil.rmtree(verdicts, ignore_errors=True)
-    failures, failed = [], []
+    folder = root / "data" / "validated"
+    shutil.rmtree(folder, ignore_errors=True)
+    failures, failed, verdicts = [], [], {}
     with new_folder(root / "reports" / "data_docs") as docs, new_folder(root / "reports" / "data") as details:
         context = _context(docs)
         for dataset, wanted in settings.items():
-            report = _check_dataset(context, root, dataset, wanted)
+            report, digests = _check_dataset(context, root, dataset, wanted)
             write_json(details / f"{dataset}.json", report)
             failures += _messages(report, wanted.validate_.rows_named)
-            failed += [] if report["passed"] else [dataset]
+            failed += [dataset] * (not report["passed"])
+            verdicts[dataset] = {"dataset": dataset, "passed": True, **digests}
         context.build_data_docs()
         _link_pages(docs)
     if failed:
         raise InvalidDataError("\n".join([*failures, _remedy(failed)]))
-    passed = {dataset: _verdict(root, dataset) for dataset in settings}
-    with new_folder(verdicts) as folder:
-        for dataset, verdict in passed.items():
-            write_json(folder / f"{dataset}.json", verdict)
-    return passed
+    with new_folder(folder) as new:
+        for dataset, verdict in verdicts.items():
+            write_json(new / f"{dataset}.json", verdict)
+    return verdicts
 
 
-def _verdict(root: Path, dataset: str) -> dict:
-    """Nothing in it about test: what is in test must not make a network train again."""
-    folders = {split: split_folder(root, dataset, split) for split in ("train", "val", AUGMENTED)}
-    digests = {split: digest(load_split(folder)) for split, folder in folders.items()}
-    return {"dataset": dataset, "passed": True, **digests}
+def _check_dataset(context: Any, root: Path, dataset: str, settings: DataSettings) -> tuple[dict, dict[str, str]]:
+    """Every check of a data set, and the digests of its sound splits: only these are looked into.
 
-
-def _check_dataset(context: Any, root: Path, dataset: str, settings: DataSettings) -> dict:
-    """Every check of a data set. Images are looked at only in splits whose files are sound."""
-    prepare = settings.prepare
+    No digest of test: what is in test must not make a network train again.
+    """
+    prepare, listed = settings.prepare, settings.validate_.rows_named
     folders = {split: split_folder(root, dataset, split) for split in SPLITS}
     shape = (prepare.height, prepare.width, prepare.channels)
-    files = pd.concat([observed.observe_files(folder, split, shape) for split, folder in folders.items()])
-    findings = _run(context, dataset, Table("files", "file", SPLITS, files, _file_checks()), len(files))
+    meta, names = observed.observe_meta(folders["train"].parent, prepare.classes, shape)
+    files = pd.concat([*(observed.observe_files(folder, split, shape) for split, folder in folders.items()), meta])
+    findings = _run(context, dataset, Table("files", "file", (*SPLITS, WHOLE), files, _file_checks(meta)), listed)
 
     broken = {finding["split"] for finding in findings if not finding["passed"]}
     if "train" in broken:
         broken.add(AUGMENTED)  # nothing to hold the variants against
+    if names.classes is None:
+        broken = set(SPLITS)  # nothing tells what the labels stand for
     images = {split: observed.observe_images(folders[split], split) for split in SPLITS if split not in broken}
-    observed.relate(images)
-    sound = tuple(split for split in PREPARED if split in images)
-    if sound:
-        classes = observed.count_classes(images, prepare.classes)
-        table = Table("classes", "class", sound, classes, _class_checks(settings))
-        findings += _run(context, dataset, table, len(classes))
-    for split, frame in images.items():
-        table = Table(split, "row", (split,), frame, _image_checks(split, len(frame), settings))
-        findings += _run(context, dataset, table, settings.validate_.rows_named)
-    return {
+    for table in _tables(names, images, settings.validate_) if images else []:
+        findings += _run(context, dataset, table, listed)
+    report = {
         "dataset": dataset,
         "passed": all(finding["passed"] for finding in findings),
-        "images": {split: len(frame) for split, frame in images.items()},
+        "images": {split: len(found.table) for split, found in images.items()},
         "not_looked_into": [split for split in SPLITS if split in broken],
         "checks": findings,
     }
+    return report, {split: found.digest for split, found in images.items() if split != "test"}
 
 
-def _file_checks() -> list[Check]:
-    return [
+def _tables(names: Names, images: dict[str, observed.Images], limits: ValidateSettings) -> list[Table]:
+    """What is checked once the files are known to be sound."""
+    sound = {split: images[split] for split in PREPARED if split in images}
+    labels = {split: found.table["label"].to_numpy() for split, found in sound.items()}
+    frame = observed.count_images(sound, limits.min_images.model_dump())
+    tables = [Table("splits", "split", tuple(sound), frame, _split_checks())]
+    if names.classes:
+        frame = observed.count_classes(labels, names.classes)
+        tables.append(Table("classes", "class", tuple(sound), frame, _class_checks("class", limits.min_class_share)))
+    if names.superclasses:
+        frame = observed.count_classes(observed.superclass_labels(labels, names), names.superclasses)
+        tables.append(Table("superclasses", "superclass", tuple(sound), frame, _class_checks("superclass")))
+    frame = observed.relate({split: found.table for split, found in images.items()})
+    variants = AUGMENTED in images and len(images[AUGMENTED].table) > 0
+    return [*tables, Table("images", "row", tuple(images), frame, _image_checks(names, limits, variants))]
+
+
+def _file_checks(meta: pd.DataFrame) -> list[Check]:
+    dtype, shape, rows, classes, superclasses = (
+        Same(column_A=name, column_B=f"expected_{name}") for name in observed.FILE_COLUMNS
+    )
+    checks = [
         Check("unreadable file", "a whole file", InSet(column="problem", value_set=[NONE])),
-        Check("wrong type", "{}", Same(column_A="dtype", column_B="expected_dtype")),
-        Check("wrong shape", "{}", Same(column_A="shape", column_B="expected_shape")),
-        Check("wrong number of rows", "{}, as many as images", Same(column_A="rows", column_B="expected_rows")),
+        Check("wrong type", "{}", dtype, SPLITS),
+        Check("wrong shape", "{}", shape),
+        Check("wrong number of rows", "{}, as many as images", rows, SPLITS),
+        Check("other class names than the set's", "{}", classes, (WHOLE,)),
+        Check("superclass of each class", "{}", superclasses, (WHOLE,)),
     ]
+    return checks if meta["superclasses"].notna().any() else checks[:-1]
 
 
-def _class_checks(settings: DataSettings) -> list[Check]:
-    least = settings.validate_.min_class_share
+def _split_checks() -> list[Check]:
+    brightest = Between(column="brightest", min_value=LEAST_BRIGHTEST, max_value=255)
     return [
-        Check("missing class: images", "at least 1", Between(column="images", min_value=1)),
-        Check("rare class: share of an even split", f"at least {least:g}", Between(column="share", min_value=least)),
+        Check("too few images", "at least {}", AtLeast(column_A="images", column_B="least", or_equal=True)),
+        Check("grey levels scaled away: brightest of all", f"{LEAST_BRIGHTEST} to 255", brightest),
     ]
 
 
-def _image_checks(split: str, images: int, settings: DataSettings) -> list[Check]:
-    limits, last = settings.validate_, len(settings.prepare.classes) - 1
+def _class_checks(unit: str, least: float = 0) -> list[Check]:
+    checks = [Check(f"missing {unit}: images", "at least 1", Between(column="images", min_value=1))]
+    if least:
+        share = Between(column="share", min_value=least)
+        checks.append(Check(f"rare {unit}: share of an even split", f"at least {least:g}", share))
+    return checks
+
+
+def _image_checks(names: Names, limits: ValidateSettings, variants: bool) -> list[Check]:
+    changed, varied = "changed after it was written", (AUGMENTED,)
     contrast = Between(column="std", min_value=limits.min_contrast)
-    changed = "changed after it was written"
-    alone = InSet(column="also_in", value_set=[NONE])
+    alone, apart = (InSet(column=column, value_set=[NONE]) for column in ("also_in", "held_out_in"))
+    home = InSet(column="original_split", value_set=["train"])
+    label = Same(column_A="label", column_B="original_label")
     checks = [
         Check("id used twice", "each id once", Unique(column="id")),
-        Check("label out of range", f"0 to {last}", Between(column="label", min_value=0, max_value=last)),
+        _label_check(names),
         Check("blank image: standard deviation of grey levels", f"at least {limits.min_contrast:g}", contrast),
         Check(f"{changed}: sha256", "{} as in manifest.csv", Same(column_A="sha256", column_B="manifest_sha256")),
         Check(f"{changed}: label", "{} as in manifest.csv", Same(column_A="label", column_B="manifest_label")),
+        Check("image in two splits: other split that holds it", NONE, alone, PREPARED),
+        Check("same image twice: sha256", "each image once", Unique(column="once"), PREPARED),
+        Check("variant that equals a held-out image: split that holds it too", NONE, apart, varied),
+        Check("variant of an image outside train: split of its original", "train", home, varied),
+        Check("variant with another label than its original", "{} as its original", label, varied),
     ]
-    if split == AUGMENTED:
-        home = InSet(column="original_split", value_set=["train"])
-        label = Same(column_A="label", column_B="original_label")
-        return [
-            *checks,
-            Check("variant that equals a held-out image: split that holds it too", NONE, alone),
-            Check("variant of an image outside train: split of its original", "train", home),
-            Check("variant with another label than its original", "{} as its original", label),
-        ]
-    least = getattr(limits.min_images, split)
-    checks += [
-        Check("image in two splits: other split that holds it", NONE, alone),
-        Check("same image twice: sha256", "each image once", Unique(column="sha256")),
-        Check("too few images", f"at least {least}", gxe.ExpectTableRowCountToBeBetween(min_value=least)),
-    ]
-    if images:  # nothing is the brightest of none
-        brightest = gxe.ExpectColumnMaxToBeBetween(column="max", min_value=LEAST_BRIGHTEST, max_value=255)
-        checks.append(Check("grey levels scaled away: brightest of all", f"{LEAST_BRIGHTEST} to 255", brightest))
-    return checks
+    return checks if variants else [check for check in checks if check.splits != varied]
+
+
+def _label_check(names: Names) -> Check:
+    if not names.classes:
+        return Check("label in a set without classes", "0", InSet(column="label", value_set=[0]))
+    last = len(names.classes) - 1
+    return Check("label out of range", f"0 to {last}", Between(column="label", min_value=0, max_value=last))
 
 
 def _context(docs: Path) -> Any:
@@ -175,123 +194,104 @@ def _context(docs: Path) -> Any:
         "class_name": "SiteBuilder",
         "show_how_to_buttons": False,
         "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs.resolve())},
-        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        # A page of results says what was expected; pages without results are left out.
+        "site_section_builders": {"expectations": "None", "profiling": "None"},
     }
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
-    quiet = {"analytics_enabled": False, "progress_bars": ProgressBarsConfig(globally=False)}
-    config = DataContextConfig(store_backend_defaults=InMemory(), **quiet)
+    bars = ProgressBarsConfig(globally=False)
+    config = DataContextConfig(store_backend_defaults=InMemory(), analytics_enabled=False, progress_bars=bars)
     context = gx.get_context(mode="ephemeral", project_config=config)
     context.add_data_docs_site("data", site)
+    # One for all tables: to add one costs Great Expectations more than most tables' checks.
+    context.data_sources.add_pandas("arrays").add_dataframe_asset("table").add_batch_definition_whole_dataframe("whole")
     return context
 
 
 def _link_pages(docs: Path) -> None:
     """Great Expectations fills its index with scripts from the network; plain links work without."""
-    pages = sorted(docs.glob("validations/**/*.html"), key=lambda page: page.stem)
-    links = "".join(f'<li><a href="{page.relative_to(docs).as_posix()}">{page.stem}</a></li>' for page in pages)
+    pages = sorted(page.relative_to(docs) for page in docs.glob("validations/**/*.html"))
+    links = "".join(f'<li><a href="{page.as_posix()}">{page.parts[1]}</a></li>' for page in pages)
     index = docs / "index.html"
-    html = index.read_text(encoding="utf-8")
-    index.write_text(html.replace("</body>", f"<ul>{links}</ul></body>"), encoding="utf-8")
+    html = index.read_text(encoding="utf-8").replace("</body>", f"<ul>{links}</ul></body>")
+    index.write_text(html, encoding="utf-8")
 
 
 def _run(context: Any, dataset: str, table: Table, listed: int) -> list[dict]:
-    """Run a table's checks; a finding for each check and split, with at most `listed` rows in all."""
-    known = context.data_sources.all()
-    source = known[dataset] if dataset in known else context.data_sources.add_pandas(dataset)
-    batch = source.add_dataframe_asset(table.name).add_batch_definition_whole_dataframe("whole")
-    name = f"{dataset}-{table.name}"
+    """Run a table's checks: a finding for each check and split. Of images, `listed` are named in each."""
     for check in table.checks:
         check.expectation.meta = {"check": check.title}
         check.expectation.description = f"{check.title}, expected {check.expected.format('the same')}"
-    expectations = [check.expectation for check in table.checks]
-    suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=expectations))
+    name = f"{dataset}-{table.name}"
+    batch = context.data_sources.get("arrays").get_asset("table").get_batch_definition("whole")
+    suite = context.suites.add(
+        gx.ExpectationSuite(name=name, expectations=[check.expectation for check in table.checks])
+    )
     definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
     found = definition.run(
         batch_parameters={"dataframe": table.frame},
-        result_format={"result_format": "SUMMARY", "partial_unexpected_count": listed},
-        run_id=RunIdentifier(run_name=dataset),
+        result_format={"result_format": "COMPLETE", "partial_unexpected_count": listed},
     )
     results = {result.expectation_config.meta["check"]: result for result in found.results}
-    return [finding for check in table.checks for finding in _findings(table, check, results[check.title])]
+    pairs = [(check, split) for check in table.checks for split in table.splits if split in check.splits]
+    return [_finding(table, check, split, results[check.title], listed) for check, split in pairs]
 
 
-def _findings(table: Table, check: Check, result: Any) -> list[dict]:
-    values = result.result
-    if not values:
+def _finding(table: Table, check: Check, split: str, result: Any, listed: int) -> dict:
+    if "unexpected_count" not in result.result:
         raise RuntimeError(f"Great Expectations could not check {check.title!r}: {result.exception_info}")
-    if "unexpected_count" in values:
-        rows, shown = values.get("partial_unexpected_index_list", []), values.get("partial_unexpected_list", [])
-        count = values["unexpected_count"]
-    else:  # of the table as a whole
-        rows, shown = [], [values["observed_value"]]
-        count = 0 if result.success else len(table.frame)
-    found = []
-    for split in table.splits:
-        here = [at for at, row in enumerate(rows) if len(table.splits) == 1 or table.frame.at[row, "split"] == split]
-        got = [shown[at] for at in here] if rows else shown
-        found.append(
-            {
-                "split": split,
-                "check": check.title,
-                "expectation": result.expectation_config.type,
-                "expected": _expected(table, check, split, got),
-                "observed": list(dict.fromkeys(_shown(value) for value in got)),
-                "passed": result.success or (len(table.splits) > 1 and not here),
-                "unit": table.unit,
-                "checked": int((table.frame["split"] == split).sum()),
-                "unexpected": len(here) if len(table.splits) > 1 else count,
-                "rows": [_named(table, rows[at]) for at in here],
-            }
-        )
-    return found
+    # Great Expectations lists all places, but the values of some only.
+    places = result.result.get("unexpected_index_list") or []
+    rows, failed = (frame[frame["split"] == split] for frame in (table.frame, table.frame.loc[places]))
+    shown = failed[:listed] if table.unit == "row" else failed
+    found, wanted = _columns(check)
+    expected = (rows if failed.empty and table.unit != "row" else shown)[wanted].dropna() if wanted else []
+    return {
+        "split": split,
+        "check": check.title,
+        "expectation": result.expectation_config.type,
+        "expected": check.expected.format(" and ".join(dict.fromkeys(map(_shown, expected)))).strip(),
+        "observed": list(dict.fromkeys(map(_shown, shown[found]))),
+        "passed": failed.empty,
+        "unit": table.unit,
+        "checked": len(rows),
+        "unexpected": len(failed),
+        "rows": shown["named"].tolist(),
+    }
 
 
-def _expected(table: Table, check: Check, split: str, got: list) -> str:
-    others = [value[1] for value in got if isinstance(value, tuple)]
-    if not others and table.unit == "file" and "{}" in check.expected:
-        column = check.expectation.column_B
-        others = list(table.frame.loc[table.frame["split"] == split, column].dropna())
-    return check.expected.format(" and ".join(dict.fromkeys(map(_shown, others)))).strip()
+def _columns(check: Check) -> tuple[str, str | None]:
+    """The column that is checked, and the one with what is expected of it."""
+    if "{}" in check.expected:
+        return check.expectation.column_A, check.expectation.column_B
+    return check.expectation.column, None
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, tuple):
-        value = value[0]
     text = str(round(value, 4)) if isinstance(value, float) else str(value)
-    return f"{text[:12]}..." if len(text) == 64 else text  # a sha256
-
-
-def _named(table: Table, row: Any) -> int | str:
-    if table.unit == "row":
-        return int(row)
-    named, rows = table.frame.at[row, "named"], table.frame.at[row, "rows"] if table.unit == "file" else None
-    return f"{named} (all {rows} rows)" if isinstance(rows, str) else named
+    last = text.rpartition(" ")[2]
+    return f"{last[:12]}..." if len(last) == 64 else text  # a sha256
 
 
 def _messages(report: dict, rows_named: int) -> list[str]:
-    lines = []
-    for finding in report["checks"]:
-        if not finding["passed"]:
-            got = ", ".join(finding["observed"][:rows_named])
-            where = f"{report['dataset']}/{finding['split']} {_where(finding, rows_named)}"
-            lines.append(f"{where}: {finding['check']}, expected {finding['expected']}, got {got}")
-    return lines
+    return [
+        f"{report['dataset']}/{finding['split']}{_where(finding, rows_named)}: {finding['check']}, "
+        f"expected {finding['expected']}, got {', '.join(finding['observed'][:rows_named])}"
+        for finding in report["checks"]
+        if not finding["passed"]
+    ]
 
 
 def _where(finding: dict, rows_named: int) -> str:
     rows, count, unit = finding["rows"], finding["unexpected"], finding["unit"]
-    if not rows:
-        return f"all {count} rows"
+    if unit == "split":
+        return ""
     named = ", ".join(map(str, rows[:rows_named])) + (", ..." if count > min(len(rows), rows_named) else "")
-    if unit == "file":
-        return named
-    plural = "" if count == 1 else "es" if unit == "class" else "s"
-    return f"{unit}{plural} {named} ({count} of {finding['checked']})"
+    plural = "" if count == 1 else "s" if unit == "row" else "es"
+    return f" {named}" if unit == "file" else f" {unit}{plural} {named} ({count} of {finding['checked']})"
 
 
 def _remedy(datasets: list[str]) -> str:
-    files = ", ".join(f"reports/data/{dataset}.json" for dataset in datasets)
-    blocks = ", ".join(f"data.{dataset}.validate" for dataset in datasets)
+    files, blocks = (", ".join(map(text.format, datasets)) for text in ("reports/data/{}.json", "data.{}.validate"))
     return (
         f"look at {files} or reports/data_docs/index.html; then mend the source, make damaged files again (dvc repro "
         f"-f prepare augment) or, if the data are right, change the limits ({blocks} in params.yaml), and run dvc repro"
