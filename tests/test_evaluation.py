@@ -14,6 +14,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from convzoo.errors import ConvzooError
+from convzoo.evaluation import classifier as evaluation
 from convzoo.evaluation.classifier import evaluate
 from convzoo.files import sha256_of, write_json
 from convzoo.measures import classifier as measures
@@ -27,12 +28,9 @@ PROBABILITIES = np.array([[0.9, 0.1, 0.0], [0.1, 0.3, 0.6], [0.3, 0.2, 0.5], [0.
 LABELS = np.array([0, 0, 2, 1])
 
 
-def test_wilson_interval():
+def test_wilson_interval_also_at_its_ends():
     # (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n) for p = 0.9, n = 100, z = 1.959964
     assert measures.wilson_interval(90, 100, 0.95) == pytest.approx((0.825634, 0.944770), abs=1e-6)
-
-
-def test_wilson_interval_at_the_ends():
     low, high = measures.wilson_interval(10, 10, 0.95)
     assert high == 1
     assert low == pytest.approx(10 / (10 + 1.959964**2), abs=1e-6)
@@ -50,12 +48,16 @@ def test_equal_probabilities_count_as_the_argmax_does():
     assert measures.top_k_accuracy(even, np.array([1, 2]), 2) == 0.5
 
 
+def test_the_probability_of_a_superclass_is_the_sum_of_its_classes_probabilities():
+    found = measures.superclass_probabilities(PROBABILITIES, np.array([1, 0, 1]))
+    np.testing.assert_allclose(found, [[0.1, 0.9], [0.3, 0.7], [0.2, 0.8], [0.2, 0.8]], atol=1e-6)
+    # The most probable class is of the superclass 0, the most probable superclass is 1.
+    assert measures.superclass_probabilities(np.array([[0.4, 0.35, 0.25]]), np.array([0, 1, 1])).argmax() == 1
+
+
 def test_log_loss():
     expected = -np.log([0.9, 0.1, 0.5, 0.2]).mean()
     assert measures.log_loss(PROBABILITIES, LABELS) == pytest.approx(expected, abs=1e-6)
-
-
-def test_log_loss_of_a_probability_of_zero_is_finite():
     assert measures.log_loss(np.array([[1.0, 0.0]], np.float32), np.array([1])) == pytest.approx(87.33655)
 
 
@@ -136,6 +138,12 @@ def project(tmp_path, monkeypatch):
     images[np.arange(30), :, labels] += 120
     labels[[4, 5, 6]] = [0, 0, 1]
     write_split(images, labels)
+    write_json(Path("data/prepared/columns/meta.json"), {"classes": CLASSES, "source": {"kind": "archive"}})
+
+
+def write_superclasses(**changes):
+    about = {"superclasses": ["side", "centre"], "superclass_of": [0, 1, 0], "source": {"kind": "synthetic"}}
+    write_json(Path("data/prepared/columns/meta.json"), about | changes)
 
 
 def write_split(images, labels):
@@ -180,6 +188,53 @@ def test_evaluate_writes_metrics_and_plots(project, capsys):
     }
 
 
+def test_superclasses_have_an_accuracy_a_picture_and_a_table_and_change_nothing_else(project, capsys):
+    images, labels = (np.load(f"data/prepared/columns/test/{name}.npy") for name in ("images", "labels"))
+    images[7] = [[[100], [107], [100]]]  # the middle is the most probable, one of the sides is more probable still
+    write_split(images, labels)
+    plain = evaluate("small", SETTINGS)
+    pictures = {file.name: file.read_bytes() for file in Path("models/small/plots").iterdir()}
+    assert "drawn" not in capsys.readouterr().out
+    write_superclasses()
+    metrics = evaluate("small", SETTINGS)
+    assert metrics == json.loads(Path("models/small/metrics.json").read_text())
+    # Of the three under a wrong label one is on the other side: right as a superclass.
+    low, high = measures.wilson_interval(27, 30, 0.95)
+    assert metrics.pop("test_coarse_accuracy") == 0.9
+    assert metrics.pop("test_coarse_accuracy_low") == pytest.approx(low, abs=1e-6)
+    assert metrics.pop("test_coarse_accuracy_high") == pytest.approx(high, abs=1e-6)
+    assert metrics == plain
+    found = {file.name: file.read_bytes() for file in Path("models/small/plots").iterdir()}
+    assert found.keys() - pictures.keys() == {"superclasses.png", "superclasses.csv"}
+    assert {name: found[name] for name in pictures} == pictures
+    wrong = [(row["id"][-1], row["actual"]) for row in rows("superclasses.csv") if row["actual"] != row["predicted"]]
+    assert wrong == [("4", "side"), ("6", "centre"), ("7", "centre")]
+    told = capsys.readouterr().out
+    assert "of superclasses 90.00%" in told and "30 test images of columns (drawn by convzoo, not the real set)" in told
+
+
+@pytest.mark.parametrize("of", [[0, 1], [0, 1, 2], [0, 1, -1]])
+def test_superclasses_that_do_not_fit_the_classes_are_refused(project, of):
+    write_superclasses(superclass_of=of)
+    with pytest.raises(ConvzooError, match=r"meta\.json: superclass_of has .* expected one from 0 to 1 for each of 3"):
+        evaluate("small", SETTINGS)
+
+
+def test_pictures_of_many_classes_name_their_superclasses_and_have_columns(project):
+    names = [f"class {number}" for number in range(60)]
+    model = Path("models/small/model.onnx")
+    save_linear_classifier(model, np.eye(60) / 100, (6, 10, 1))
+    export = {"model_sha256": sha256_of(model), "classes": names, "dataset": "columns"}
+    write_json(model.with_name("export.json"), export)
+    images = np.random.default_rng(0).integers(0, 256, (120, 6, 10, 1), np.uint8)
+    write_split(images, np.arange(120) % 60)
+    write_superclasses(superclasses=list("abcde"), superclass_of=[number % 5 for number in range(60)])
+    evaluate("small", SETTINGS)
+    for name, size in (("confusion", (1560, 1425)), ("classes", (1800, 945))):
+        with Image.open(f"models/small/plots/{name}.png") as picture:
+            assert picture.size == size
+
+
 def test_the_same_file_and_images_give_the_same_bytes_in_other_batches(project):
     contents = []
     for batch_size in (7, 30):
@@ -216,10 +271,20 @@ def test_a_label_that_the_model_does_not_know_is_refused(project):
         evaluate("small", SETTINGS)
 
 
-def test_missing_images_are_named(project):
-    Path("data/prepared/columns/test/images.npy").unlink()
-    with pytest.raises(ConvzooError, match="data/prepared/columns/test: cannot be read"):
+@pytest.mark.parametrize(("file", "named"), [("test/images.npy", "columns/test"), ("meta.json", "columns/meta.json")])
+def test_a_missing_file_is_named(project, file, named):
+    Path("data/prepared/columns", file).unlink()
+    with pytest.raises(ConvzooError, match=f"data/prepared/{named}: cannot be read"):
         evaluate("small", SETTINGS)
+
+
+def test_mistakes_are_named_by_the_end_of_a_long_id(project, monkeypatch):
+    told = []
+    monkeypatch.setattr(evaluation, "gallery", lambda path, images, captions, title: told.extend(captions))
+    manifest = Path("data/prepared/columns/test/manifest.csv")
+    manifest.write_text(manifest.read_text().replace("test-", "test/left/a-photo-of-a-column-"))
+    evaluate("small", SETTINGS)
+    assert sorted(caption[-17:] for caption in told) == [f" …-a-column-0000{row}" for row in (4, 5, 6)]
 
 
 def test_counts_that_differ_are_refused(project):

@@ -24,6 +24,8 @@ data:
     augment: {variants: 1, rotation: 12}
   noise:
     augment: {variants: 0, rotation: 0}
+  unused:
+    augment: {variants: 0, pictured: 3}
 networks:
   second: {family: classifier}
   first: {family: classifier}
@@ -94,7 +96,12 @@ def make_files():
         )
         write_json(folder / "architecture.json", {"family": family, "architecture": "fast", "dataset": "shapes"})
         write_json(folder / "fingerprint.json", {"fingerprint": str(seed) * 64, "versions": {"torch": "2.14.1"}})
-        export = {"dataset": "shapes", "bytes": 1_234_567, "model_sha256": "ab" * 32, "classes": ["round", "square"]}
+        export = {
+            "dataset": "noise" if name == "painter" else "shapes",
+            "bytes": 1_234_567,
+            "model_sha256": "ab" * 32,
+            "classes": ["round", "square"],
+        }
         write_json(folder / "export.json", export)
         save_file(
             {"linear.weight": np.zeros((40, 30), np.float32), "norm.running_mean": np.zeros(5, np.float32)},
@@ -106,19 +113,25 @@ def make_files():
     Path("models/painter/history.csv").write_text("epoch,d_loss,g_loss,val_psnr\n1,0.5,,20\n")
     save_picture(Path("models/painter/extra/growth.gif"), seed=50)
     save_picture(Path("models/painter/extra/samples.png"), seed=51)
-    for seed, name in enumerate(("shapes", "noise"), start=60):
+    for seed, name in enumerate(("shapes", "noise", "unused"), start=60):
         save_picture(Path("data/augmented") / name / "preview.png", seed)
-        source = {"name": "made", "licence": "MIT & friends", "homepage": "https://example.org/shapes"}
+        source = {
+            "name": "made",
+            "licence": "MIT & friends",
+            "homepage": "https://example.org/shapes",
+            "kind": "package",
+        }
         source["files"] = {"shapes.gz": {"sha256": "cd" * 32, "bytes": 99}}
-        write_json(
-            Path("data/prepared") / name / "meta.json",
-            {"dataset": name, "source": source, "counts": {"read": 321, "duplicates_dropped": 21}},
-        )
+        meta = {"dataset": name, "classes": [], "counts": {"read": 321, "duplicates_dropped": 21}}
+        if name == "noise":
+            source |= {"kind": "synthetic"}
+            meta |= {"classes": ["hiss", "hum", "roar"], "superclasses": ["high", "low"], "superclass_of": [0, 1, 1]}
+        write_json(Path("data/prepared") / name / "meta.json", meta | {"source": source})
         check = {"check": "blank image", "split": "train", "expected": "at least 2", "unexpected": 0, "rows": []}
         bad = {**check, "check": "wrong shape", "unexpected": 2, "rows": [17, 23]}
         write_json(
             Path("reports/data") / f"{name}.json",
-            {"dataset": name, "passed": name == "shapes", "checks": [check] if name == "shapes" else [check, bad]},
+            {"dataset": name, "passed": name != "noise", "checks": [check, bad] if name == "noise" else [check]},
         )
 
 
@@ -133,7 +146,7 @@ def test_every_picture_is_inside_the_page_and_described(text):
         *Path("models").glob("*/extra/*.*"),
         *Path("data/augmented").glob("*/*.png"),
     ]
-    assert len(pictures) == 10
+    assert len(pictures) == 11
     for picture in pictures:
         assert base64.b64encode(picture.read_bytes()).decode() in text, picture
     images = Page(text).all("img")
@@ -168,7 +181,13 @@ def test_the_same_files_give_the_same_bytes_wherever_they_are(copy, text, made, 
 
 def test_networks_and_data_sets_stand_in_the_order_of_params(text):
     ids = [section["id"] for section in Page(text).all("section")]
-    assert ids == ["results", "network-second", "network-first", "network-painter", "data-shapes", "data-noise"]
+    assert ids == [
+        "results",
+        "network-second",
+        "network-first",
+        "network-painter",
+        *(f"data-{name}" for name in ("shapes", "noise", "unused")),
+    ]
 
 
 def test_every_link_of_the_contents_leads_somewhere(text):
@@ -185,6 +204,26 @@ def test_results_have_the_interval_the_size_and_the_parameters(text):
     assert "1.23 MB" in words
     assert "1,200" in words  # 40 x 30, without the running mean
     assert "31.42" in words
+
+
+def test_what_is_drawn_is_marked_in_the_results_at_its_networks_and_at_the_set(text):
+    assert text.count("drawn by convzoo,") == 3
+    assert "painter\nnoise\ndrawn by convzoo,\nnot the real set" in Page(text).text
+    for title in ("network-painter", "data-noise"):
+        [heading] = re.findall(rf'<h2 id="{title}-title">(.*?)</h2>', text)
+        assert "drawn by convzoo, not the real set" in heading
+    assert "first\nshapes\n" not in Page(text).text  # nothing is said of a real one
+
+
+def test_superclasses_are_told_with_their_classes(text):
+    rows = dict(re.findall(r'<tr><th scope="row">(superclasses\.\w+)</th><td>(.*?)</td></tr>', text))
+    assert rows == {"superclasses.high": "hiss", "superclasses.low": "hum, roar"}
+
+
+def test_a_set_without_variants_or_without_networks_has_its_pictures_and_checks(text):
+    assert text.count("Before and after augmentation") == 1
+    assert text.count("Train images, of which no variants are stored") == 2
+    assert [image["alt"] for image in Page(text).all("img")][-1] == "unused: preview"
 
 
 def test_another_family_has_a_table_of_its_own(text):

@@ -26,6 +26,9 @@ PICTURES = {".png": "image/png", ".gif": "image/gif"}
 LONGEST_TABLE = 120  # rows; of a longer CSV file the page has only the picture
 SMALLEST_PICTURE = 480  # pixels across; a smaller one is enlarged by a whole factor
 
+# Said wherever such images, or what was measured on them, are shown.
+DRAWN = "drawn by convzoo, not the real set"
+
 # What torch keeps beside the parameters: statistics, not learned.
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -60,29 +63,26 @@ def write_report(params: Params) -> None:
     The page needs no other file and no network, and is the same for the same files. Raises ConvzooError for a file
     that is missing or broken.
     """
-    networks = [_network(params, name) for name in params.values["networks"]]
-    page = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template(TEMPLATE.name)
-    text = page.render(
+    datasets = {name: _dataset(params, name) for name in params.values["data"]}
+    networks = [_network(params, name, datasets) for name in params.values["networks"]]
+    loader, blocks = jinja2.FileSystemLoader(TEMPLATE.parent), {"trim_blocks": True, "lstrip_blocks": True}
+    page = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, **blocks)
+    text = page.get_template(TEMPLATE.name).render(
         profile=params.values["profile"],
         results=_results(networks),
         networks=networks,
-        datasets=[_dataset(params, name) for name in params.values["data"]],
+        datasets=list(datasets.values()),
     )
     with new_file(PAGE) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _network(params: Params, name: str) -> dict[str, Any]:
+def _network(params: Params, name: str, datasets: dict[str, dict[str, Any]]) -> dict[str, Any]:
     folder = Path("models") / name
     architecture, export = _json(folder / "architecture.json"), _json(folder / "export.json")
     metrics = _json(folder / "metrics.json")
     learned, stored = _count_weights(folder / "weights.safetensors")
+    dataset, drawn = export["dataset"], datasets[export["dataset"]]["drawn"]
     history = _csv(folder / "history.csv")
     nested = {key: value for key, value in metrics.items() if isinstance(value, dict)}
     pictures = _pictures(folder / "plots")
@@ -90,7 +90,9 @@ def _network(params: Params, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "family": architecture["family"],
-        "dataset": export["dataset"],
+        "dataset": dataset,
+        "drawn": drawn,
+        "named": f"{name}\n{dataset}\n{drawn}".replace(", ", ",\n").strip(),
         "metrics": {key: value for key, value in metrics.items() if key not in nested},
         "facts": [str(len(export.get("classes") or []) or "–"), f"{learned:,}", _bytes(export["bytes"])],
         "scores": [(_words(key), _records(value)) for key, value in nested.items() if _words(key) not in told],
@@ -112,10 +114,16 @@ def _dataset(params: Params, name: str) -> dict[str, Any]:
     tables = {key: value for key, value in checks.items() if value and _is_records(value)}
     meta = _json(Path("data/prepared") / name / "meta.json")
     source = meta.pop("source")
+    if superclasses := meta.pop("superclasses", None):
+        meta["superclasses"] = {above: [] for above in superclasses}
+        for label, number in zip(meta["classes"], meta.pop("superclass_of"), strict=True):
+            meta["superclasses"][superclasses[number]].append(label)
     return {
         "name": name,
+        "drawn": DRAWN if source["kind"] == "synthetic" else "",
         "passed": checks["passed"],
         "preview": _pictures(Path("data/augmented") / name),
+        "variants": params.values["data"][name]["augment"]["variants"],
         "homepage": source.pop("homepage", None),
         "origin": _flat({"source": source, **meta}),
         "augmentation": _flat(params.values["data"][name]["augment"]),
@@ -133,14 +141,9 @@ def _results(networks: list[dict[str, Any]]) -> list[tuple[str, Cells]]:
         bounds = {f"{key}{end}" for key in metrics for end in ("_low", "_high") if f"{key}_low" in metrics}
         shown = sorted(metrics.keys() - bounds, key=lambda key: (f"{key}_low" not in metrics, key))  # evidence first
         titles = [_words(key.removeprefix("test_")) for key in shown]
-        header = ["network", "data", *titles, "classes", "parameters", "file"]
+        header = ["network and data", *titles, "classes", "parameters", "file"]
         rows = [
-            [
-                network["name"],
-                network["dataset"],
-                *(_with_interval(network["metrics"], key) for key in shown),
-                *network["facts"],
-            ]
+            [network["named"], *(_with_interval(network["metrics"], key) for key in shown), *network["facts"]]
             for network in members
         ]
         tables.append((family, Cells(header, rows, [False] * len(rows))))

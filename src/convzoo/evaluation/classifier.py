@@ -1,14 +1,17 @@
 """Measures a classifier's exported file, the one that ships, on the test images."""
 
 import csv
+import math
 import statistics
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from convzoo.data.arrays import load_split
@@ -21,19 +24,49 @@ from convzoo.settings.classifier import EvaluationSettings
 
 DIGITS = 6
 WARM_UP, TIMED = 5, 50  # calls with one image, for the latency
+FEW = 20  # classes whose names and numbers have room in a confusion matrix
+LONGEST_COLUMN = 50  # classes below each other
+LONGEST_NAME = 16  # letters of an image's id below its picture
+
+
+class Superclasses(NamedTuple):
+    """What classes belong to."""
+
+    names: list[str]
+    of: np.ndarray  # int64 (K,): the number of each class's superclass
+
+
+class Answers(NamedTuple):
+    """What the file said of each image."""
+
+    names: list[str]  # of the classes, or of the superclasses
+    labels: np.ndarray  # int64 (N,)
+    answers: np.ndarray  # int64 (N,): the most probable
+    top: np.ndarray  # (N,): its probability
+
+    @property
+    def correct(self) -> int:
+        return int((self.answers == self.labels).sum())
+
+    @property
+    def matrix(self) -> np.ndarray:
+        return measures.confusion(self.labels, self.answers, len(self.names))
 
 
 def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
     """Measure models/NETWORK/model.onnx on its test split: writes metrics.json and plots/, returns the metrics.
 
-    Scores are shares from 0 to 1, the loss is in nats. Speed is printed and written nowhere, so that the files only
-    change with the results. Raises ConvzooError where the files do not fit each other.
+    Scores are shares from 0 to 1, the loss is in nats. Where the data set has superclasses, the coarse accuracy counts
+    answers with the right one: that with the largest sum of its classes' probabilities. Speed is printed and written
+    nowhere, so that the files only change with the results. Raises ConvzooError where the files do not fit each other.
     """
     folder = Path("models") / network
     model, export = _model(folder)
     classes = export["classes"]
-    split = Path("data/prepared") / export["dataset"] / "test"
+    prepared = Path("data/prepared") / export["dataset"]
+    split = prepared / "test"
     images, labels, ids = _test_split(split)
+    superclasses, note = _about(prepared / "meta.json", classes)
     started = time.perf_counter()
     probabilities = run_in_batches(model, images, settings.batch_size, progress=network)
     seconds = time.perf_counter() - started
@@ -44,31 +77,33 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
     if probabilities.shape[1] != len(classes):
         raise ConvzooError(f"{model.path}: expected {len(classes)} classes (export.json), got {probabilities.shape[1]}")
 
-    answers = probabilities.argmax(axis=1)
-    correct = int((answers == labels).sum())
-    low, high = measures.wilson_interval(correct, len(labels), settings.confidence)
-    scores = measures.class_scores(labels, answers, len(classes))
+    fine = Answers(classes, labels, probabilities.argmax(axis=1), probabilities.max(axis=1))
+    scores = measures.class_scores(labels, fine.answers, len(classes))
     bins = measures.calibration_bins(probabilities, labels, settings.calibration_bins)
-    matrix = measures.confusion(labels, answers, len(classes))
     metrics = {
         "test_images": len(labels),
-        "test_accuracy": correct / len(labels),
-        "test_accuracy_low": low,
-        "test_accuracy_high": high,
+        **_accuracy("test_accuracy", fine, settings.confidence),
         f"test_top{settings.top_k}_accuracy": measures.top_k_accuracy(probabilities, labels, settings.top_k),
         "test_loss": measures.log_loss(probabilities, labels),
         "test_calibration_error": measures.calibration_error(bins),
         "test_macro_f1": statistics.fmean(score.f1 for score in scores),
         "classes": {name: score._asdict() for name, score in zip(classes, scores, strict=True)},
     }
+    if superclasses:
+        summed = measures.superclass_probabilities(probabilities, superclasses.of)
+        coarse = Answers(superclasses.names, superclasses.of[labels], summed.argmax(axis=1), summed.max(axis=1))
+        metrics |= _accuracy("test_coarse_accuracy", coarse, settings.confidence)
     metrics = _rounded(metrics)
 
     with new_folder(folder / "plots") as plots:
-        top = probabilities.max(axis=1)
-        rows = [(i, classes[a], t, classes[p]) for i, a, p, t in zip(ids, labels, answers, top, strict=True)]
-        # A row an image, since that is what DVC's template for confusion matrices counts.
-        _write_csv(plots / "confusion.csv", ["id", "actual", "probability", "predicted"], rows)
-        _draw_confusion(plots / "confusion.png", matrix, classes)
+        _write_answers(plots / "confusion.csv", ids, fine)
+        if superclasses and len(classes) > FEW:
+            _draw_grouped_confusion(plots / "confusion.png", fine.matrix, superclasses)
+        else:
+            _draw_confusion(plots / "confusion.png", fine.matrix, classes)
+        if superclasses:
+            _write_answers(plots / "superclasses.csv", ids, coarse)
+            _draw_confusion(plots / "superclasses.png", coarse.matrix, superclasses.names, "superclass")
         _write_csv(plots / "calibration.csv", measures.Bin._fields, bins)
         _draw_calibration(plots / "calibration.png", bins, metrics["test_calibration_error"])
         rows = [(name, *score) for name, score in zip(classes, scores, strict=True)]
@@ -76,16 +111,19 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
         _draw_classes(plots / "classes.png", scores, classes)
         worst = measures.worst_mistakes(probabilities, labels, settings.mistakes_shown)
         captions = [
-            f"actual: {classes[labels[i]]}\nanswer: {classes[answers[i]]}\n{top[i]:.1%} · {ids[i]}" for i in worst
+            f"actual: {classes[labels[i]]}\nanswer: {classes[fine.answers[i]]}\n{fine.top[i]:.1%} · {_short(ids[i])}"
+            for i in worst
         ]
-        wrong = f"{len(labels) - correct} of {len(labels)} test images answered wrong"
+        wrong = f"{len(labels) - fine.correct} of {len(labels)} test images answered wrong"
         title = f"{wrong}; the surest {len(worst)}" if len(worst) else f"No mistakes: {wrong}"
         gallery(plots / "mistakes.png", [images[i] for i in worst], captions, title)
     write_json(folder / "metrics.json", metrics)
 
+    told = f", of superclasses {metrics['test_coarse_accuracy']:.2%}" if superclasses else ""
+    bounds = f"{metrics['test_accuracy_low']:.2%} to {metrics['test_accuracy_high']:.2%}"
     print(
-        f"{network}: {correct} of {len(labels)} test images right: {metrics['test_accuracy']:.2%} "
-        f"({settings.confidence:.0%} interval {low:.2%} to {high:.2%}), loss {metrics['test_loss']:.4f}"
+        f"{network}: {fine.correct} of {len(labels)} test images{note} right: {metrics['test_accuracy']:.2%} "
+        f"({settings.confidence:.0%} interval {bounds}){told}, loss {metrics['test_loss']:.4f}"
     )
     latency = _latency(model, images[:1])
     print(
@@ -121,29 +159,75 @@ def _test_split(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     return images, labels, ids
 
 
-def _draw_confusion(path: Path, matrix: np.ndarray, classes: list[str]) -> None:
+def _about(file: Path, classes: list[str]) -> tuple[Superclasses | None, str]:
+    """The superclasses of a prepared set, where it has any, and a note where its images are drawn."""
+    try:
+        meta = read_json(file)
+    except (OSError, ValueError) as error:
+        raise ConvzooError(f"{file}: cannot be read ({error}); `dvc repro` prepares it") from error
+    drawn = meta.get("source", {}).get("kind") == "synthetic"
+    note = f" of {file.parent.name} (drawn by convzoo, not the real set)" if drawn else ""
+    if not meta.get("superclasses"):
+        return None, note
+    names, of = meta["superclasses"], meta.get("superclass_of", [])
+    if len(of) != len(classes) or not set(of) <= set(range(len(names))):
+        expected = f"one from 0 to {len(names) - 1} for each of {len(classes)} classes; prepare it again"
+        raise ConvzooError(f"{file}: superclass_of has {len(of)} numbers, expected {expected}")
+    return Superclasses(names, np.array(of, np.int64)), note
+
+
+def _accuracy(name: str, answers: Answers, confidence: float) -> dict[str, float]:
+    images = len(answers.labels)
+    low, high = measures.wilson_interval(answers.correct, images, confidence)
+    return {name: answers.correct / images, f"{name}_low": low, f"{name}_high": high}
+
+
+def _short(name: str) -> str:
+    """The end of an image's id, which may be the path of a file."""
+    last = name.rpartition("/")[2]
+    return last if len(last) <= LONGEST_NAME else "…" + last[1 - LONGEST_NAME :]
+
+
+def _shown_matrix(figure: Figure, matrix: np.ndarray, kind: str) -> Axes:
+    """A matrix of answers, as shares of each row."""
+    axes = figure.subplots()
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    shown = axes.imshow(shares, BLUES, norm=PowerNorm(0.5, 0, 1))  # the root, so that a few mistakes can be seen
+    axes.set(title=f"Answers to the images of each {kind}", xlabel="answer", ylabel=f"actual {kind}")
+    axes.grid(False)
+    bar = figure.colorbar(shown, fraction=0.046, format=PercentFormatter(1), label=f"of the {kind}'s images")
+    bar.set_ticks([0, 0.01, 0.05, 0.2, 0.5, 1])
+    return axes
+
+
+def _draw_confusion(path: Path, matrix: np.ndarray, classes: list[str], kind: str = "class") -> None:
     side = min(max(4.5, 0.52 * len(classes)), 16)
-    few = len(classes) <= 20
+    few = len(classes) <= FEW
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     with picture(path, side + 0.9, side) as figure:
-        axes = figure.subplots()
-        shown = axes.imshow(shares, BLUES, norm=PowerNorm(0.5, 0, 1))  # the root, so that a few mistakes can be seen
-        axes.set(title="Answers to the images of each class", xlabel="answer", ylabel="actual class")
-        axes.set_xticks(
-            range(len(classes)), classes, fontsize=9 if few else 5, rotation=90 * (len(max(classes, key=len)) > 3)
-        )
-        axes.set_yticks(range(len(classes)), classes, fontsize=9 if few else 5)
-        axes.grid(False)
-        figure.colorbar(
-            shown,
-            fraction=0.046,
-            ticks=[0, 0.01, 0.05, 0.2, 0.5, 1],
-            format=PercentFormatter(1),
-            label="of the class's images",
-        )
+        axes = _shown_matrix(figure, matrix, kind)
+        size, turned = 9 if few else 5, 90 * (len(max(classes, key=len)) > 3)
+        axes.set_xticks(range(len(classes)), classes, fontsize=size, rotation=turned)
+        axes.set_yticks(range(len(classes)), classes, fontsize=size)
         for row, column in np.argwhere(matrix) if few else ():
             ink = "white" if shares[row, column] > 0.3 else INK
             axes.text(column, row, matrix[row, column], ha="center", va="center", color=ink, fontsize=8)
+
+
+def _draw_grouped_confusion(path: Path, matrix: np.ndarray, superclasses: Superclasses) -> None:
+    """The classes of a superclass side by side, which alone is named: a hundred names could not be read."""
+    order = np.argsort(superclasses.of, kind="stable")
+    sizes = np.bincount(superclasses.of, minlength=len(superclasses.names))
+    ends = np.cumsum(sizes) - 0.5
+    middles = ends - sizes / 2
+    with picture(path, 10.4, 9.5) as figure:
+        axes = _shown_matrix(figure, matrix[np.ix_(order, order)], "class")
+        axes.set_title("Answers to the images of each class, by superclass")
+        axes.set_xticks(middles, superclasses.names, rotation=90)
+        axes.set_yticks(middles, superclasses.names)
+        axes.tick_params(length=0)
+        axes.hlines(ends[:-1], *axes.get_xlim(), color=GREY, linewidth=0.5)
+        axes.vlines(ends[:-1], *axes.get_ylim(), color=GREY, linewidth=0.5)
 
 
 def _draw_calibration(path: Path, bins: list[measures.Bin], error: float) -> None:
@@ -153,12 +237,8 @@ def _draw_calibration(path: Path, bins: list[measures.Bin], error: float) -> Non
         axes, counts = figure.subplots(2, sharex=True, height_ratios=[3, 1])
         axes.bar(middles, [row.accuracy for row in filled], 0.92 / len(bins), color=BLUE)
         axes.plot([0, 1], [0, 1], "--", color=ORANGE, label="perfectly calibrated")
-        axes.set(
-            title=f"Expected calibration error {error:.4f}",
-            ylabel="share of right answers",
-            xlim=(0, 1),
-            ylim=(0, 1.04),
-        )
+        axes.set_title(f"Expected calibration error {error:.4f}")
+        axes.set(ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1.04))
         axes.legend(loc="upper left")
         counts.bar(middles, [row.images for row in filled], 0.92 / len(bins), color=GREY)
         counts.set(xlabel="probability of the answer", ylabel="images", yscale="log", ylim=(0.7, None))
@@ -167,18 +247,24 @@ def _draw_calibration(path: Path, bins: list[measures.Bin], error: float) -> Non
 
 
 def _draw_classes(path: Path, scores: list[measures.ClassScores], classes: list[str]) -> None:
-    places = np.arange(len(classes))
+    columns = math.ceil(len(classes) / LONGEST_COLUMN)
+    # Many are looked through for the worst.
+    order = sorted(range(len(classes)), key=lambda label: scores[label].f1 if columns > 1 else label)
+    length = math.ceil(len(classes) / columns)
     lowest = min(min(score.precision, score.recall, score.f1) for score in scores)
-    with picture(path, 6, 1.2 + (0.28 if len(classes) <= 30 else 0.17) * len(classes)) as figure:
-        axes = figure.subplots()
-        axes.plot([score.precision for score in scores], places - 0.2, "o", color=BLUE, label="precision")
-        axes.plot([score.recall for score in scores], places, "s", color=ORANGE, label="recall")
-        axes.plot([score.f1 for score in scores], places + 0.2, "D", color=GREEN, label="F1")
-        axes.set(
-            title="Each class against the rest", xlim=(max(0, lowest - 0.02), 1.002), ylim=(len(classes) - 0.5, -0.5)
-        )
-        axes.set_yticks(places, classes)
-        figure.legend(loc="outside lower center", ncols=3)
+    with picture(path, 6 * columns, 1.2 + (0.28 if len(classes) <= 30 else 0.17) * length) as figure:
+        for column, axes in enumerate(np.atleast_1d(figure.subplots(1, columns))):
+            shown = order[column * length : (column + 1) * length]
+            places = np.arange(len(shown))
+            found = [scores[label] for label in shown]
+            axes.plot([score.precision for score in found], places - 0.2, "o", color=BLUE, label="precision")
+            axes.plot([score.recall for score in found], places, "s", color=ORANGE, label="recall")
+            axes.plot([score.f1 for score in found], places + 0.2, "D", color=GREEN, label="F1")
+            axes.set(xlim=(max(0, lowest - 0.02), 1.002), ylim=(length - 0.5, -0.5))
+            axes.set_yticks(places, [classes[label] for label in shown])
+            if not column:
+                axes.set(title="Each class against the rest" + ", by F1" * (columns > 1))
+                figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 
 def _latency(model: Model, image: np.ndarray) -> float:
@@ -195,6 +281,13 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(inner) for key, inner in value.items()}
     return round(float(value), DIGITS) if isinstance(value, float | np.floating) else value
+
+
+def _write_answers(path: Path, ids: list[str], answers: Answers) -> None:
+    """A row an image, since that is what DVC's template for confusion matrices counts."""
+    columns = zip(ids, answers.labels, answers.top, answers.answers, strict=True)
+    rows = [(name, answers.names[label], top, answers.names[answer]) for name, label, top, answer in columns]
+    _write_csv(path, ["id", "actual", "probability", "predicted"], rows)
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

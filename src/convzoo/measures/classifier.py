@@ -65,6 +65,16 @@ def top_k_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> flo
     return float((best == labels[:, None]).any(axis=1).mean())
 
 
+def superclass_probabilities(probabilities: np.ndarray, superclass_of: np.ndarray) -> np.ndarray:
+    """The probability of each superclass (N, S): the sum of its classes'. `superclass_of` (K,) is below S.
+
+    The superclass with the largest sum need not be that of the most probable class.
+    """
+    found = np.zeros((int(superclass_of.max()) + 1, len(probabilities)))
+    np.add.at(found, superclass_of, probabilities.T)
+    return found.T
+
+
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """The mean negative logarithm of the right class's probability, in nats."""
     right = probabilities[np.arange(len(labels)), labels].astype(np.float64)
