@@ -84,6 +84,33 @@ def test_a_live_run_is_completed_and_its_model_registered_once(write_network):
     }
 
 
+@pytest.fixture
+def source_of_shapes():
+    """Says of the data set `shapes` where its images come from, for one test."""
+    meta = Path("data/prepared/shapes/meta.json")
+    yield lambda **source: write_json(meta, {"dataset": "shapes", "source": source})
+    meta.unlink()
+
+
+def test_a_network_of_drawn_images_says_so_wherever_mlflow_shows_it(write_network, source_of_shapes):
+    write_network("drawn", 1)
+    source_of_shapes(name="shapes-drawn", kind="synthetic")
+    register("drawn")
+    (version,), (run,) = versions_of("drawn"), runs_of("drawn")
+    assert version.description.startswith("Trained and measured on shapes-drawn: images drawn from a seed.")
+    assert run.data.tags["mlflow.note.content"] == version.description
+    assert version.tags["convzoo.source"] == run.data.tags["convzoo.source"] == "shapes-drawn"
+
+
+def test_a_network_of_real_images_names_their_source_and_no_more(write_network, source_of_shapes):
+    write_network("real", 1)
+    source_of_shapes(name="shapes-published", kind="archive")
+    register("real")
+    (version,), (run,) = versions_of("real"), runs_of("real")
+    assert not version.description and "mlflow.note.content" not in run.data.tags
+    assert version.tags["convzoo.source"] == "shapes-published"
+
+
 def test_the_candidate_follows_the_files_and_old_bytes_make_no_new_version(write_network):
     told = []
     for seed in (1, 2, 1):

@@ -1,13 +1,11 @@
 """From a network's files to mlflow: its run completed, its model a version, the alias `candidate` on it."""
 
-import csv
 import hashlib
-import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from convzoo.tracking import store  # before mlflow: what it reads when it is imported is set there
 
@@ -23,41 +21,15 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Schema, TensorSpec
 
-from convzoo.errors import ConvzooError
-from convzoo.files import project_root, read_json, sha256_of, write_json
+from convzoo.files import project_root, sha256_of, write_json
 from convzoo.settings.load import read_params
 from convzoo.tracking.live import origin, run_name, run_params, tracking_is_off
 from convzoo.tracking.models import SHA256, model_of, shipped_file
+from convzoo.tracking.trained import Files, drawn, read_files
 
-MADE_BY = {  # the files that a registration needs, and the stage that writes each
-    "architecture.json": "train",
-    "fingerprint.json": "train",
-    "history.csv": "train",
-    "model.onnx": "export",
-    "export.json": "export",
-    "metrics.json": "evaluate",
-}
+SOURCE, NOTE = "convzoo.source", "mlflow.note.content"  # the note is what mlflow shows as a run's description
 EXAMPLES = 2  # images of val in the model's input example
 ALIAS = "candidate"
-
-
-class Files(NamedTuple):
-    """What models/NETWORK says."""
-
-    network: str
-    folder: Path
-    identity: dict[str, Any]
-    export: dict[str, Any]
-    history: dict[int, dict[str, float]]  # by epoch
-    measured: dict[str, float]  # the flat numbers of metrics.json
-
-    @property
-    def model(self) -> Path:
-        return self.folder / "model.onnx"
-
-    @property
-    def sha256(self) -> str:
-        return self.export["model_sha256"]
 
 
 def register(network: str) -> str:
@@ -81,30 +53,6 @@ def register(network: str) -> str:
     registration = {"model": network, "model_sha256": files.sha256, "fingerprint": files.identity["fingerprint"]}
     write_json(files.folder / "registration.json", registration)
     return told
-
-
-def missing_files(network: str) -> list[str]:
-    """What models/NETWORK lacks for a registration."""
-    return [name for name in MADE_BY if not Path("models", network, name).is_file()]
-
-
-def read_files(network: str) -> Files:
-    """Read and check models/NETWORK. Raises ConvzooError."""
-    folder = Path("models", network)
-    for name in missing_files(network):
-        raise ConvzooError(f"{folder / name}: is missing; run: dvc repro {MADE_BY[name]}@{network}")
-    export, found = read_json(folder / "export.json"), sha256_of(folder / "model.onnx")
-    if found != export["model_sha256"]:
-        raise ConvzooError(
-            f"{folder / 'model.onnx'}: has sha256 {found[:12]}, expected {export['model_sha256'][:12]} as export.json "
-            f"says; run: dvc checkout, or dvc repro -f export@{network}"
-        )
-    metrics = read_json(folder / "metrics.json")
-    measured = {
-        key: value for key, value in metrics.items() if isinstance(value, int | float) and not isinstance(value, bool)
-    }
-    history = _history(folder / "history.csv")
-    return Files(network, folder, read_json(folder / "fingerprint.json"), export, history, measured)
 
 
 def _register(files: Files, client: MlflowClient) -> str:
@@ -151,7 +99,9 @@ def _complete_run(files: Files, client: MlflowClient, experiment: str) -> Run:
     if run.data.tags.get("convzoo.artifacts_sha256") != digest:
         for file, place in _artifacts(files):
             client.log_artifact(run_id, str(file), place)
-    store.add_tags(client, run, {SHA256: files.sha256, "convzoo.artifacts_sha256": digest})
+    told = {SOURCE: files.source.get("name"), NOTE: drawn(files)}
+    told |= {SHA256: files.sha256, "convzoo.artifacts_sha256": digest}
+    store.add_tags(client, run, {key: value for key, value in told.items() if value})
     if run.info.status != "FINISHED":
         client.set_terminated(run_id, "FINISHED")
     return client.get_run(run_id)
@@ -174,8 +124,10 @@ def _new_version(files: Files, client: MlflowClient, run: Run, profile: str) -> 
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+    tags |= {SOURCE: files.source["name"]} if files.source else {}
     return client.create_model_version(
         files.network,
+        description=drawn(files) or None,
         source=f"models:/{model_id}",
         run_id=run.info.run_id,
         model_id=model_id,
@@ -255,17 +207,6 @@ def _example(export: Mapping[str, Any]) -> np.ndarray:
         if list(found.shape[1:]) == shape[1:]:
             return found
     return np.zeros(shape, export["input"]["dtype"])
-
-
-def _history(file: Path) -> dict[int, dict[str, float]]:
-    """The rows of history.csv by their first column; empty cells and what is not finite are left out."""
-    rows = {}
-    with file.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            step, *cells = row.items()
-            numbers = {key: float(value) for key, value in cells if value}
-            rows[int(step[1])] = {key: value for key, value in numbers.items() if math.isfinite(value)}
-    return rows
 
 
 def _artifacts(files: Files) -> Iterator[tuple[Path, str]]:

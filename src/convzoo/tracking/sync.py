@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from convzoo.errors import ConvzooError
-from convzoo.tracking.registry import missing_files, register
+from convzoo.tracking.registry import register
+from convzoo.tracking.trained import missing_files
 
 
 def sync(networks: Iterable[str]) -> list[str]:
