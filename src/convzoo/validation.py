@@ -237,10 +237,10 @@ def _run(context: Any, dataset: str, table: Table, listed: int) -> list[dict]:
 
 
 def _finding(table: Table, check: Check, split: str, result: Any, listed: int) -> dict:
-    if "unexpected_count" not in result.result:
-        raise RuntimeError(f"Great Expectations could not check {check.title!r}: {result.exception_info}")
     # Great Expectations lists all places, but the values of some only.
     places = result.result.get("unexpected_index_list") or []
+    if "unexpected_count" not in result.result or result.success != (not places):
+        raise RuntimeError(f"Great Expectations could not check {check.title!r}: {result.exception_info}")
     rows, failed = (frame[frame["split"] == split] for frame in (table.frame, table.frame.loc[places]))
     shown = failed[:listed] if table.unit == "row" else failed
     found, wanted = _columns(check)
