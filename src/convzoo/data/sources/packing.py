@@ -12,7 +12,7 @@ from convzoo.errors import ConvzooError
 from convzoo.settings.sources import Limits
 
 PACKED = "pictures.tar"
-ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
+ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp")
 NAMED = 5  # files in a message
 
 
