@@ -128,7 +128,7 @@ def test_a_reference_layout_that_pools_the_picture_away_is_named(complaint, monk
 
 
 def test_all_mistakes_are_told_at_once(complaint, monkeypatch):
-    monkeypatch.setattr("test_settings.PARAMS", PARAMS.replace("epochs: 3", "epochs: ten"))
+    monkeypatch.setattr("test_settings.PARAMS", PARAMS.replace("epochs: 3", "epochs: ten", 1))
     assert len(complaint("rotation: 12", "rotation: 200").splitlines()) == 2
 
 

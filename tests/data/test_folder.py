@@ -14,7 +14,7 @@ from convzoo.errors import ConvzooError
 from convzoo.files import sha256_of
 from convzoo.settings.sources import FolderSource, Limits, SyntheticSource
 
-NAMES = ["cat/b.PNG", "cat/a.jpg", "dog/deep er/ü.webp", "dog/c.tiff"]
+NAMES = ["cat/b.PNG", "cat/a.jpg", "dog/deep er/ü.webp", "dog/c.bmp"]
 
 
 def picture(path, seed=0):
