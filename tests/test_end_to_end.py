@@ -46,14 +46,8 @@ def digits(rebuilt, tmp_path_factory) -> Path:
     images = np.load(rebuilt.folder / "data/prepared/mnist/test/images.npy")[:6, :, :, 0]
     labels = np.load(rebuilt.folder / "data/prepared/mnist/test/labels.npy")[:6]
     (folder / "more").mkdir()
-    forms = [
-        ("L", 1, "png"),
-        ("RGB", 2, "jpg"),
-        ("P", 1, "gif"),
-        ("RGBA", 3, "png"),
-        ("1", 1, "bmp"),
-        ("I;16", 2, "tif"),
-    ]
+    modes, suffixes = ("L", "RGB", "P", "RGBA", "1", "I;16"), ("png", "jpg", "gif", "png", "bmp", "tif")
+    forms = zip(modes, (1, 2, 1, 3, 1, 2), suffixes, strict=True)
     for number, (pixels, label, (mode, times, suffix)) in enumerate(zip(images, labels, forms, strict=True)):
         image = Image.fromarray(pixels).resize((28 * times, 28 * times))
         deep = mode == "I;16"
