@@ -35,8 +35,9 @@ check: setup
 repro: check
 	python -m dvc repro
 
+# Two processes, whose threads wait without spinning: on two cores that is faster than one after another.
 test: setup
-	python -m pytest
+	OMP_WAIT_POLICY=passive python -m pytest -n 2 --dist loadgroup
 
 test-gpu: setup
 	python -m pytest -m gpu

@@ -14,6 +14,13 @@ class Rebuilt(NamedTuple):
     told: str
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the rebuilt project stays in one process, where it is rebuilt once."""
+    for item in items:
+        if "rebuilt" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("rebuilt"))
+
+
 @pytest.fixture(scope="session")
 def rebuilt(tmp_path_factory) -> Rebuilt:
     """The profile `test` rebuilt from nothing, in a path with a space, and committed."""
