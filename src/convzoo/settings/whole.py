@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from convzoo.errors import SettingsError
-from convzoo.settings import classifier
+from convzoo.settings import autoencoder, classifier
 from convzoo.settings.compute import compute_settings
 from convzoo.settings.data import data_settings, prepare_settings
 from convzoo.settings.load import Params, Settings, check
@@ -14,8 +14,9 @@ from convzoo.settings.weights import weights_settings
 # The functions that check a network's three blocks, by family, and what does not fit its pictures.
 FAMILIES = {
     "classifier": (classifier.training_settings, classifier.export_settings, classifier.evaluation_settings),
+    "autoencoder": (autoencoder.training_settings, autoencoder.export_settings, autoencoder.evaluation_settings),
 }
-MISFITS = {"classifier": classifier.misfits}
+MISFITS = {"classifier": classifier.misfits, "autoencoder": autoencoder.misfits}
 
 # Names become folders, MLflow models and DVC stages.
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
