@@ -1,7 +1,8 @@
 """How near reconstructions come to their images, and what latents know: functions of arrays.
 
-Throughout: `images` and `made` are uint8 (N, H, W, C), errors are in grey levels; `latents` are floats (N, L). SSIM, PCA,
-the linear probe and the map are scikit-image's and scikit-learn's, imported where they are used, since that takes time.
+Throughout: `images` and `made` are uint8 (N, H, W, C), errors are in grey levels; `latents` are floats (N, L). SSIM,
+PCA, the linear probe and the map are scikit-image's and scikit-learn's, imported where they are used, since that takes
+time.
 """
 
 import warnings
@@ -46,8 +47,8 @@ def psnr(mse: np.ndarray | float, values: int | None = None) -> np.ndarray | flo
 def fidelity(images: np.ndarray, made: np.ndarray) -> Fidelity:
     """Mean squared error, PSNR and SSIM of each image.
 
-    SSIM as in Wang et al. 2004 (https://doi.org/10.1109/TIP.2003.819861): a Gaussian window of 1.5 pixels, averaged over
-    channels; for pictures smaller than that window (11 pixels) the largest odd square that fits, unweighted. Raises
+    SSIM as in Wang et al. 2004 (https://doi.org/10.1109/TIP.2003.819861): a Gaussian window of 1.5 pixels, averaged
+    over channels; for pictures smaller than that window (11 pixels) the largest odd square that fits, unweighted. Raises
     ValueError unless both are uint8 of one shape.
     """
     from skimage.metrics import structural_similarity
