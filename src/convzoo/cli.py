@@ -82,6 +82,30 @@ def predict(
 
 
 @app.command()
+def reconstruct(
+    network: Network,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Image files or folders of them.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write to; made if need be.")],
+) -> None:
+    """Put images through an autoencoder: what comes back, as PNG, and a contact sheet. Exit code 1 as for predict."""
+    from convzoo.reconstruct import SHEET
+    from convzoo.reconstruct import reconstruct as run
+    from convzoo.tracking.models import find_model
+
+    with _mendable():
+        found = find_model(network)
+        print(f"{found.title}", file=sys.stderr)
+        answers = run(found.file, paths, out)
+        width = max(len(row["file"]) for row in answers)
+        for row in answers:
+            print(f"{row['file']:<{width}}  {row.get('error') or '{psnr:.2f} dB  {written}'.format(**row)}")
+        if any("written" in row for row in answers):
+            print(f"all of them side by side: {out / SHEET}.png")
+        if any("error" in row for row in answers):
+            raise typer.Exit(1)
+
+
+@app.command()
 def sync(
     networks: Annotated[list[str] | None, typer.Argument(help="Without names: all that are trained.")] = None,
 ) -> None:

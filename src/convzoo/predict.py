@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from convzoo.errors import ConvzooError
 from convzoo.runtime import Model
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -14,8 +15,17 @@ BATCH = 256
 
 
 def predict(model_file: Path, paths: list[Path]) -> list[dict[str, str | float]]:
-    """A row for each image in `paths`, files or folders: {file, class, probability}, or {file, error}."""
+    """A row for each image in `paths`, files or folders: {file, class, probability}, or {file, error}.
+
+    Raises ConvzooError for a model that gives no probabilities.
+    """
     model = Model(model_file)
+    classes = model.described.get("classes")
+    if not classes or model.input.dtype != "uint8" or model.output.shape[1:] != (len(classes),):
+        family = model.described.get("family", "file of another kind")
+        raise ConvzooError(
+            f"{model_file}: expected a classifier, got {model.input} to {model.output} (family: {family})"
+        )
     height, width, channels = model.input.shape[1:]
     rows = []
     files = list(images_in(paths))
@@ -33,7 +43,7 @@ def predict(model_file: Path, paths: list[Path]) -> list[dict[str, str | float]]
             probabilities = model(np.stack(pixels))
             for row, each in zip(read, probabilities, strict=True):
                 best = int(each.argmax())
-                row |= {"class": model.described["classes"][best], "probability": round(float(each[best]), 6)}
+                row |= {"class": classes[best], "probability": round(float(each[best]), 6)}
     return rows
 
 

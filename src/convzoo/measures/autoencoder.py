@@ -48,8 +48,8 @@ def fidelity(images: np.ndarray, made: np.ndarray) -> Fidelity:
     """Mean squared error, PSNR and SSIM of each image.
 
     SSIM as in Wang et al. 2004 (https://doi.org/10.1109/TIP.2003.819861): a Gaussian window of 1.5 pixels, averaged
-    over channels; for pictures smaller than that window (11 pixels) the largest odd square that fits, unweighted. Raises
-    ValueError unless both are uint8 of one shape.
+    over channels; for pictures smaller than that window (11 pixels) the largest odd square that fits, unweighted.
+    Raises ValueError unless both are uint8 of one shape.
     """
     from skimage.metrics import structural_similarity
 
