@@ -21,15 +21,13 @@ MEAN, STD = 0.5, 0.5
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions beside a skip connection; it starts as the identity."""
+    """Two 3x3 convolutions beside a skip connection."""
 
     def __init__(self, channels: int, activation: str) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.act = ACTIVATIONS[activation]()
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv2(self.act(self.conv1(x)))
@@ -38,7 +36,8 @@ class Block(nn.Module):
 class Correction(nn.Module):
     """What is added to a picture: strided convolutions down, residual blocks, transposed convolutions up.
 
-    Floats (B, `channels`, height, width) in and out. It starts as zero everywhere.
+    Floats (B, `channels`, height, width) in and out. It starts as zero everywhere; only its last layer does, since what
+    is linear in a picture cannot better principal components, and the first steps would find no way down.
     """
 
     def __init__(
@@ -164,9 +163,11 @@ class PixelEncoder(nn.Module):
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
         self.body = body
+        self.register_buffer("mean", torch.tensor(MEAN))
+        self.register_buffer("std", torch.tensor(STD))
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.body.encode(to_floats(images, *scale(images.device)))
+        return self.body.encode(to_floats(images, self.mean, self.std))
 
 
 class PixelDecoder(nn.Module):
