@@ -1,4 +1,4 @@
-"""An autoencoder's exported file: that it does what the weights do, what is measured on it, and what a user makes of it."""
+"""An autoencoder's exported file: that it does what the weights do, what is measured, and what a user makes of it."""
 
 import csv
 import json
@@ -52,7 +52,7 @@ def project(trained, monkeypatch):
     return trained
 
 
-def test_images() -> np.ndarray:
+def shown_images() -> np.ndarray:
     return np.array(load_split(Path("data/prepared/cifar10/test")).images)
 
 
@@ -69,7 +69,7 @@ def test_the_file_says_what_it_is_and_agrees_with_the_weights(project):
 
 
 def test_encoder_and_decoder_together_are_the_model(project):
-    images = test_images()
+    images = shown_images()
     whole, halves = Model(MODEL)(images), Model(DECODER)(Model(ENCODER)(images))
     differing = np.abs(whole.astype(int) - halves)
     assert differing.max() <= 1
@@ -87,7 +87,7 @@ def test_the_same_weights_give_the_same_bytes_and_nothing_of_this_machine(projec
 
 @pytest.mark.parametrize("count", [1, 7])
 def test_any_batch_size_is_taken(project, count):
-    images = test_images()
+    images = shown_images()
     np.testing.assert_allclose(Model(MODEL)(images[:count]).astype(int), Model(MODEL)(images)[:count], atol=1)
 
 
@@ -123,7 +123,7 @@ def test_a_file_that_does_something_else_is_not_exported(project, monkeypatch, p
 def test_evaluation_writes_metrics_and_plots_that_are_the_same_again(project, capsys):
     metrics = evaluate(NETWORK, MEASURED)
     assert metrics == json.loads((FOLDER / "metrics.json").read_text())
-    images = test_images()
+    images = shown_images()
     made = run_in_batches(Model(MODEL), images, 60)
     error = np.square(images.astype(float) - made).mean()
     assert metrics["test_mse"] == pytest.approx(error, abs=1e-5)
