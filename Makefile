@@ -13,11 +13,12 @@ export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro test test-gpu lint ui
+.PHONY: help setup check repro docs test test-gpu lint ui
 
 help:
 	@echo "make repro      rebuild everything with dvc repro, on params.yaml as it is"
 	@echo "make test       the tests (make test-gpu: those that need CUDA)"
+	@echo "make docs       the pictures of docs/networks/, from what make repro left"
 	@echo "make ui         the MLflow UI on http://127.0.0.1:5000"
 	@echo "make setup      only the environment, in .venv"
 	@echo "make lint       ruff, style and format"
@@ -35,8 +36,12 @@ check: setup
 repro: check
 	python -m dvc repro
 
+docs: setup
+	python -m convzoo.lessons
+
+# Two processes, whose threads wait without spinning: on two cores that is faster than one after another.
 test: setup
-	python -m pytest
+	OMP_WAIT_POLICY=passive python -m pytest -n 2 --dist loadgroup
 
 test-gpu: setup
 	python -m pytest -m gpu

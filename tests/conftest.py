@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from project import commit, convzoo, copy_project, dvc
+from gpu_table import TABLE, GpuTable
+from project import ROOT, commit, convzoo, copy_project, dvc
 
 
 class Rebuilt(NamedTuple):
@@ -12,6 +13,22 @@ class Rebuilt(NamedTuple):
 
     folder: Path
     told: str
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """`make test-gpu` writes a table of what it found."""
+    if config.option.markexpr == "gpu":
+        import torch  # here: other runs need not wait for it
+
+        device = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+        config.pluginmanager.register(GpuTable(ROOT / TABLE, device), "gpu-table")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the rebuilt project stays in one process, where it is rebuilt once."""
+    for item in items:
+        if "rebuilt" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("rebuilt"))
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,11 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from convzoo.errors import ConvzooError
-from convzoo.evaluation import classifier as evaluation
+from convzoo.evaluation import answers as evaluation
 from convzoo.evaluation.classifier import evaluate
 from convzoo.files import sha256_of, write_json
-from convzoo.measures import classifier as measures
+from convzoo.measures import probabilities as measures
+from convzoo.measures.classifier import superclass_probabilities
 from convzoo.settings.classifier import EvaluationSettings
 
 CLASSES = ["left", "middle", "right"]
@@ -49,10 +50,10 @@ def test_equal_probabilities_count_as_the_argmax_does():
 
 
 def test_the_probability_of_a_superclass_is_the_sum_of_its_classes_probabilities():
-    found = measures.superclass_probabilities(PROBABILITIES, np.array([1, 0, 1]))
+    found = superclass_probabilities(PROBABILITIES, np.array([1, 0, 1]))
     np.testing.assert_allclose(found, [[0.1, 0.9], [0.3, 0.7], [0.2, 0.8], [0.2, 0.8]], atol=1e-6)
     # The most probable class is of the superclass 0, the most probable superclass is 1.
-    assert measures.superclass_probabilities(np.array([[0.4, 0.35, 0.25]]), np.array([0, 1, 1])).argmax() == 1
+    assert superclass_probabilities(np.array([[0.4, 0.35, 0.25]]), np.array([0, 1, 1])).argmax() == 1
 
 
 def test_log_loss():

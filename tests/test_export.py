@@ -12,8 +12,9 @@ from small import COMPUTE, small_project, small_settings
 
 from convzoo.data.arrays import Split, load_split
 from convzoo.errors import ConvzooError
-from convzoo.export import classifier as exporting
-from convzoo.export.classifier import export, fitted_temperature
+from convzoo.export import probabilities as exporting
+from convzoo.export.classifier import export
+from convzoo.export.probabilities import fitted_temperature
 from convzoo.files import read_json, sha256_of
 from convzoo.networks.classifier import build
 from convzoo.networks.pixels import PixelClassifier

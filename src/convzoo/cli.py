@@ -106,6 +106,24 @@ def reconstruct(
 
 
 @app.command()
+def sample(
+    network: Network,
+    count: Annotated[int, typer.Option(help="How many pictures.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A folder that is new or empty.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same pictures.")] = 0,
+) -> None:
+    """Make new pictures with a generator: PNG files and a grid of them."""
+    from convzoo.sample import sample as make
+    from convzoo.tracking.models import find_model
+
+    with _mendable():
+        found = find_model(network)
+        print(f"{found.title}", file=sys.stderr)
+        files = make(found.file, count, seed, out)
+        print(f"{count} pictures and {files[-1].name} in {out}")
+
+
+@app.command()
 def sync(
     networks: Annotated[list[str] | None, typer.Argument(help="Without names: all that are trained.")] = None,
 ) -> None:
@@ -131,6 +149,17 @@ def repeat(
 
     with _mendable():
         run(network, seeds)
+
+
+@app.command()
+def structure(
+    name: Annotated[str, typer.Argument(metavar="NETWORK|BACKBONE", help="flowers-transfer, resnet50, vgg16, ...")],
+) -> None:
+    """Print the structure of a backbone: its stages, blocks and skip connections, with shapes and weights."""
+    from convzoo.structure import structure as table
+
+    with _mendable():
+        print(table(name))
 
 
 @app.command()

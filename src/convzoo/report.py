@@ -32,7 +32,7 @@ DRAWN = "drawn by convzoo, not the real set"
 # What torch keeps beside the parameters: statistics, not learned.
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
-KINDS = ("loss", "accuracy")  # columns that end so are drawn together, first
+KINDS = ("loss", "accuracy", "probability")  # columns that end so are drawn together, first
 SPLITS = ("train_", "val_", "test_")
 FOREMOST = ("check", "split", "unexpected")  # columns of a table of checks
 WORDS = {"f1": "F1", "psnr": "PSNR", "ssim": "SSIM", "fid": "FID", "kid": "KID", "lr": "LR"}

@@ -9,7 +9,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngInfo
 from raw_sets import encoded, noise
 
-from convzoo.data.formats.decoding import UnreadableError, Wanted, decode
+from convzoo.data.formats.decoding import SizeError, UnreadableError, Wanted, decode
 
 
 def wanted(height=8, width=8, channels=3, resize="none", pixels=100_000):
@@ -143,6 +143,16 @@ def test_a_smaller_size_is_an_average_and_not_a_choice_of_pixels():
 def test_a_picture_of_the_wanted_size_is_left_as_it_is():
     for resize in ("none", "crop", "pad", "stretch"):
         np.testing.assert_array_equal(decode(encoded(PICTURE), wanted(resize=resize)), PICTURE)
+
+
+def test_too_little_memory_is_not_taken_for_a_damaged_picture(monkeypatch):
+    def load(picture):
+        raise MemoryError
+
+    data = encoded(PICTURE, "JPEG")
+    monkeypatch.setattr(JpegImageFile, "load", load)
+    with pytest.raises(SizeError, match=r"memory; end what else runs, or lower limits\.pixels"):
+        decode(data, wanted())
 
 
 def test_a_large_jpeg_is_decoded_small_and_looks_the_same(monkeypatch):

@@ -15,6 +15,7 @@ from convzoo.data.download import download
 from convzoo.data.sources import archive
 from convzoo.errors import ConvzooError
 from convzoo.settings.sources import ArchiveFile, CifarSource, IdxSource, PictureSource
+from convzoo.settings.weights import WeightsFile
 
 CONTENT = bytes(range(256)) * 400
 MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
@@ -135,6 +136,15 @@ def bring(folder, url, checksum=MD5):
     return (folder / NAME).read_bytes()
 
 
+def bring_weights(folder, url, digits=8):
+    """A file of which only the first digits of its sha256 are known."""
+    folder.mkdir(exist_ok=True)
+    checksum = SHA256[: len("sha256:") + digits]
+    file = WeightsFile(url=url, mirror=f"weights/{NAME}", checksum=checksum, bytes=None)
+    archive.bring({NAME: file}, folder, back_off=tenacity.wait_none())
+    return (folder / NAME).read_bytes()
+
+
 def parts(project):
     return list((project / "data/downloads").glob("*.part"))
 
@@ -144,6 +154,36 @@ def parts(project):
 def test_a_file_arrives_whole_and_leaves_no_part(project, server, kind, checksum):
     assert bring(project / "raw", f"{server.address}/{kind}", checksum) == CONTENT
     assert parts(project) == []
+
+
+@pytest.mark.parametrize("kind", ["good", "no_ranges", "no_length", "cut", "stalls", "busy_twice", "encoded"])
+def test_a_file_of_unknown_size_arrives_whole_and_leaves_no_part(project, server, monkeypatch, kind):
+    monkeypatch.setattr(archive, "TIMEOUTS", (1, 0.1))
+    assert bring_weights(project / "raw", f"{server.address}/{kind}") == CONTENT
+    assert parts(project) == []
+
+
+@pytest.mark.parametrize("earlier", [CONTENT[:5000], b"of another file", CONTENT + b"too long", CONTENT])
+def test_a_part_of_a_file_of_unknown_size_is_completed_or_replaced(project, server, earlier):
+    part = project / "data/downloads" / (SHA256[:15].replace(":", "-") + ".part")
+    part.parent.mkdir(parents=True)
+    part.write_bytes(earlier)
+    assert bring_weights(project / "raw", f"{server.address}/good") == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("absent", "does not have it (404"),
+        ("html", "an HTML page, expected a file"),
+        ("wrong", f"expected sha256 {SHA256[7:15]}..."),
+        ("always_cut", "broke off after 1000 of 102400 bytes"),
+    ],
+)
+def test_what_cannot_be_the_file_of_unknown_size_is_an_error(project, server, kind, message):
+    with pytest.raises(ConvzooError, match="set CONVZOO_MIRROR to a folder") as caught:
+        bring_weights(project / "raw", f"{server.address}/{kind}")
+    assert message in str(caught.value)
 
 
 def test_a_cut_connection_goes_on_where_it_broke_off(project, server):

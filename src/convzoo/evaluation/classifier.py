@@ -1,32 +1,28 @@
 """Measures a classifier's exported file, the one that ships, on the test images."""
 
-import csv
-import math
-import statistics
-import time
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from convzoo.data.arrays import load_split
 from convzoo.errors import ConvzooError
-from convzoo.files import new_folder, read_json, sha256_of, write_json
-from convzoo.measures import classifier as measures
-from convzoo.plots import BLUE, BLUES, GREEN, GREY, INK, ORANGE, gallery, picture
-from convzoo.runtime import Model, run_in_batches
+from convzoo.evaluation.answers import (
+    FEW,
+    Answers,
+    accuracy,
+    draw,
+    draw_confusion,
+    metrics_of,
+    rounded,
+    run_on_test,
+    shown_matrix,
+    tell,
+    write_answers,
+)
+from convzoo.files import new_folder, write_json
+from convzoo.measures.classifier import superclass_probabilities
+from convzoo.plots import GREY, picture
 from convzoo.settings.classifier import EvaluationSettings
-
-DIGITS = 6
-WARM_UP, TIMED = 5, 50  # calls with one image, for the latency
-FEW = 20  # classes whose names and numbers have room in a confusion matrix
-LONGEST_COLUMN = 50  # classes below each other
-LONGEST_NAME = 16  # letters of an image's id below its picture
 
 
 class Superclasses(NamedTuple):
@@ -34,23 +30,6 @@ class Superclasses(NamedTuple):
 
     names: list[str]
     of: np.ndarray  # int64 (K,): the number of each class's superclass
-
-
-class Answers(NamedTuple):
-    """What the file said of each image."""
-
-    names: list[str]  # of the classes, or of the superclasses
-    labels: np.ndarray  # int64 (N,)
-    answers: np.ndarray  # int64 (N,): the most probable
-    top: np.ndarray  # (N,): its probability
-
-    @property
-    def correct(self) -> int:
-        return int((self.answers == self.labels).sum())
-
-    @property
-    def matrix(self) -> np.ndarray:
-        return measures.confusion(self.labels, self.answers, len(self.names))
 
 
 def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
@@ -61,157 +40,41 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
     nowhere, so that the files only change with the results. Raises ConvzooError where the files do not fit each other.
     """
     folder = Path("models") / network
-    model, export = _model(folder)
-    classes = export["classes"]
-    prepared = Path("data/prepared") / export["dataset"]
-    split = prepared / "test"
-    images, labels, ids = _test_split(split)
-    superclasses, note = _about(prepared / "meta.json", classes)
-    started = time.perf_counter()
-    probabilities = run_in_batches(model, images, settings.batch_size, progress=network)
-    seconds = time.perf_counter() - started
-    try:
-        measures.check_probabilities(probabilities, labels)
-    except ValueError as error:
-        raise ConvzooError(f"{model.path} on {split}: {error}") from error
-    if probabilities.shape[1] != len(classes):
-        raise ConvzooError(f"{model.path}: expected {len(classes)} classes (export.json), got {probabilities.shape[1]}")
-
-    fine = Answers(classes, labels, probabilities.argmax(axis=1), probabilities.max(axis=1))
-    scores = measures.class_scores(labels, fine.answers, len(classes))
-    bins = measures.calibration_bins(probabilities, labels, settings.calibration_bins)
-    metrics = {
-        "test_images": len(labels),
-        **_accuracy("test_accuracy", fine, settings.confidence),
-        f"test_top{settings.top_k}_accuracy": measures.top_k_accuracy(probabilities, labels, settings.top_k),
-        "test_loss": measures.log_loss(probabilities, labels),
-        "test_calibration_error": measures.calibration_error(bins),
-        "test_macro_f1": statistics.fmean(score.f1 for score in scores),
-        "classes": {name: score._asdict() for name, score in zip(classes, scores, strict=True)},
-    }
+    tested = run_on_test(network, settings)
+    classes, fine = tested.export["classes"], tested.fine
+    superclasses = _superclasses(Path("data/prepared", tested.export["dataset"], "meta.json"), tested.meta, classes)
+    metrics = metrics_of(tested, settings)
     if superclasses:
-        summed = measures.superclass_probabilities(probabilities, superclasses.of)
-        coarse = Answers(superclasses.names, superclasses.of[labels], summed.argmax(axis=1), summed.max(axis=1))
-        metrics |= _accuracy("test_coarse_accuracy", coarse, settings.confidence)
-    metrics = _rounded(metrics)
+        summed = superclass_probabilities(tested.probabilities, superclasses.of)
+        labels = superclasses.of[tested.labels]
+        coarse = Answers(superclasses.names, labels, summed.argmax(axis=1), summed.max(axis=1))
+        metrics |= accuracy("test_coarse_accuracy", coarse, settings.confidence)
+    metrics = rounded(metrics)
 
     with new_folder(folder / "plots") as plots:
-        _write_answers(plots / "confusion.csv", ids, fine)
+        draw(plots, tested, settings)
         if superclasses and len(classes) > FEW:
             _draw_grouped_confusion(plots / "confusion.png", fine.matrix, superclasses)
         else:
-            _draw_confusion(plots / "confusion.png", fine.matrix, classes)
+            draw_confusion(plots / "confusion.png", fine.matrix, classes)
         if superclasses:
-            _write_answers(plots / "superclasses.csv", ids, coarse)
-            _draw_confusion(plots / "superclasses.png", coarse.matrix, superclasses.names, "superclass")
-        _write_csv(plots / "calibration.csv", measures.Bin._fields, bins)
-        _draw_calibration(plots / "calibration.png", bins, metrics["test_calibration_error"])
-        rows = [(name, *score) for name, score in zip(classes, scores, strict=True)]
-        _write_csv(plots / "classes.csv", ["class", *measures.ClassScores._fields], rows)
-        _draw_classes(plots / "classes.png", scores, classes)
-        worst = measures.worst_mistakes(probabilities, labels, settings.mistakes_shown)
-        captions = [
-            f"actual: {classes[labels[i]]}\nanswer: {classes[fine.answers[i]]}\n{fine.top[i]:.1%} · {_short(ids[i])}"
-            for i in worst
-        ]
-        wrong = f"{len(labels) - fine.correct} of {len(labels)} test images answered wrong"
-        title = f"{wrong}; the surest {len(worst)}" if len(worst) else f"No mistakes: {wrong}"
-        gallery(plots / "mistakes.png", [images[i] for i in worst], captions, title)
+            write_answers(plots / "superclasses.csv", tested.ids, coarse)
+            draw_confusion(plots / "superclasses.png", coarse.matrix, superclasses.names, "superclass")
     write_json(folder / "metrics.json", metrics)
-
-    told = f", of superclasses {metrics['test_coarse_accuracy']:.2%}" if superclasses else ""
-    bounds = f"{metrics['test_accuracy_low']:.2%} to {metrics['test_accuracy_high']:.2%}"
-    print(
-        f"{network}: {fine.correct} of {len(labels)} test images{note} right: {metrics['test_accuracy']:.2%} "
-        f"({settings.confidence:.0%} interval {bounds}){told}, loss {metrics['test_loss']:.4f}"
-    )
-    latency = _latency(model, images[:1])
-    print(
-        f"{network}: {len(labels) / seconds:.0f} images/s in batches of {settings.batch_size}, {latency:.2f} ms for one"
-    )
+    more = f", of superclasses {metrics['test_coarse_accuracy']:.2%}" if superclasses else ""
+    tell(network, tested, settings, metrics, more)
     return metrics
 
 
-def _model(folder: Path) -> tuple[Model, dict[str, Any]]:
-    model = Model(folder / "model.onnx")
-    described = folder / "export.json"
-    if not described.is_file():
-        raise ConvzooError(f"{described}: there is no such file; `dvc repro` makes it together with model.onnx")
-    export = read_json(described)
-    found = sha256_of(model.path)
-    if found != export["model_sha256"]:
-        raise ConvzooError(
-            f"{model.path}: sha256 {found} is not what export.json says ({export['model_sha256']}); export it again"
-        )
-    return model, export
-
-
-def _test_split(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    images, labels = load_split(folder)
-    try:
-        with (folder / "manifest.csv").open(newline="", encoding="utf-8") as stream:
-            ids = [row["id"] for row in csv.DictReader(stream)]
-    except (OSError, ValueError, KeyError) as error:
-        raise ConvzooError(f"{folder}/manifest.csv: cannot be read ({error}); `dvc repro` prepares it") from error
-    if not len(images) == len(labels) == len(ids) or not len(images):
-        counts = f"{len(images)} images, {len(labels)} labels and {len(ids)} rows in manifest.csv"
-        raise ConvzooError(f"{folder}: expected as many of each and at least one, got {counts}; prepare it again")
-    return images, labels, ids
-
-
-def _about(file: Path, classes: list[str]) -> tuple[Superclasses | None, str]:
-    """The superclasses of a prepared set, where it has any, and a note where its images are drawn."""
-    try:
-        meta = read_json(file)
-    except (OSError, ValueError) as error:
-        raise ConvzooError(f"{file}: cannot be read ({error}); `dvc repro` prepares it") from error
-    drawn = meta.get("source", {}).get("kind") == "synthetic"
-    note = f" of {file.parent.name} (drawn by convzoo, not the real set)" if drawn else ""
+def _superclasses(file: Path, meta: dict[str, Any], classes: list[str]) -> Superclasses | None:
+    """The superclasses of a prepared set, where it has any."""
     if not meta.get("superclasses"):
-        return None, note
+        return None
     names, of = meta["superclasses"], meta.get("superclass_of", [])
     if len(of) != len(classes) or not set(of) <= set(range(len(names))):
         expected = f"one from 0 to {len(names) - 1} for each of {len(classes)} classes; prepare it again"
         raise ConvzooError(f"{file}: superclass_of has {len(of)} numbers, expected {expected}")
-    return Superclasses(names, np.array(of, np.int64)), note
-
-
-def _accuracy(name: str, answers: Answers, confidence: float) -> dict[str, float]:
-    images = len(answers.labels)
-    low, high = measures.wilson_interval(answers.correct, images, confidence)
-    return {name: answers.correct / images, f"{name}_low": low, f"{name}_high": high}
-
-
-def _short(name: str) -> str:
-    """The end of an image's id, which may be the path of a file."""
-    last = name.rpartition("/")[2]
-    return last if len(last) <= LONGEST_NAME else "…" + last[1 - LONGEST_NAME :]
-
-
-def _shown_matrix(figure: Figure, matrix: np.ndarray, kind: str) -> Axes:
-    """A matrix of answers, as shares of each row."""
-    axes = figure.subplots()
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    shown = axes.imshow(shares, BLUES, norm=PowerNorm(0.5, 0, 1))  # the root, so that a few mistakes can be seen
-    axes.set(title=f"Answers to the images of each {kind}", xlabel="answer", ylabel=f"actual {kind}")
-    axes.grid(False)
-    bar = figure.colorbar(shown, fraction=0.046, format=PercentFormatter(1), label=f"of the {kind}'s images")
-    bar.set_ticks([0, 0.01, 0.05, 0.2, 0.5, 1])
-    return axes
-
-
-def _draw_confusion(path: Path, matrix: np.ndarray, classes: list[str], kind: str = "class") -> None:
-    side = min(max(4.5, 0.52 * len(classes)), 16)
-    few = len(classes) <= FEW
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    with picture(path, side + 0.9, side) as figure:
-        axes = _shown_matrix(figure, matrix, kind)
-        size, turned = 9 if few else 5, 90 * (len(max(classes, key=len)) > 3)
-        axes.set_xticks(range(len(classes)), classes, fontsize=size, rotation=turned)
-        axes.set_yticks(range(len(classes)), classes, fontsize=size)
-        for row, column in np.argwhere(matrix) if few else ():
-            ink = "white" if shares[row, column] > 0.3 else INK
-            axes.text(column, row, matrix[row, column], ha="center", va="center", color=ink, fontsize=8)
+    return Superclasses(names, np.array(of, np.int64))
 
 
 def _draw_grouped_confusion(path: Path, matrix: np.ndarray, superclasses: Superclasses) -> None:
@@ -221,77 +84,10 @@ def _draw_grouped_confusion(path: Path, matrix: np.ndarray, superclasses: Superc
     ends = np.cumsum(sizes) - 0.5
     middles = ends - sizes / 2
     with picture(path, 10.4, 9.5) as figure:
-        axes = _shown_matrix(figure, matrix[np.ix_(order, order)], "class")
+        axes = shown_matrix(figure, matrix[np.ix_(order, order)], "class")
         axes.set_title("Answers to the images of each class, by superclass")
         axes.set_xticks(middles, superclasses.names, rotation=90)
         axes.set_yticks(middles, superclasses.names)
         axes.tick_params(length=0)
         axes.hlines(ends[:-1], *axes.get_xlim(), color=GREY, linewidth=0.5)
         axes.vlines(ends[:-1], *axes.get_ylim(), color=GREY, linewidth=0.5)
-
-
-def _draw_calibration(path: Path, bins: list[measures.Bin], error: float) -> None:
-    filled = [row for row in bins if row.images]
-    middles = [(row.low + row.high) / 2 for row in filled]
-    with picture(path, 5.2, 5.6) as figure:
-        axes, counts = figure.subplots(2, sharex=True, height_ratios=[3, 1])
-        axes.bar(middles, [row.accuracy for row in filled], 0.92 / len(bins), color=BLUE)
-        axes.plot([0, 1], [0, 1], "--", color=ORANGE, label="perfectly calibrated")
-        axes.set_title(f"Expected calibration error {error:.4f}")
-        axes.set(ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1.04))
-        axes.legend(loc="upper left")
-        counts.bar(middles, [row.images for row in filled], 0.92 / len(bins), color=GREY)
-        counts.set(xlabel="probability of the answer", ylabel="images", yscale="log", ylim=(0.7, None))
-        counts.yaxis.set_major_formatter("{x:g}")
-        counts.yaxis.set_minor_formatter("")
-
-
-def _draw_classes(path: Path, scores: list[measures.ClassScores], classes: list[str]) -> None:
-    columns = math.ceil(len(classes) / LONGEST_COLUMN)
-    # Many are looked through for the worst.
-    order = sorted(range(len(classes)), key=lambda label: scores[label].f1 if columns > 1 else label)
-    length = math.ceil(len(classes) / columns)
-    lowest = min(min(score.precision, score.recall, score.f1) for score in scores)
-    with picture(path, 6 * columns, 1.2 + (0.28 if len(classes) <= 30 else 0.17) * length) as figure:
-        for column, axes in enumerate(np.atleast_1d(figure.subplots(1, columns))):
-            shown = order[column * length : (column + 1) * length]
-            places = np.arange(len(shown))
-            found = [scores[label] for label in shown]
-            axes.plot([score.precision for score in found], places - 0.2, "o", color=BLUE, label="precision")
-            axes.plot([score.recall for score in found], places, "s", color=ORANGE, label="recall")
-            axes.plot([score.f1 for score in found], places + 0.2, "D", color=GREEN, label="F1")
-            axes.set(xlim=(max(0, lowest - 0.02), 1.002), ylim=(length - 0.5, -0.5))
-            axes.set_yticks(places, [classes[label] for label in shown])
-            if not column:
-                axes.set(title="Each class against the rest" + ", by F1" * (columns > 1))
-                figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-
-
-def _latency(model: Model, image: np.ndarray) -> float:
-    """The median time of a call with one image, in milliseconds."""
-    seconds = []
-    for _ in range(WARM_UP + TIMED):
-        started = time.perf_counter()
-        model(image)
-        seconds.append(time.perf_counter() - started)
-    return 1000 * statistics.median(seconds[WARM_UP:])
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(inner) for key, inner in value.items()}
-    return round(float(value), DIGITS) if isinstance(value, float | np.floating) else value
-
-
-def _write_answers(path: Path, ids: list[str], answers: Answers) -> None:
-    """A row an image, since that is what DVC's template for confusion matrices counts."""
-    columns = zip(ids, answers.labels, answers.top, answers.answers, strict=True)
-    rows = [(name, answers.names[label], top, answers.names[answer]) for name, label, top, answer in columns]
-    _write_csv(path, ["id", "actual", "probability", "predicted"], rows)
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([_rounded(value) for value in row] for row in rows)

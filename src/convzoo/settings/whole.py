@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from convzoo.errors import SettingsError
-from convzoo.settings import autoencoder, classifier
+from convzoo.settings import autoencoder, classifier, dcgan, transfer
 from convzoo.settings.compute import compute_settings
 from convzoo.settings.data import data_settings, prepare_settings
 from convzoo.settings.load import Params, Settings, check
@@ -15,8 +15,15 @@ from convzoo.settings.weights import weights_settings
 FAMILIES = {
     "classifier": (classifier.training_settings, classifier.export_settings, classifier.evaluation_settings),
     "autoencoder": (autoencoder.training_settings, autoencoder.export_settings, autoencoder.evaluation_settings),
+    "dcgan": (dcgan.training_settings, dcgan.export_settings, dcgan.evaluation_settings),
+    "transfer": (transfer.training_settings, transfer.export_settings, transfer.evaluation_settings),
 }
-MISFITS = {"classifier": classifier.misfits, "autoencoder": autoencoder.misfits}
+MISFITS = {
+    "classifier": classifier.misfits,
+    "autoencoder": autoencoder.misfits,
+    "dcgan": dcgan.misfits,
+    "transfer": transfer.misfits,
+}
 
 # Names become folders, MLflow models and DVC stages.
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")

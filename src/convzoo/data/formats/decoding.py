@@ -74,6 +74,10 @@ def _loaded(data: bytes, wanted: Wanted) -> Image.Image:
         raise UnreadableError(f"is no {', '.join(FORMATS)} file" if data else "is empty") from None
     except Image.DecompressionBombError:
         raise SizeError("has more pixels than Pillow decodes") from None
+    except MemoryError:  # says nothing of the file: it must not be dropped as unreadable
+        raise SizeError(
+            "does not fit into this machine's memory; end what else runs, or lower limits.pixels of its source"
+        ) from None
     except Exception as error:  # a damaged file can bring Pillow to raise any kind
         raise UnreadableError(" ".join(str(error).split()) or type(error).__name__) from None
     raise SizeError(

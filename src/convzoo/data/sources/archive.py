@@ -77,7 +77,8 @@ def _places(file: ArchiveFile, mirror: str) -> Iterator[Path | str]:
 
 def _failure(name: str, file: ArchiveFile, mirror: str, mishaps: list[DownloadError]) -> str:
     if not mishaps:
-        wanted = f"a folder or an http(s) address that has {file.mirror} ({file.bytes} bytes, {file.checksum})"
+        size = f"{file.bytes} bytes, " if file.bytes else ""
+        wanted = f"a folder or an http(s) address that has {file.mirror} ({size}{file.checksum})"
         return f"{name}: has no address of its own (url: null) and {MIRROR} is not set; set {MIRROR} to {wanted}"
     text = "; ".join(str(mishap) for mishap in mishaps)
     if file.url:
@@ -97,17 +98,18 @@ def _copy(name: str, file: ArchiveFile, source: Path, target: Path) -> None:
 
 
 def _check(name: str, file: ArchiveFile, path: Path, place: str) -> None:
-    """Hold a file against its size and checksum. A file that differs is removed."""
+    """Hold a file against its size, where it is known, and the digits of its checksum that are. A file that differs is
+    removed.
+    """
     kind, expected = file.checksum.split(":")
     with path.open("rb") as stream:
         found = hashlib.file_digest(stream, kind).hexdigest()
     size = path.stat().st_size
-    if (size, found) == (file.bytes, expected):
+    if size == (file.bytes or size) and found.startswith(expected):
         return
     path.unlink()
-    raise DownloadError(
-        f"{name}: {place} has {size} bytes with {kind} {found}, expected {file.bytes} bytes with {kind} {expected}"
-    )
+    wanted = f"{file.bytes} bytes with {kind} {expected}" if file.bytes else f"{kind} {expected}..."
+    raise DownloadError(f"{name}: {place} has {size} bytes with {kind} {found}, expected {wanted}")
 
 
 def _fetch(name: str, file: ArchiveFile, address: str, back_off: tenacity.wait.wait_base) -> Path:
@@ -154,7 +156,7 @@ def _locked(name: str, part: Path) -> Iterator[None]:
 def _attempt(session: requests.Session, name: str, file: ArchiveFile, address: str, part: Path) -> None:
     """Bring what is missing of a file."""
     have = part.stat().st_size if part.exists() else 0
-    if have > file.bytes:
+    if file.bytes and have > file.bytes:
         part.unlink()
         have = 0
     if have == file.bytes:
@@ -167,15 +169,16 @@ def _attempt(session: requests.Session, name: str, file: ArchiveFile, address: s
         raise InterruptedDownloadError(f"{place} cannot be reached ({_reason(error)})") from None
     with response:
         start = _start(response, place, file, part, have)
+        size = file.bytes or start + int(response.headers.get("Content-Length", 0))
         try:
-            _write(response, place, file, part, start)
+            _write(response, place, size, part, start)
         except urllib3.exceptions.HTTPError:
             pass  # told by the size
         except OSError as error:
             raise DownloadError(f"{part}: cannot be written ({error.strerror})") from None
     have = part.stat().st_size
-    if have < file.bytes:
-        raise InterruptedDownloadError(f"{place} broke off after {have} of {file.bytes} bytes")
+    if have < size:
+        raise InterruptedDownloadError(f"{place} broke off after {have} of {size} bytes")
 
 
 def _start(response: requests.Response, place: str, file: ArchiveFile, part: Path, have: int) -> int:
@@ -197,33 +200,33 @@ def _start(response: requests.Response, place: str, file: ArchiveFile, part: Pat
     if status != 200:
         raise DownloadError(answer)
     if headers.get("Content-Type", "").startswith("text/html"):
-        raise DownloadError(f"{place} answers with an HTML page, expected a file of {file.bytes} bytes")
+        raise DownloadError(f"{place} answers with an HTML page, expected a file of {file.bytes or 'many'} bytes")
     _expect(place, file, headers.get("Content-Length", ""))
     return 0
 
 
 def _expect(place: str, file: ArchiveFile, size: str) -> None:
-    if size.isdecimal() and int(size) != file.bytes:
+    if file.bytes and size.isdecimal() and int(size) != file.bytes:
         raise DownloadError(f"{place} has {size} bytes, expected {file.bytes}")
 
 
-def _write(response: requests.Response, place: str, file: ArchiveFile, part: Path, have: int) -> None:
-    """Write what comes, as it is on the way, to `part` from the byte `have` on."""
+def _write(response: requests.Response, place: str, size: int, part: Path, have: int) -> None:
+    """Write what comes, as it is on the way, to `part` from the byte `have` on. A `size` of 0 is not known."""
     name = place.partition(":")[0]
     with (
         part.open("ab" if have else "wb") as out,
-        tqdm(total=file.bytes, initial=have, desc=name, unit="B", unit_scale=True, disable=None) as bar,
+        tqdm(total=size or None, initial=have, desc=name, unit="B", unit_scale=True, disable=None) as bar,
     ):
         # read1 gives what has come: nothing of it is lost when the rest does not come.
         for chunk in iter(lambda: response.raw.read1(CHUNK, decode_content=False), b""):
             have += len(chunk)
-            if have > file.bytes:
+            if have > size > 0:
                 break
             out.write(chunk)
             bar.update(len(chunk))
-    if have > file.bytes:
+    if have > size > 0:
         part.unlink()
-        raise DownloadError(f"{place} sends more than the expected {file.bytes} bytes")
+        raise DownloadError(f"{place} sends more than the expected {size} bytes")
 
 
 def _say(state: tenacity.RetryCallState) -> None:

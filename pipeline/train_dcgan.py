@@ -1,0 +1,17 @@
+"""Trains a DCGAN on data that passed the check."""
+
+from convzoo.errors import main
+from convzoo.settings.compute import compute_settings
+from convzoo.settings.dcgan import training_settings
+from convzoo.settings.load import read_params
+from convzoo.training.dcgan import train
+
+
+def run(network: str) -> None:
+    """Write models/NETWORK/: weights, architecture, history, fingerprint and extra pictures."""
+    params = read_params()
+    train(network, training_settings(params, network), compute_settings(params), params.values["profile"])
+
+
+if __name__ == "__main__":
+    main(run)

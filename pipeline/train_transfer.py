@@ -1,0 +1,17 @@
+"""Trains a network that starts from published weights, on data that passed the check."""
+
+from convzoo.errors import main
+from convzoo.settings.compute import compute_settings
+from convzoo.settings.load import read_params
+from convzoo.settings.transfer import training_settings
+from convzoo.training.transfer import train
+
+
+def run(network: str) -> None:
+    """Write models/NETWORK/: weights, architecture, history, fingerprint and extra files."""
+    params = read_params()
+    train(network, training_settings(params, network), compute_settings(params), params.values["profile"])
+
+
+if __name__ == "__main__":
+    main(run)
