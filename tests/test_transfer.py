@@ -1,109 +1,30 @@
-"""The transfer family: its networks, both phases of its training, and what ships."""
+"""The training of the transfer family, in both phases."""
 
 import csv
+import os
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from project import ROOT
 from safetensors.torch import load_file
-from scipy.special import softmax
-from scipy.stats import binomtest
-from transfer_small import COMPUTE, FOLDER, NETWORK, made_weights, small_project, small_settings
+from transfer_small import COMPUTE, FOLDER, NETWORK, small_project, small_settings, train
 
 from convzoo.data.arrays import load_split
 from convzoo.errors import ConvzooError
-from convzoo.evaluation.transfer import evaluate
-from convzoo.export.transfer import export
 from convzoo.files import read_json, sha256_of
-from convzoo.measures.transfer import pairs, same_views
 from convzoo.networks import transfer
 from convzoo.networks.pixels import PixelClassifier
-from convzoo.runtime import Model
 from convzoo.selection import transfer as selection
-from convzoo.settings.transfer import EvaluationSettings, ExportSettings, misfits
-from convzoo.structure import structure
+from convzoo.settings.transfer import misfits
 from convzoo.training import machine, optimizers
 from convzoo.training import transfer as training
 
 ARGUMENTS = {"side": 32, "classes": 4, "head": "linear", "dense": 16, "dropout": 0.2}
-ZOO = {
-    "EfficientNet-Lite0": ("efficientnet-lite0", ARGUMENTS),
-    "EfficientNet-Lite0, dense head": ("efficientnet-lite0", ARGUMENTS | {"head": "dense"}),
-    "ResNet-50": ("resnet50", ARGUMENTS),
-}
-EXPORTED = ExportSettings(views="mirror", calibrate=True, parity_images=20)
-EVALUATED = EvaluationSettings(batch_size=10, confidence=0.95, top_k=2, calibration_bins=5, mistakes_shown=4)
-
-
-@pytest.fixture(params=ZOO)
-def described(request):
-    return ZOO[request.param]
-
-
-@pytest.mark.parametrize("count", [1, 7])
-def test_forward_is_finite_and_of_the_right_shape(described, count):
-    network = transfer.build(*described).eval()
-    x = torch.randn(count, 3, 40, 28, generator=torch.Generator().manual_seed(count))
-    with torch.no_grad():
-        logits = network(x)
-    assert logits.shape == (count, 4)
-    assert logits.isfinite().all()
-
-
-def test_every_parameter_receives_a_gradient(described):
-    network = transfer.build(*described).train()
-    network(torch.randn(7, 3, 32, 32)).square().sum().backward()
-    assert [name for name, weight in network.named_parameters() if weight.grad is None] == []
-
-
-def test_the_same_seed_gives_the_same_weights(described):
-    def weights(seed: int) -> list[torch.Tensor]:
-        torch.manual_seed(seed)
-        return list(transfer.build(*described).state_dict().values())
-
-    first = weights(1)
-    assert all(torch.equal(a, b) for a, b in zip(first, weights(1), strict=True))
-    assert not all(torch.equal(a, b) for a, b in zip(first, weights(2), strict=True))
-
-
-# A name of each kind of torchvision's classifiers, and how many features are left of it.
-BACKBONES = {
-    **{"alexnet": 256, "convnext_tiny": 768, "densenet121": 1024, "efficientnet_b0": 1280, "googlenet": 1024},
-    **{"inception_v3": 2048, "maxvit_t": 512, "mnasnet0_5": 1280, "mobilenet_v2": 1280, "mobilenet_v3_small": 576},
-    **{"resnet18": 512, "resnet50": 2048, "shufflenet_v2_x0_5": 1024, "squeezenet1_1": 512, "swin_t": 768},
-    **{"vgg16": 512, "vgg19_bn": 512, "vit_b_16": 768, "wide_resnet50_2": 2048, "efficientnet-lite0": 1280},
-}
-
-
-@pytest.mark.filterwarnings("ignore:The default weight initialization:FutureWarning")
-@pytest.mark.parametrize("backbone", BACKBONES)
-def test_what_is_left_without_the_classifier_are_features(backbone):
-    with torch.device("meta"), torch.no_grad():  # shapes alone, no memory
-        network = transfer.cut(transfer.whole(backbone))
-        assert network.train()(torch.zeros(2, 3, 224, 224)).shape == (2, BACKBONES[backbone])
-    parts = [weight for block in transfer.blocks(network) for part in block for weight in part.parameters()]
-    assert len({id(weight) for weight in parts}) == len(parts)
-    assert sum(weight.numel() for weight in parts) > 0.99 * sum(weight.numel() for weight in network.parameters())
-
-
-def test_an_unknown_backbone_is_named_with_those_that_there_are():
-    with pytest.raises(ValueError, match=r"backbone: got 'resnet51', expected efficientnet-lite0 or .* resnet50, "):
-        transfer.whole("resnet51")
-
-
-def test_a_side_that_the_backbone_cannot_take_is_said():
-    with torch.device("meta"), pytest.raises(ValueError, match="side: the backbone takes no pictures of 96x96"):
-        transfer.features(transfer.cut(transfer.whole("vit_b_16")), 96)
-
-
-def test_the_structure_of_resnet_50_has_five_stages_and_its_weights(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    told = structure("resnet50")
-    assert "resnet50: 5 stages, 17 blocks, 23,508,032 weights without the classifier" in told
-    assert told.count("convolution block, + 1x1 of the input") == 4
-    assert told.count("identity block, + input") == 12
-    assert "1x1 2048->512, 3x3 512->512, 1x1 512->2048" in told
 
 
 @pytest.fixture
@@ -113,12 +34,6 @@ def project(tmp_path, monkeypatch):
     monkeypatch.delenv("DVC_ROOT", raising=False)
     yield tmp_path
     torch.use_deterministic_algorithms(False)
-
-
-def train(**changes) -> str:
-    """Train with these settings; the weights' sha256."""
-    training.train(NETWORK, small_settings(**changes), COMPUTE, "test")
-    return sha256_of(FOLDER / "weights.safetensors")
 
 
 def history() -> list[dict[str, str]]:
@@ -221,6 +136,39 @@ def test_stopped_and_resumed_ends_with_the_same_bytes_in_both_phases(project, mo
     assert outputs() == expected
 
 
+def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(project):
+    for shared in ("src", "pipeline"):
+        (project / shared).symlink_to(ROOT / shared, target_is_directory=True)
+    params = Path("params.yaml")
+    text = params.read_text().replace("height: 96", "height: 28").replace("width: 96", "width: 28")
+    params.write_text(text.replace("  threads: 2 ", "  threads: 1 ").replace("epochs: 20\n", "epochs: 2\n"))
+    environment = {**os.environ, "PYTHONPATH": "src", "CONVZOO_TRACKING": "off"}
+
+    def start() -> subprocess.Popen:
+        command = [sys.executable, "pipeline/train_transfer.py", NETWORK]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    told, _ = (whole := start()).communicate(timeout=240)
+    assert whole.returncode == 0, told
+    expected = outputs()
+    for file in FOLDER.rglob("*.*"):
+        file.unlink()
+
+    killed = start()
+    for line in killed.stdout:
+        if "epoch 3/" in line:
+            killed.send_signal(signal.SIGKILL)
+            break
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    assert not (FOLDER / "weights.safetensors").exists()
+
+    told, _ = (resumed := start()).communicate(timeout=240)
+    assert resumed.returncode == 0, told
+    assert re.search(rf"resuming {NETWORK} at epoch [345]", told)
+    assert outputs() == expected
+
+
 def test_features_are_made_once_and_anew_where_they_would_differ(project, monkeypatch):
     made, make = [], selection._made
     monkeypatch.setattr(selection, "_made", lambda title, *rest: made.append(title) or make(title, *rest))
@@ -298,138 +246,9 @@ def test_judging_and_exporting_put_the_modes_of_all_parts_back(project):
     assert [part.training for part in body.modules()] == modes
 
 
-def phase(**changes):
-    still = {"flip": False, "crop": 1, "rotation": 0, "brightness": 0, "contrast": 0, "saturation": 0}
-    return small_settings(finetune=still | {"mixup": 0, "cutmix": 0} | changes).finetune
-
-
-def pictures(count: int = 6) -> torch.Tensor:
-    return torch.randint(0, 256, (count, 12, 12, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-
-
-def test_without_changes_images_are_resized_and_no_more():
-    found = selection.varied(pictures(), phase(), 24, torch.Generator().manual_seed(0))
-    expected = transfer.resized(pictures().permute(0, 3, 1, 2).float(), 24).permute(0, 2, 3, 1)
-    torch.testing.assert_close(found[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], atol=1e-2, rtol=0)
-
-
-def test_images_are_mirrored_cut_out_and_lit():
-    def found(**changes) -> torch.Tensor:
-        return selection.varied(pictures(), phase(**changes), 12, torch.Generator().manual_seed(0)).round()
-
-    mirrored = [torch.equal(new, old.flip(1).float()) for new, old in zip(found(flip=True), pictures(), strict=True)]
-    kept = [torch.equal(new, old.float()) for new, old in zip(found(flip=True), pictures(), strict=True)]
-    assert sum(mirrored) + sum(kept) == 6 and 0 < sum(kept) < 6
-    for change in ({"crop": 0.3}, {"rotation": 30}, {"brightness": 0.5}, {"contrast": 0.5}, {"saturation": 0.5}):
-        assert (found(**change) - pictures()).abs().flatten(1).amax(1).min() > 1, change
-    assert found(brightness=1.0, contrast=1.0).amin() >= 0 and found(brightness=1.0).amax() <= 255
-    grey = found(saturation=1.0)
-    assert grey.isfinite().all()
-
-
-@pytest.mark.parametrize("way", ["mixup", "cutmix"])
-def test_images_are_mixed_in_pairs_and_their_shares_are_told(way):
-    x = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 1, 20, 20).contiguous()
-    found, partners, share = selection.mixed(x.clone(), phase(**{way: 1.0}), np.random.default_rng(3))
-    assert 0 < share < 1
-    expected = share * torch.arange(6.0) + (1 - share) * partners
-    torch.testing.assert_close(found.mean((1, 2, 3)), expected)
-    assert (len(found[0].unique()) == 1) == (way == "mixup")
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """A project with a small trained and exported network; it is not to be changed."""
-    folder = small_project(tmp_path_factory.mktemp("exported"))
-    with pytest.MonkeyPatch.context() as patched:
-        patched.chdir(folder)
-        patched.setenv("CONVZOO_TRACKING", "off")
-        patched.delenv("DVC_ROOT", raising=False)
-        train(finetune={"epochs": 2, "blocks": 9})
-        export(NETWORK, EXPORTED)
-        yield folder
-    torch.use_deterministic_algorithms(False)
-
-
-def test_the_file_agrees_with_the_weights_and_says_what_it_started_from(exported):
-    told = read_json(FOLDER / "export.json")
-    assert told["model_sha256"] == sha256_of(FOLDER / "model.onnx")
-    assert told["parity"]["images"] == told["parity"]["same_top1"] == 20
-    assert (told["backbone"], told["method"], told["weights"]["file"]) == ("efficientnet-lite0", "finetune", "made.pth")
-    model = Model(FOLDER / "model.onnx")
-    assert (str(model.input), str(model.output)) == ("uint8 (N, 28, 28, 3)", "float32 (N, 4)")
-    assert model.described["classes"] == list("abcd")
-
-
-@pytest.mark.parametrize("name", ["model.onnx", "extra/features_head.onnx"])
-def test_what_ships_takes_raw_pixels_of_any_number_and_nothing_else(exported, name):
-    model = Model(FOLDER / name)
-    images = np.array(load_split(Path("data/prepared/flowers/test")).images)
-    for count in (1, 7):
-        found = model(images[:count])
-        assert found.shape == (count, 4)
-        np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
-    with pytest.raises(ConvzooError, match=r"expected uint8 \(N, 28, 28, 3\) \(raw pixels from 0 to 255, not scaled\)"):
-        model(images.astype(np.float32))
-    with pytest.raises(ConvzooError, match=r"got uint8 \(2, 3, 28, 28\)"):
-        model(images[:2].transpose(0, 3, 1, 2))
-
-
-def test_the_head_alone_is_what_training_on_features_ships(exported, tmp_path, monkeypatch):
-    file = exported / FOLDER / "extra/features_head.onnx"
-    monkeypatch.chdir(small_project(tmp_path))
-    train(method="features")
-    export(NETWORK, EXPORTED.model_copy(update={"views": "identity", "calibrate": False}))
-    images = np.array(load_split(Path("data/prepared/flowers/test")).images)
-    np.testing.assert_allclose(Model(file)(images), Model(FOLDER / "model.onnx")(images), atol=1e-5)
-    content = file.read_bytes()
-    assert not [trace for trace in (b"site-packages", b".py", str(exported).encode()) if trace in content]
-
-
-def test_evaluation_compares_both_ways_over_the_same_views(exported, capsys):
-    metrics = evaluate(NETWORK, EVALUATED)
-    assert metrics == read_json(FOLDER / "metrics.json")
-    images, labels = load_split(Path("data/prepared/flowers/test"))
-    head = Model(FOLDER / "extra/features_head.onnx")
-    log = sum(np.log(head(np.ascontiguousarray(view))) for view in (images, images[:, :, ::-1]))
-    assert metrics["test_features_accuracy"] == pytest.approx((log.argmax(1) == labels).mean(), abs=1e-6)
-    right = Model(FOLDER / "model.onnx")(np.array(images)).argmax(1) == labels
-    assert metrics["test_accuracy"] == pytest.approx(right.mean(), abs=1e-6)
-    alone = [metrics["ways"][way]["right_alone"] for way in ("fine-tuned", "head on the untouched backbone")]
-    gain = (alone[0] - alone[1]) / len(labels)
-    assert metrics["test_gain"] == pytest.approx(gain, abs=1e-6)
-    names = {file.name for file in (FOLDER / "plots").iterdir()}
-    tables = {"calibration", "classes", "confusion", "features_and_finetuned"}
-    assert names == {f"{name}.{kind}" for name in tables for kind in ("csv", "png")} | {"mistakes.png"}
-    assert "the head on the untouched backbone" in capsys.readouterr().out
-    first = {file: file.read_bytes() for file in FOLDER.rglob("*") if file.is_file()}
-    evaluate(NETWORK, EVALUATED)
-    assert {file: file.read_bytes() for file in FOLDER.rglob("*") if file.is_file()} == first
-
-
-def test_two_ways_are_compared_image_by_image():
-    labels = np.zeros(12, int)
-    first, second = labels.copy(), labels.copy()
-    first[:1], second[1:9] = 1, 1  # one image that only the second way answers right, eight that only the first does
-    found = pairs(labels, first, second)
-    assert found[:4] == (3, 8, 1, 0)
-    assert found.p_value == pytest.approx(binomtest(1, 9).pvalue)
-    assert pairs(labels, labels, labels).p_value == 1
-    logits = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
-    expected = softmax(logits.mean(0), axis=1)
-    np.testing.assert_allclose(same_views(list(softmax(logits, axis=2))), expected, atol=1e-6)
-
-
-def test_resnet_50_trains_and_ships(tmp_path, monkeypatch):
-    small_project(tmp_path)
-    made_weights(tmp_path / "data/weights/resnet50", "resnet50")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CONVZOO_TRACKING", "off")
-    train(weights="resnet50", features={"epochs": 1}, finetune={"epochs": 1, "blocks": 3}, head="dense")
-    export(NETWORK, EXPORTED)
-    told = read_json(FOLDER / "export.json")
-    assert told["backbone"] == "resnet50"
-    assert told["parameters"] == 23_508_032 + 2048 * 1024 + 1024 + 1024 * 4 + 4
-    metrics = evaluate(NETWORK, EVALUATED)
-    assert 0 <= metrics["test_accuracy"] <= 1 and "test_features_accuracy" in metrics
-    torch.use_deterministic_algorithms(False)
+def test_mixed_images_are_held_against_both_labels_by_their_shares():
+    logits, labels, others = torch.randn(5, 4), torch.tensor([0, 1, 2, 3, 0]), torch.tensor([1, 1, 3, 0, 2])
+    one_hot = torch.nn.functional.one_hot
+    wanted = 0.9 * (0.7 * one_hot(labels, 4) + 0.3 * one_hot(others, 4)) + 0.1 / 4
+    found = training.shared_loss(logits, labels, others, 0.7, small_settings(label_smoothing=0.1))
+    torch.testing.assert_close(found, -(wanted * logits.log_softmax(1)).sum(1).mean())

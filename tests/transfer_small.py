@@ -15,6 +15,7 @@ from convzoo.files import sha256_of, write_json
 from convzoo.networks import transfer
 from convzoo.settings.load import read_params
 from convzoo.settings.transfer import TransferSettings, training_settings
+from convzoo.training import transfer as training
 from convzoo.versions import installed_versions
 
 COMPUTE = TWO_THREADS.model_copy(update={"threads": 1})  # many small layers: two threads would wait for each other
@@ -71,3 +72,9 @@ def small_settings(**changes) -> TransferSettings:
         "finetune": settings.finetune.model_copy(update=finetune),
     }
     return settings.model_copy(update={"side": 32, **parts, **changes})
+
+
+def train(**changes) -> str:
+    """Train with these settings; the weights' sha256."""
+    training.train(NETWORK, small_settings(**changes), COMPUTE, "test")
+    return sha256_of(FOLDER / "weights.safetensors")

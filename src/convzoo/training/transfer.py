@@ -142,7 +142,7 @@ def fit_head(course: Course, body: Transfer, data: Data, identity: dict[str, Any
             mine = index[fabric.global_rank :: fabric.world_size].to(fabric.device)
 
             logits = model(features["train"][mine]).float()
-            loss = LOSSES[settings.loss](logits, labels[mine], label_smoothing=settings.label_smoothing)
+            loss = shared_loss(logits, labels[mine], labels[mine], 1, settings)
             fabric.backward(loss)
             optimizer.step()
             optimizer.zero_grad()
@@ -197,9 +197,7 @@ def tune(course: Course, body: Transfer, data: Data) -> None:
             labels, others = labels[mine], labels[partners.to(fabric.device)][mine]
 
             logits = model(x[mine]).float()
-            loss = kept * LOSSES[settings.loss](logits, labels, label_smoothing=settings.label_smoothing)
-            if kept < 1:
-                loss += (1 - kept) * LOSSES[settings.loss](logits, others, label_smoothing=settings.label_smoothing)
+            loss = shared_loss(logits, labels, others, kept, settings)
             fabric.backward(loss)
             optimizer.step()
             optimizer.zero_grad()
@@ -232,6 +230,14 @@ def optimizer_of(
         for group in other.param_groups:
             built[0].add_param_group(group)
     return built[0]
+
+
+def shared_loss(logits: Tensor, labels: Tensor, others: Tensor, share: float, settings: TransferSettings) -> Tensor:
+    """The loss of images of which `share` is of their own label, and the rest of their partner's."""
+    loss = LOSSES[settings.loss](logits, labels, label_smoothing=settings.label_smoothing)
+    if share == 1:
+        return loss
+    return share * loss + (1 - share) * LOSSES[settings.loss](logits, others, label_smoothing=settings.label_smoothing)
 
 
 def set_modes(body: Transfer, tuned: list[list[nn.Module]], phase: FinetuneSettings) -> None:
