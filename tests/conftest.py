@@ -24,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(GpuTable(ROOT / TABLE, device), "gpu-table")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs the rebuilt project stays in one process, where it is rebuilt once."""
     for item in items:

@@ -20,7 +20,7 @@ PARAMS = read_params(ROOT / "params.yaml").values
 SETS, NETWORKS = list(PARAMS["data"]), list(PARAMS["networks"])
 STAGES = [f"{verb}@{name}" for verb in ("download", "prepare", "augment") for name in SETS]
 STAGES += [f"{verb}@{name}" for verb in ("train", "export", "evaluate", "register") for name in NETWORKS]
-STAGES += ["versions", "settings", "weights@none", "validate", "report"]
+STAGES += ["versions", "settings", "validate", "report", *(f"weights@{name}" for name in PARAMS["weights"])]
 
 
 def ran(told: str) -> list[str]:
