@@ -41,7 +41,7 @@ docs: setup
 
 # Two processes, whose threads wait without spinning: on two cores that is faster than one after another.
 test: setup
-	OMP_WAIT_POLICY=passive python -m pytest -n 2 --dist loadgroup
+	OMP_WAIT_POLICY=passive python -m pytest -n 2
 
 test-gpu: setup
 	python -m pytest -m gpu

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from filelock import FileLock
 from gpu_table import TABLE, GpuTable
 from project import ROOT, commit, convzoo, copy_project, dvc
 
@@ -24,19 +25,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(GpuTable(ROOT / TABLE, device), "gpu-table")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs the rebuilt project stays in one process, where it is rebuilt once."""
-    for item in items:
-        if "rebuilt" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("rebuilt"))
-
-
 @pytest.fixture(scope="session")
-def rebuilt(tmp_path_factory) -> Rebuilt:
-    """The profile `test` rebuilt from nothing, in a path with a space, and committed."""
-    folder = copy_project(tmp_path_factory.mktemp("end to end") / "a clone")
-    convzoo(folder, "profile", "test")
-    told = dvc(folder, "repro")
-    commit(folder, "what was rebuilt")
-    return Rebuilt(folder, told)
+def rebuilt(tmp_path_factory, worker_id) -> Rebuilt:
+    """The profile `test` rebuilt from nothing, in a path with a space, and committed; once for all test processes."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared if worker_id == "master" else shared.parent
+    folder, told = shared / "end to end" / "a clone", shared / "told.txt"
+    with FileLock(shared / "rebuilt.lock"):
+        if not told.exists():
+            copy_project(folder)
+            convzoo(folder, "profile", "test")
+            said = dvc(folder, "repro")
+            commit(folder, "what was rebuilt")
+            told.write_text(said)
+    return Rebuilt(folder, told.read_text())
