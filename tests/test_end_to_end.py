@@ -61,12 +61,14 @@ def test_a_repro_from_nothing_runs_every_stage_and_makes_every_output(rebuilt):
     assert sorted(ran(told)) == sorted(STAGES)
     assert ran(told)[0] in ("versions", "settings")
     made = [f"data/validated/{name}.json" for name in SETS]
-    made += [f"models/{name}/{file}" for name in NETWORKS for file in ("model.onnx", "plots/confusion.png")]
+    made += [f"models/{name}/{file}" for name in NETWORKS for file in ("model.onnx", "metrics.json")]
     for path in (*made, "reports/index.html", "reports/data_docs/index.html"):
         assert (folder / path).stat().st_size > 0, path
     assert not list(folder.glob("**/*.new"))
     for network in NETWORKS:
-        assert f"{network} epoch 2/2" in told
+        assert list((folder / f"models/{network}/plots").glob("*.png")), network
+        last = (folder / f"models/{network}/history.csv").read_text().splitlines()[-1].split(",")[0]
+        assert f"{network} epoch {last}/{last}" in told
 
 
 def test_the_network_learned_real_digits(rebuilt):
