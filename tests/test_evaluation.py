@@ -60,6 +60,7 @@ def test_log_loss():
     expected = -np.log([0.9, 0.1, 0.5, 0.2]).mean()
     assert measures.log_loss(PROBABILITIES, LABELS) == pytest.approx(expected, abs=1e-6)
     assert measures.log_loss(np.array([[1.0, 0.0]], np.float32), np.array([1])) == pytest.approx(87.33655)
+    assert str(measures.log_loss(np.array([[1.0, 0.0]], np.float32), np.array([0]))) == "0.0"
 
 
 def test_calibration_error_of_two_bins():

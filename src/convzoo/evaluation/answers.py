@@ -16,13 +16,12 @@ from matplotlib.ticker import PercentFormatter
 
 from convzoo.data.arrays import load_split
 from convzoo.errors import ConvzooError
-from convzoo.files import read_json, sha256_of
+from convzoo.evaluation.shipped import latency, rounded, shipped_model
+from convzoo.files import read_json
 from convzoo.measures import probabilities as measures
 from convzoo.plots import BLUE, BLUES, GREEN, GREY, INK, ORANGE, gallery, picture
 from convzoo.runtime import Model, run_in_batches
 
-DIGITS = 6
-WARM_UP, TIMED = 5, 50  # calls with one image, for the latency
 FEW = 20  # classes whose names and numbers have room in a confusion matrix
 LONGEST_COLUMN = 50  # classes below each other
 LONGEST_NAME = 16  # letters of an image's id below its picture
@@ -76,7 +75,7 @@ class Tested(NamedTuple):
 
 def run_on_test(network: str, settings: EvaluationSettings) -> Tested:
     """Run models/NETWORK/model.onnx on its test split. Raises ConvzooError where the files do not fit each other."""
-    model, export = _model(Path("models") / network)
+    model, export = shipped_model(Path("models") / network)
     prepared = Path("data/prepared") / export["dataset"]
     images, labels, ids = _test_split(prepared / "test")
     try:
@@ -148,20 +147,14 @@ def tell(network: str, tested: Tested, settings: EvaluationSettings, metrics: di
         f"{network}: {tested.fine.correct} of {count} test images{note} right: {metrics['test_accuracy']:.2%} "
         f"({settings.confidence:.0%} interval {bounds}){more}, loss {metrics['test_loss']:.4f}"
     )
-    speed, latency = count / tested.seconds, _latency(tested.model, tested.images[:1])
-    print(f"{network}: {speed:.0f} images/s in batches of {settings.batch_size}, {latency:.2f} ms for one")
+    speed, milliseconds = count / tested.seconds, latency(tested.model, tested.images[:1])
+    print(f"{network}: {speed:.0f} images/s in batches of {settings.batch_size}, {milliseconds:.2f} ms for one")
 
 
 def accuracy(name: str, answers: Answers, confidence: float) -> dict[str, float]:
     images = len(answers.labels)
     low, high = measures.wilson_interval(answers.correct, images, confidence)
     return {name: answers.correct / images, f"{name}_low": low, f"{name}_high": high}
-
-
-def rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: rounded(inner) for key, inner in value.items()}
-    return round(float(value), DIGITS) if isinstance(value, float | np.floating) else value
 
 
 def write_answers(path: Path, ids: list[str], answers: Answers) -> None:
@@ -239,30 +232,6 @@ def _draw_classes(path: Path, scores: list[measures.ClassScores], classes: list[
             if not column:
                 axes.set(title="Each class against the rest" + ", by F1" * (columns > 1))
                 figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-
-
-def _latency(model: Model, image: np.ndarray) -> float:
-    """The median time of a call with one image, in milliseconds."""
-    seconds = []
-    for _ in range(WARM_UP + TIMED):
-        started = time.perf_counter()
-        model(image)
-        seconds.append(time.perf_counter() - started)
-    return 1000 * statistics.median(seconds[WARM_UP:])
-
-
-def _model(folder: Path) -> tuple[Model, dict[str, Any]]:
-    model = Model(folder / "model.onnx")
-    described = folder / "export.json"
-    if not described.is_file():
-        raise ConvzooError(f"{described}: there is no such file; `dvc repro` makes it together with model.onnx")
-    export = read_json(described)
-    found = sha256_of(model.path)
-    if found != export["model_sha256"]:
-        raise ConvzooError(
-            f"{model.path}: sha256 {found} is not what export.json says ({export['model_sha256']}); export it again"
-        )
-    return model, export
 
 
 def _test_split(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:

@@ -1,7 +1,6 @@
 """Measures an autoencoder's exported file, the one that ships, on the test images."""
 
 import csv
-import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,15 +10,14 @@ import numpy as np
 
 from convzoo.data.arrays import Split, load_split
 from convzoo.errors import ConvzooError
-from convzoo.files import new_folder, read_json, sha256_of, write_json
+from convzoo.evaluation.shipped import check_exported, latency, rounded, shipped_model
+from convzoo.files import new_folder, read_json, write_json
 from convzoo.measures import autoencoder as measures
 from convzoo.measures.autoencoder import Fidelity
 from convzoo.plots import BLUE, COLOURS, INK, ORANGE, picture
 from convzoo.runtime import Model, run_in_batches
 from convzoo.settings.autoencoder import EvaluationSettings
 
-DIGITS = 6
-WARM_UP, TIMED = 5, 50  # calls with one image, for the latency
 BINS = 40  # of the histogram
 TILE, GAP, MARGIN = 0.72, 0.06, 1.15  # inches: an image, the space around it, the names of rows
 MAGNIFIED = 4  # differences are shown that much larger
@@ -37,7 +35,8 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
     files do not fit each other.
     """
     folder = Path("models") / network
-    model, export = _model(folder)
+    model, export = shipped_model(folder)
+    check_exported(folder / "extra/encoder.onnx", export["encoder_sha256"])
     encoder = Model(folder / "extra" / "encoder.onnx")
     prepared = Path("data/prepared") / export["dataset"]
     train, test = load_split(prepared / "train"), load_split(prepared / "test")
@@ -60,9 +59,9 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
         shown["PCA"] = measures.pca_reconstructions(fitted, images, latents.shape[1])
         found["pca"] = measures.fidelity(images, shown["PCA"])
         numbers["pca"] = min(latents.shape[1], len(fitted))
-    metrics = _rounded(_metrics(found, numbers, test.labels, export["classes"]))
+    metrics = rounded(_metrics(found, numbers, test.labels, export["classes"]))
     if export["classes"]:
-        metrics["test_probe_accuracy"] = _rounded(_probe(encoder, train, latents, test.labels, settings))
+        metrics["test_probe_accuracy"] = rounded(_probe(encoder, train, latents, test.labels, settings))
 
     with new_folder(folder / "plots") as plots:
         _draw_reconstructions(plots / "reconstructions.png", shown, found["autoencoder"], settings.shown)
@@ -77,10 +76,8 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
         f"{network}: {len(images)} test images{_note(prepared)} from {latents.shape[1]} numbers each: PSNR "
         f"{metrics['test_psnr']:.2f} dB{beside}, SSIM {metrics['test_ssim']:.4f}{probe}"
     )
-    latency = _latency(model, images[:1])
-    print(
-        f"{network}: {len(images) / seconds:.0f} images/s in batches of {settings.batch_size}, {latency:.2f} ms for one"
-    )
+    speed, milliseconds = len(images) / seconds, latency(model, images[:1])
+    print(f"{network}: {speed:.0f} images/s in batches of {settings.batch_size}, {milliseconds:.2f} ms for one")
     return metrics
 
 
@@ -108,20 +105,6 @@ def _probe(
     rows = measures.spread(len(train.images), settings.probe_images)
     learned = run_in_batches(encoder, train.images[rows], settings.batch_size)
     return measures.probe_accuracy(learned, train.labels[rows], latents, labels, settings.probe_iterations)
-
-
-def _model(folder: Path) -> tuple[Model, dict[str, Any]]:
-    model = Model(folder / "model.onnx")
-    described = folder / "export.json"
-    if not described.is_file():
-        raise ConvzooError(f"{described}: there is no such file; `dvc repro` makes it together with model.onnx")
-    export = read_json(described)
-    for path, expected in ((model.path, export["model_sha256"]), (folder / "extra/encoder.onnx", "encoder_sha256")):
-        wanted = export.get(expected, expected)
-        if not path.is_file() or (found := sha256_of(path)) != wanted:
-            told = f"sha256 {found}" if path.is_file() else "missing"
-            raise ConvzooError(f"{path}: {told} is not what export.json says ({wanted}); export it again")
-    return model, export
 
 
 def _note(prepared: Path) -> str:
@@ -200,7 +183,7 @@ def _draw_histogram(path: Path, table: Path, found: dict[str, Fidelity]) -> None
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["image", *found])
         columns = (each.psnr for each in found.values())
-        writer.writerows([number, *map(_rounded, row)] for number, row in enumerate(zip(*columns, strict=True)))
+        writer.writerows([number, *map(rounded, row)] for number, row in enumerate(zip(*columns, strict=True)))
 
 
 def _draw_map(
@@ -218,19 +201,3 @@ def _draw_map(
         axes.set(title=f"Latents of {len(rows)} test images: {MAPS[settings.map]}", xticks=[], yticks=[])
         if told:
             figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", markerscale=1.6)
-
-
-def _latency(model: Model, image: np.ndarray) -> float:
-    """The median time of a call with one image, in milliseconds."""
-    seconds = []
-    for _ in range(WARM_UP + TIMED):
-        started = time.perf_counter()
-        model(image)
-        seconds.append(time.perf_counter() - started)
-    return 1000 * statistics.median(seconds[WARM_UP:])
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(inner) for key, inner in value.items()}
-    return round(float(value), DIGITS) if isinstance(value, float | np.floating) else value

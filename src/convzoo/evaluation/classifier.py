@@ -13,12 +13,12 @@ from convzoo.evaluation.answers import (
     draw,
     draw_confusion,
     metrics_of,
-    rounded,
     run_on_test,
     shown_matrix,
     tell,
     write_answers,
 )
+from convzoo.evaluation.shipped import rounded
 from convzoo.files import new_folder, write_json
 from convzoo.measures.classifier import superclass_probabilities
 from convzoo.plots import GREY, picture

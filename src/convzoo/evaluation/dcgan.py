@@ -9,14 +9,14 @@ import numpy as np
 
 from convzoo.data.arrays import Split, load_split
 from convzoo.errors import ConvzooError
-from convzoo.files import new_folder, read_json, sha256_of, write_json
+from convzoo.evaluation.shipped import rounded, shipped_model
+from convzoo.files import new_folder, read_json, write_json
 from convzoo.measures import dcgan as measures
 from convzoo.plots import BLUE, GREEN, GREY, ORANGE, gallery, picture
 from convzoo.runtime import Model, run_in_batches
 from convzoo.selection.dcgan import FeatureNetwork, latents, spread_out
 from convzoo.settings.dcgan import EvaluationSettings
 
-DIGITS = 6
 FEW = 2  # images a feature; with fewer a Frechet distance is mostly bias
 NEIGHBOURS = 6  # generated images in the picture of nearest real ones
 ITERATIONS = 300  # of the linear probe
@@ -39,7 +39,7 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
     other.
     """
     folder = Path("models") / network
-    model, export = _model(folder)
+    model, export = shipped_model(folder)
     kept = read_json(folder / "extra/kept.json")
     prepared = Path("data/prepared") / export["dataset"]
     train, test = (load_split(prepared / name) for name in ("train", "test"))
@@ -84,7 +84,7 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
     metrics["comparisons"] = {name: _told(row, features) for name, row in found.items()}
     about = {"sha256": network_of_features.sha256, "features": features}
     metrics["feature_network"] = {network_of_features.name: about}
-    metrics = _rounded(metrics)
+    metrics = rounded(metrics)
 
     with new_folder(folder / "plots") as plots:
         pictured = list(made[: settings.pictured])
@@ -127,31 +127,11 @@ def probe(file: Path, train: Split, test: Split, settings: EvaluationSettings) -
     }
 
 
-def _model(folder: Path) -> tuple[Model, dict[str, Any]]:
-    model = Model(folder / "model.onnx")
-    described = folder / "export.json"
-    if not described.is_file():
-        raise ConvzooError(f"{described}: there is no such file; `dvc repro` makes it together with model.onnx")
-    export = read_json(described)
-    found = sha256_of(model.path)
-    if found != export["model_sha256"]:
-        raise ConvzooError(
-            f"{model.path}: sha256 {found} is not what export.json says ({export['model_sha256']}); export it again"
-        )
-    return model, export
-
-
 def _told(row: measures.Comparison, features: int) -> dict[str, Any]:
     """A comparison, and what its Frechet distance is worth."""
     fewest = min(row.real_images, row.generated_images)
     remark = f"mostly bias: {fewest} images for {features} features" if fewest < FEW * features else "usable"
     return {**row._asdict(), "frechet_distance_is": remark}
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(inner) for key, inner in value.items()}
-    return round(float(value), DIGITS) if isinstance(value, float | np.floating) else value
 
 
 def _draw_neighbours(path: Path, sides: dict[str, Sides], name: str) -> None:

@@ -13,11 +13,11 @@ from convzoo.evaluation.answers import (
     draw,
     draw_confusion,
     metrics_of,
-    rounded,
     run_on_test,
     tell,
     write_csv,
 )
+from convzoo.evaluation.shipped import rounded
 from convzoo.files import new_folder, write_json
 from convzoo.measures import probabilities as measures
 from convzoo.measures.transfer import pairs, same_views

@@ -68,7 +68,7 @@ def top_k_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> flo
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """The mean negative logarithm of the right class's probability, in nats."""
     right = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(right, SMALLEST)).mean())
+    return abs(float(np.log(np.maximum(right, SMALLEST)).mean()))  # 0.0 where all is sure and right, and not -0.0
 
 
 def calibration_bins(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> list[Bin]:
