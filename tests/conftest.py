@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,3 +40,9 @@ def rebuilt(tmp_path_factory, worker_id) -> Rebuilt:
             commit(folder, "what was rebuilt")
             told.write_text(said)
     return Rebuilt(folder, told.read_text())
+
+
+@pytest.fixture
+def clone(rebuilt, tmp_path):
+    """A copy of the rebuilt project with all that it made, to change at will."""
+    return Path(shutil.copytree(rebuilt.folder, tmp_path / "clone", symlinks=True))

@@ -1,9 +1,12 @@
 """How the epochs of a DCGAN are judged, and the latents that its pictures come from."""
 
+import re
+
 import numpy as np
 import pytest
 
 from convzoo.selection import dcgan as selection
+from convzoo.settings.dcgan import CollapseSettings
 
 
 def test_kid_is_unbiased_and_grows_with_the_distance():
@@ -41,3 +44,28 @@ def test_a_walk_goes_from_latent_to_latent_without_getting_short():
     np.testing.assert_allclose(ways[1][-1], ends[2], atol=1e-5)
     lengths = np.linalg.norm(ways[0], axis=1)
     assert lengths.min() > 0.97 * min(lengths[0], lengths[-1])
+
+
+COLLAPSE = CollapseSettings(action="warn", diversity=0.1, probability=0.01, judged_epochs=2)
+
+
+def rows(*values: tuple[float, float, float]) -> list[dict]:
+    names = ("train_real_probability", "train_fake_probability", "val_diversity")
+    return [{"epoch": epoch, **dict(zip(names, value, strict=True))} for epoch, value in enumerate(values, 1)]
+
+
+@pytest.mark.parametrize(
+    ("judged", "told"),
+    [
+        (rows((0.6, 0.4, 0.05)), None),
+        (rows((0.6, 0.4, 0.05), (0.6, 0.4, 0.04)), "samples are alike: diversity 0.04, below 0.1 at 2 judged epochs"),
+        (rows((0.6, 0.4, 0.05), (0.6, 0.4, 0.9)), None),
+        (rows((0.6, 0.4, 0.9), (0.995, 0.001, 0.9)), None),
+        (rows((0.995, 0.004, 0.9), (0.999, 0.001, 0.9)), r"sure of everything: D\(x\) 1, D\(G\(z\)\) 0.001"),
+        (rows((0.999, 0.999, 0.9), (0.999, 0.999, 0.9)), "sure of everything"),
+    ],
+)
+def test_the_alarm_sounds_after_as_many_judged_epochs_as_params_say(judged, told, capsys):
+    found = selection.alarm("mnist-dcgan", COLLAPSE, judged)
+    assert found == [] if told is None else re.search(f"epoch 2: .*{told}", found[0])
+    assert bool(capsys.readouterr().out) == (told is not None)

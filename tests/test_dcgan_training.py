@@ -252,28 +252,6 @@ def test_a_loss_that_is_not_finite_stops_with_its_step_and_the_last_good_checkpo
 COLLAPSE = CollapseSettings(action="warn", diversity=0.1, probability=0.01, judged_epochs=2)
 
 
-def rows(*values: tuple[float, float, float]) -> list[dict]:
-    names = ("train_real_probability", "train_fake_probability", "val_diversity")
-    return [{"epoch": epoch, **dict(zip(names, value, strict=True))} for epoch, value in enumerate(values, 1)]
-
-
-@pytest.mark.parametrize(
-    ("judged", "told"),
-    [
-        (rows((0.6, 0.4, 0.05)), None),
-        (rows((0.6, 0.4, 0.05), (0.6, 0.4, 0.04)), "samples are alike: diversity 0.04, below 0.1 at 2 judged epochs"),
-        (rows((0.6, 0.4, 0.05), (0.6, 0.4, 0.9)), None),
-        (rows((0.6, 0.4, 0.9), (0.995, 0.001, 0.9)), None),
-        (rows((0.995, 0.004, 0.9), (0.999, 0.001, 0.9)), r"sure of everything: D\(x\) 1, D\(G\(z\)\) 0.001"),
-        (rows((0.999, 0.999, 0.9), (0.999, 0.999, 0.9)), "sure of everything"),
-    ],
-)
-def test_the_alarm_sounds_after_as_many_judged_epochs_as_params_say(judged, told, capsys):
-    found = selection.alarm(NETWORK, COLLAPSE, judged)
-    assert found == [] if told is None else re.search(f"epoch 2: .*{told}", found[0])
-    assert bool(capsys.readouterr().out) == (told is not None)
-
-
 def test_a_collapse_fails_or_warns_as_params_say(project, monkeypatch, capsys):
     monkeypatch.setattr(dcgan, "judge", lambda real, generated: selection.Judged(0.5, 0.01))
     with pytest.raises(ConvzooError, match=rf"{NETWORK}: epoch 2: the samples are alike.*set collapse.action: warn"):
