@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from project import ROOT, commit, convzoo, dvc, git, python
 
-from convzoo.files import sha256_of
+from convzoo.files import read_json, sha256_of
 from convzoo.settings.load import read_params
 
 NETWORK = "mnist-classifier"
@@ -197,9 +197,12 @@ def test_an_experiment_with_another_rate_is_compared_and_moves_no_alias(clone):
     assert "test_accuracy" in dvc(clone, "metrics", "diff")
 
 
-def test_repeat_gives_mean_and_spread_and_leaves_models_alone(clone):
+def test_repeat_gives_mean_and_spread_and_leaves_models_alone(clone, tmp_path):
     before = {file: sha256_of(file) for file in (clone / "models").rglob("*") if file.is_file()}
-    told = convzoo(clone, "repeat", NETWORK, "--seeds", "2")
+    told = convzoo(clone, "repeat", NETWORK, "--seeds", "2", "--out", str(tmp_path / "kept"))
+    scores = [read_json(tmp_path / f"kept/seed-{seed}/metrics.json")["test_loss"] for seed in range(2)]
+    assert scores[0] != scores[1]
+    assert "not an empty folder" in convzoo(clone, "repeat", NETWORK, "--out", str(tmp_path / "kept"), expected=1)
     assert re.search(r"test_accuracy\s+0\.\d+ \+- \d", told)
     assert "train_peak_mb" in told
     assert "2 seed(s): mean +- sample standard deviation" in told

@@ -143,12 +143,13 @@ def sync(
 def repeat(
     network: Annotated[str, typer.Argument(help="A network of params.yaml.")],
     seeds: Annotated[int, typer.Option(min=1, help="How many trainings; seed 0, 1, ...")] = 3,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep what each seed made, in DIR/seed-N.")] = None,
 ) -> None:
     """Train a network with several seeds, beside the pipeline, and print mean and spread of what they reach."""
     from convzoo.repeat import repeat as run
 
     with _mendable():
-        run(network, seeds)
+        run(network, seeds, out)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 from pathlib import Path
 
 from convzoo.errors import ConvzooError
-from convzoo.files import read_json
+from convzoo.files import new_folder, read_json
 from convzoo.profiles import merged
 from convzoo.settings.load import PARAMS, read_params
 from convzoo.settings.whole import check_all
@@ -19,9 +20,11 @@ from convzoo.versions import installed_versions
 STEPS = ("train", "export", "evaluate")
 
 
-def repeat(network: str, seeds: int) -> None:
+def repeat(network: str, seeds: int, kept: Path | None = None) -> None:
     """Train, export and evaluate `network` with seeds 0 to `seeds` - 1 on the prepared data, as the stages do but in a
-    temporary folder and without tracking, and print a table. Raises ConvzooError where data or network are missing.
+    temporary folder and without tracking, and print a table. What seed N makes stays in the folder `kept`/seed-N.
+
+    Raises ConvzooError where data or network are missing, and where `kept` has files.
     """
     params = read_params()
     check_all(params)
@@ -39,10 +42,16 @@ def repeat(network: str, seeds: int) -> None:
             f"data/prepared/{dataset}: is from {made}, params.yaml says {wanted}; run: dvc repro validate"
         )
 
+    if kept and kept.exists() and (not kept.is_dir() or any(kept.iterdir())):
+        raise ConvzooError(f"--out: {kept} is there already and not an empty folder; name a new one")
+
     rows = []
     for seed in range(seeds):
         with tempfile.TemporaryDirectory(prefix="convzoo-") as folder:
             rows.append(_once(Path(folder), network, family, seed))
+            if kept:
+                with new_folder(kept.absolute() / f"seed-{seed}") as temporary:
+                    shutil.copytree(Path(folder, "models", network), temporary, dirs_exist_ok=True)
         print("  ".join(f"{name} {value:g}" for name, value in rows[-1].items()), flush=True)
     print(
         f"\n{network}, profile {params.values['profile']}, {seeds} seed(s): mean +- sample standard deviation (range)"
