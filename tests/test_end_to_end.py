@@ -200,9 +200,13 @@ def test_an_experiment_with_another_rate_is_compared_and_moves_no_alias(clone):
 def test_repeat_gives_mean_and_spread_and_leaves_models_alone(clone, tmp_path):
     before = {file: sha256_of(file) for file in (clone / "models").rglob("*") if file.is_file()}
     told = convzoo(clone, "repeat", NETWORK, "--seeds", "2", "--out", str(tmp_path / "kept"))
-    scores = [read_json(tmp_path / f"kept/seed-{seed}/metrics.json")["test_loss"] for seed in range(2)]
-    assert scores[0] != scores[1]
+    for seed, line in enumerate(line for line in told.splitlines() if line.startswith("seed ")):
+        kept = tmp_path / f"kept/seed-{seed}"
+        assert f"test_loss {read_json(kept / 'metrics.json')['test_loss']:g}" in line
+        assert (kept / "model.onnx").is_file() and (kept / "plots/confusion.png").is_file()
     assert "not an empty folder" in convzoo(clone, "repeat", NETWORK, "--out", str(tmp_path / "kept"), expected=1)
+    below_a_file = str(clone / "README.md/kept")
+    assert "cannot be written (Not a directory)" in convzoo(clone, "repeat", NETWORK, "--out", below_a_file, expected=1)
     assert re.search(r"test_accuracy\s+0\.\d+ \+- \d", told)
     assert "train_peak_mb" in told
     assert "2 seed(s): mean +- sample standard deviation" in told

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, read_json
+from convzoo.outputs import cannot_be_written, must_be_free
 from convzoo.profiles import merged
 from convzoo.settings.load import PARAMS, read_params
 from convzoo.settings.whole import check_all
@@ -24,7 +25,7 @@ def repeat(network: str, seeds: int, kept: Path | None = None) -> None:
     """Train, export and evaluate `network` with seeds 0 to `seeds` - 1 on the prepared data, as the stages do but in a
     temporary folder and without tracking, and print a table. What seed N makes stays in the folder `kept`/seed-N.
 
-    Raises ConvzooError where data or network are missing, and where `kept` has files.
+    Raises ConvzooError where data or network are missing, and where `kept` has files or cannot be made.
     """
     params = read_params()
     check_all(params)
@@ -42,8 +43,12 @@ def repeat(network: str, seeds: int, kept: Path | None = None) -> None:
             f"data/prepared/{dataset}: is from {made}, params.yaml says {wanted}; run: dvc repro validate"
         )
 
-    if kept and kept.exists() and (not kept.is_dir() or any(kept.iterdir())):
-        raise ConvzooError(f"--out: {kept} is there already and not an empty folder; name a new one")
+    if kept:
+        try:  # now rather than after a long training
+            must_be_free(kept)
+            kept.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_be_written(kept, error) from error
 
     rows = []
     for seed in range(seeds):

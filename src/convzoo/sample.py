@@ -1,7 +1,6 @@
 """Pictures that an exported generator makes, as files."""
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from convzoo.data.picture import as_picture, contact_sheet, write_picture
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder
+from convzoo.outputs import cannot_be_written, must_be_free
 from convzoo.runtime import Model
 
 BATCH = 100
@@ -32,12 +32,11 @@ def sample(model_file: Path, count: int, seed: int, folder: Path) -> list[Path]:
         network = model.described.get("network", model_file)
         raise ConvzooError(f"{network}: makes no pictures, it takes {model.input.name} {model.input}; name a generator")
     try:
-        if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
-            raise ConvzooError(f"--out: {folder} is there already and not an empty folder; name a new one")
+        must_be_free(folder)
         with new_folder(folder.absolute()) as temporary:
             return [folder / file.name for file in _write(model, count, seed, temporary)]
     except OSError as error:
-        raise ConvzooError(f"--out: {folder}: cannot be written ({error.strerror or error})") from error
+        raise cannot_be_written(folder, error) from error
 
 
 def _write(model: Model, count: int, seed: int, folder: Path) -> list[Path]:
