@@ -102,7 +102,7 @@ def _compare(found: Version, made: Path, registered: Path | None) -> Verdict:
     ]
     metrics = _numbers(read_json(made / "metrics.json"))
     moved = {key: (value, metrics.get(key)) for key, value in descent["metrics"].items() if metrics.get(key) != value}
-    lines.append(f"metrics: {'identical' if not moved else f'{len(moved)} of {len(descent["metrics"])} DIFFERENT'}")
+    lines.append("metrics: " + (f"{len(moved)} of {len(descent['metrics'])} DIFFERENT" if moved else "identical"))
     lines += [f"  {key}: registered {before!r}, now {now!r}" for key, (before, now) in sorted(moved.items())]
     identical = not moved and all(before == now for _, before, now in pairs)
     if not identical:

@@ -58,6 +58,6 @@ def _descent_of(name: str, run: Run) -> dict[str, Any]:
             return json.loads(Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)).read_text())
         except (MlflowException, OSError) as error:
             raise ConvzooError(
-                f"{name}: its run {run.info.run_id} has no {DESCENT} ({store.first_line(error)}), expected one as every "
-                "registration writes it; run: convzoo sync, which records it for the networks in models/"
+                f"{name}: its run {run.info.run_id} has no {DESCENT} ({store.first_line(error)}), expected one, as "
+                "every registration writes it; run: convzoo sync, which records it for the networks in models/"
             ) from error
