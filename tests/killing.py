@@ -3,36 +3,26 @@
 import contextlib
 import multiprocessing
 import os
-import sys
 import time
 from collections.abc import Callable
+from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NamedTuple
+
+import pytest
 
 from convzoo.files import sha256_of
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["killing_trainings"])
-
-
-class Family(NamedTuple):
-    """A small training: what makes its project in a folder, and the network that it trains."""
-
-    project: str  # MODULE.FUNCTION
-    network: str
-
-
-FAMILIES = {
-    "classifier": Family("small.small_project", "mnist-classifier"),
-    "autoencoder": Family("autoencoder_small.small_project", "cifar10-autoencoder"),
-    "dcgan": Family("dcgan_small.dcgan_project", "mnist-dcgan"),
-    "transfer": Family("transfer_small.small_project", "flowers-transfer"),
-}
+HERE = Path(__file__).resolve().parent
+PATHS = [str(HERE.parent / "src"), str(HERE), str(HERE / "autoencoder")]
+FAMILIES = ("classifier", "autoencoder", "dcgan", "transfer")
 
 
 def start(family: str, folder: Path) -> BaseProcess:
     """Train in a process of its own; what it prints goes to folder/told.txt."""
+    _serve()
     process = SERVER.Process(target=_train, args=(family, str(folder)), daemon=True)
     process.start()
     return process
@@ -64,16 +54,22 @@ def made(folder: Path) -> dict[str, str]:
     }
 
 
+@cache
+def _serve() -> None:
+    """Start the server with everything imported; it knows no path but those of its environment."""
+    SERVER.set_forkserver_preload(["killing_trainings"])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYTHONPATH", os.pathsep.join(PATHS))
+        forkserver.ensure_running()
+
+
 def _train(family: str, folder: str) -> None:
-    import killing_trainings
+    import killing_trainings  # as the server did before
 
     os.chdir(folder)
     os.environ["CONVZOO_TRACKING"] = "off"
     os.environ.pop("DVC_ROOT", None)
-    with (
-        Path("told.txt").open("w", buffering=1) as told,
-        contextlib.redirect_stdout(told),
-        contextlib.redirect_stderr(told),
-    ):
-        sys.stdout.write(f"started {family}\n")
+    stream = Path("told.txt").open("w", buffering=1)  # noqa: SIM115 (open until the process ends)
+    with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+        print(f"started {family}")
         killing_trainings.train(family)

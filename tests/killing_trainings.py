@@ -1,5 +1,10 @@
 """What the server of killing.py imports before it forks: all that a training needs."""
 
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
 import autoencoder_small
 import dcgan_small
 import small
@@ -9,15 +14,35 @@ from convzoo.training import autoencoder, classifier, dcgan, transfer
 
 COMPUTE = small.COMPUTE.model_copy(update={"threads": 1})
 EPOCHS = 5
+
+
+class Training(NamedTuple):
+    """A family's loop, its settings made small, and a project to train in."""
+
+    module: ModuleType
+    network: str
+    settings: Any
+    project: Any  # a function that makes it in an empty folder
+
+
 TRAININGS = {
-    "classifier": (classifier, lambda: small.small_settings(epochs=EPOCHS), "mnist-classifier"),
-    "autoencoder": (autoencoder, lambda: autoencoder_small.small_settings(epochs=EPOCHS), "cifar10-autoencoder"),
-    "dcgan": (dcgan, lambda: dcgan_small.dcgan_settings(epochs=EPOCHS), "mnist-dcgan"),
-    "transfer": (transfer, lambda: transfer_small.small_settings(), "flowers-transfer"),
+    "classifier": Training(classifier, "mnist-classifier", small.small_settings(epochs=EPOCHS), small.small_project),
+    "autoencoder": Training(
+        autoencoder,
+        "cifar10-autoencoder",
+        autoencoder_small.small_settings(epochs=EPOCHS),
+        autoencoder_small.small_project,
+    ),
+    "dcgan": Training(dcgan, "mnist-dcgan", dcgan_small.dcgan_settings(epochs=EPOCHS), dcgan_small.dcgan_project),
+    "transfer": Training(transfer, "flowers-transfer", transfer_small.small_settings(), transfer_small.small_project),
 }
 
 
 def train(family: str) -> None:
-    """The training of killing.FAMILIES, in the current folder."""
-    module, settings, network = TRAININGS[family]
-    module.train(network, settings(), COMPUTE, "test")
+    """Train in the current folder, where a project is made if there is none."""
+    module, network, settings, project = TRAININGS[family]
+    if not Path("params.yaml").exists():
+        project(Path.cwd())
+        print("project made")
+    print(f"begins, process {os.getpid()}")
+    module.train(network, settings, COMPUTE, "test")
