@@ -140,6 +140,35 @@ def sync(
 
 
 @app.command()
+def trace(
+    network: Network,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
+) -> None:
+    """Show where a registered version comes from: run, weights, stages, data, params, packages, machine, commit."""
+    from convzoo.trace import as_text
+    from convzoo.trace import trace as look
+
+    with _mendable():
+        told = look(network)
+        print(json.dumps(told, indent=2) if as_json else as_text(told))
+
+
+@app.command()
+def reproduce(network: Network) -> None:
+    """Make a registered version again from its commit, in a clone of its own. Exit code 1 where the bytes differ."""
+    from convzoo.reproduce import reproduce as again
+
+    with _mendable():
+        verdict = again(network)
+        print(f"\n{network}:")
+        for line in verdict.lines:
+            print(line)
+        print("verdict: " + ("identical bytes" if verdict.identical else "DIFFERENT"))
+        if not verdict.identical:
+            raise typer.Exit(1)
+
+
+@app.command()
 def repeat(
     network: Annotated[str, typer.Argument(help="A network of params.yaml.")],
     seeds: Annotated[int, typer.Option(min=1, help="How many trainings; seed 0, 1, ...")] = 3,

@@ -4,7 +4,6 @@ import getpass
 import os
 import platform
 import queue
-import subprocess
 import sys
 import textwrap
 import threading
@@ -14,9 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from convzoo import commits
+
 TIME_LIMIT = 20  # seconds that the end of a training waits for the store
 TIME_LIMIT_STOPPED = 3  # the same after Ctrl-C
-CODE = ("params.yaml", "dvc.yaml", "src", "pipeline")  # what decides a training, as far as git keeps it
 
 
 class Epoch(NamedTuple):
@@ -154,13 +154,12 @@ def run_params(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 def git_state() -> tuple[str | None, str]:
     """The commit, and what of params and code differs from it: `clean`, paths, or `unknown` without git."""
-    commit = _git("rev-parse", "--verify", "HEAD")
-    changes = _git("-c", "core.quotepath=false", "status", "--porcelain", "--untracked-files=all", "--", *CODE)
-    if commit is None or changes is None:
+    commit, changed = commits.head(), commits.changes()
+    if commit is None or changed is None:
         return None, "unknown"
-    paths = [line[3:] for line in changes.splitlines()]
+    paths = [path for _, path in changed]
     more = f" and {len(paths) - 20} more" if len(paths) > 20 else ""
-    return commit.strip(), ", ".join(paths[:20]) + more if paths else "clean"
+    return commit, ", ".join(paths[:20]) + more if paths else "clean"
 
 
 def origin() -> dict[str, str]:
@@ -179,11 +178,3 @@ def origin() -> dict[str, str]:
         "convzoo.dvc_baseline": os.environ.get("DVC_EXP_BASELINE_REV"),
     }
     return {key: value for key, value in found.items() if value}
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        command = ["git", "--no-optional-locks", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None

@@ -36,20 +36,34 @@ def find_model(name: str) -> Found:
     """
     network, _, alias = name.partition("@")
     client = store.use_store()
-    for wanted in [alias] if alias else ALIASES:
-        try:
-            version = client.get_model_version_by_alias(network, wanted)
-        except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise store.TrackingError(f"{name}: {store.first_line(error)}") from error
-            continue
+    found = by_alias(client, name)
+    if found:
+        wanted, version = found
         return Found(_checked_file(client, name, version), f"{network}@{wanted}: version {version.version}")
     file = Path("models", network, "model.onnx")
     if alias or not file.is_file():
-        looked = f"alias {alias}" if alias else f"alias {' or '.join(ALIASES)}, and no {file}"
-        known = ", ".join(sorted(model.name for model in client.search_registered_models())) or "none yet"
-        raise ConvzooError(f"{name}: there is no {looked}; registered models: {known}; `dvc repro` makes them")
+        raise none_found(client, name, "" if alias else f", and no {file}")
     return Found(file, f"{network}: {file}, which is not registered")
+
+
+def by_alias(client: MlflowClient, name: str) -> tuple[str, ModelVersion] | None:
+    """The alias and the version that NETWORK[@ALIAS] stands for; without an alias @champion, else @candidate."""
+    network, _, alias = name.partition("@")
+    for wanted in [alias] if alias else ALIASES:
+        try:
+            return wanted, client.get_model_version_by_alias(network, wanted)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise store.TrackingError(f"{name}: {store.first_line(error)}") from error
+    return None
+
+
+def none_found(client: MlflowClient, name: str, more: str = "") -> ConvzooError:
+    """The error that says which models there are."""
+    alias = name.partition("@")[2]
+    looked = f"alias {alias}" if alias else f"alias {' or '.join(ALIASES)}"
+    known = ", ".join(sorted(model.name for model in client.search_registered_models())) or "none yet"
+    return ConvzooError(f"{name}: there is no {looked}{more}; registered models: {known}; `dvc repro` makes them")
 
 
 def model_of(version: ModelVersion) -> str:

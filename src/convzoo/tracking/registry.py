@@ -1,6 +1,7 @@
 """From a network's files to mlflow: its run completed, its model a version, the alias `candidate` on it."""
 
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from mlflow.types.schema import Schema, TensorSpec
 
 from convzoo.files import project_root, sha256_of, write_json
 from convzoo.settings.load import read_params
+from convzoo.tracking.descent import DESCENT, descent
 from convzoo.tracking.live import origin, run_name, run_params, tracking_is_off
 from convzoo.tracking.models import SHA256, model_of, shipped_file
 from convzoo.tracking.trained import Files, drawn, read_files
@@ -95,10 +97,12 @@ def _complete_run(files: Files, client: MlflowClient, experiment: str) -> Run:
     store.add_metrics(client, run_id, rows)
     changed = {key: value for key, value in files.measured.items() if run.data.metrics.get(key) != value}
     store.add_metrics(client, run_id, {0: changed})
-    digest = _digest(files)
+    told_of = descent(files)
+    digest = _digest(files, told_of)
     if run.data.tags.get("convzoo.artifacts_sha256") != digest:
         for file, place in _artifacts(files):
             client.log_artifact(run_id, str(file), place)
+        client.log_dict(run_id, told_of, DESCENT)
     told = {SOURCE: files.source.get("name"), NOTE: drawn(files)}
     told |= {SHA256: files.sha256, "convzoo.artifacts_sha256": digest}
     store.add_tags(client, run, {key: value for key, value in told.items() if value})
@@ -227,7 +231,8 @@ def _artifacts(files: Files) -> Iterator[tuple[Path, str]]:
             yield file, place
 
 
-def _digest(files: Files) -> str:
-    """Over the artifacts' names and bytes, but for the data docs, which hold times."""
-    lines = [f"{place}/{file.name} {sha256_of(file)}" for file, place in _artifacts(files) if file.is_file()]
+def _digest(files: Files, told_of: dict[str, Any]) -> str:
+    """Over the artifacts' names and bytes, but for the data docs, which hold times, and over the descent."""
+    lines = [json.dumps(told_of, sort_keys=True)]
+    lines += [f"{place}/{file.name} {sha256_of(file)}" for file, place in _artifacts(files) if file.is_file()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from convzoo.commits import keep
 from convzoo.data.arrays import load_split
 from convzoo.data.batches import Images, shuffled
 from convzoo.data.picture import contact_sheet, write_picture
@@ -51,6 +52,8 @@ def train(network: str, settings: ClassifierSettings, compute: ComputeSettings, 
     images = Images([splits["train"], splits["augmented"]], fabric.device)
     val = Images([splits["val"]], fabric.device)
 
+    if fabric.is_global_zero:
+        keep(network, identity["fingerprint"])
     with (
         Checkpoints(network, identity["fingerprint"], leader=fabric.is_global_zero) as checkpoints,
         LiveRun(network, identity, {"convzoo.profile": profile}, enabled=fabric.is_global_zero) as run,

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from convzoo.commits import keep
 from convzoo.data.arrays import load_split
 from convzoo.data.batches import Images, shuffled
 from convzoo.data.picture import BACKGROUND, FONT_SIZE, GAP, INK, LINE, contact_sheet, write_picture
@@ -57,6 +58,8 @@ def train(network: str, settings: DcganSettings, compute: ComputeSettings, profi
     val = splits["val"].images
     real = features(val[spread_out(len(val), settings.select_images)])
 
+    if fabric.is_global_zero:
+        keep(network, identity["fingerprint"])
     with (
         Checkpoints(network, identity["fingerprint"], leader=fabric.is_global_zero) as checkpoints,
         LiveRun(network, identity, {"convzoo.profile": profile}, enabled=fabric.is_global_zero) as run,

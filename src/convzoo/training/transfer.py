@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from convzoo.commits import keep
 from convzoo.data.arrays import load_split
 from convzoo.data.batches import Images, shuffled
 from convzoo.data.picture import contact_sheet, write_picture
@@ -81,6 +82,8 @@ def train(network: str, settings: TransferSettings, compute: ComputeSettings, pr
     scaled = tuple(torch.tensor(described[name], device=fabric.device) for name in ("mean", "std"))
     data = Data(*(Images(parts, fabric.device) for parts in stored), scaled)
 
+    if fabric.is_global_zero:
+        keep(network, identity["fingerprint"])
     with (
         Checkpoints(network, identity["fingerprint"], leader=fabric.is_global_zero) as checkpoints,
         LiveRun(network, identity, {"convzoo.profile": profile}, enabled=fabric.is_global_zero) as run,

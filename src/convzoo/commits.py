@@ -1,0 +1,64 @@
+"""What git says of the code and settings that a training starts from, and what it keeps of them."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from convzoo.errors import ConvzooError
+from convzoo.files import project_root
+
+CODE = ("params.yaml", "dvc.yaml", "src", "pipeline")  # what decides a training
+REFS = "refs/convzoo"  # a ref for each training that started from changes, named by its fingerprint
+TIME_LIMIT = 60  # seconds
+
+
+def git(*arguments: str) -> str | None:
+    """What a git command prints, stripped; None where git, a repository or what was asked for is not there."""
+    command = ["git", "--no-optional-locks", *arguments]
+    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=TIME_LIMIT, env=environment)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip("\n")
+
+
+def head() -> str | None:
+    """The last commit; None outside a repository and before the first one."""
+    return git("rev-parse", "--quiet", "--verify", "HEAD")
+
+
+def changes() -> list[tuple[str, str]] | None:
+    """What of CODE differs from the last commit: git's two letters (`??`: not tracked) and the path of each file."""
+    found = git("-c", "core.quotepath=false", "status", "--porcelain", "--untracked-files=all", "--", *CODE)
+    return None if found is None else [(line[:2], line[3:]) for line in found.splitlines()]
+
+
+def snapshot_of(fingerprint: str) -> str | None:
+    """The commit that `keep` made for a training, if it made one."""
+    return git("rev-parse", "--quiet", "--verify", f"{REFS}/{fingerprint}^{{commit}}")
+
+
+def keep(network: str, fingerprint: str) -> None:
+    """Keep the working tree under refs/convzoo/FINGERPRINT, if params, stages or code differ from the last commit.
+
+    `git stash create` makes a commit of it that touches neither the tree nor the user's stash. Does nothing outside a
+    repository and before its first commit. Raises ConvzooError for such files that git does not track, since no
+    commit would hold them.
+    """
+    found = changes() if head() else None
+    if not found:
+        return
+    untracked = [path for letters, path in found if letters == "??"]
+    if untracked:
+        more = f" and {len(untracked) - 5} more" if len(untracked) > 5 else ""
+        raise ConvzooError(
+            f"{network}: git does not track {', '.join(untracked[:5])}{more}, expected a commit or an index that holds "
+            "them, so that this training can be made again; run: git add, or move them elsewhere"
+        )
+    ref = f"{REFS}/{fingerprint}"
+    commit = git("stash", "create", f"{network} {fingerprint[:16]}")
+    if not commit or git("update-ref", ref, commit) is None:
+        print(f"{network}: warning: git could not keep the changes that this training starts from", flush=True)
+    elif project_root() != Path.cwd():  # a temporary copy of `dvc exp run`, which goes away with its refs
+        git("-C", str(project_root()), "fetch", "--quiet", str(Path.cwd()), f"+{ref}:{ref}")
