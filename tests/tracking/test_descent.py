@@ -22,21 +22,21 @@ STAGES = {
     },
     "prepare@faces": {"cmd": "f", "outs": [{"path": "data/prepared/faces/train", "md5": "3"}]},
     "validate": {"cmd": "v", "deps": [{"path": "data/prepared"}], "outs": [{"path": "data/validated", "md5": "4"}]},
-    "train@net": {
+    "train@descended": {
         "cmd": "t",
         "deps": [{"path": "data/validated/shapes.json"}],
-        "outs": [{"path": "models/net/weights.safetensors", "md5": "5"}],
+        "outs": [{"path": "models/descended/weights.safetensors", "md5": "5"}],
     },
     "train@other": {"cmd": "o", "outs": [{"path": "models/other/weights.safetensors", "md5": "6"}]},
 }
 
 
 def test_the_stages_that_lead_to_a_network_are_found_by_deps_and_outs():
-    assert list(ancestors(STAGES, ["train@net"])) == [
+    assert list(ancestors(STAGES, ["train@descended"])) == [
         "download@shapes",
         "prepare@faces",
         "prepare@shapes",
-        "train@net",
+        "train@descended",
         "validate",
     ]
     assert list(ancestors(STAGES, ["prepare@shapes", "no stage"])) == ["download@shapes", "prepare@shapes"]
@@ -52,43 +52,43 @@ def locked(project):
 
 
 def test_a_registration_records_the_descent_and_trace_shows_it(locked, write_network):
-    write_network("net", 31)
-    weights = Path("models/net/weights.safetensors")
+    write_network("descended", 31)
+    weights = Path("models/descended/weights.safetensors")
     weights.write_bytes(b"weights")
-    register("net")
-    told = trace("net")
+    register("descended")
+    told = trace("descended")
     assert told["version"]["weights sha256"] == sha256_of(weights)
-    assert told["version"]["model sha256"] == sha256_of(Path("models/net/model.onnx"))
+    assert told["version"]["model sha256"] == sha256_of(Path("models/descended/model.onnx"))
     assert told["version"]["aliases"] == ["candidate"]
-    assert told["run"]["fingerprint"] == read_json(Path("models/net/fingerprint.json"))["fingerprint"]
+    assert told["run"]["fingerprint"] == read_json(Path("models/descended/fingerprint.json"))["fingerprint"]
     assert told["run"]["started"] == "unknown", "a run filled in from files has no time of its own"
-    assert told["stages"]["train@net"] == {"models/net/weights.safetensors": "md5 5"}
+    assert told["stages"]["train@descended"] == {"models/descended/weights.safetensors": "md5 5"}
     assert told["metrics"]["test_accuracy"] == 0.81
-    assert told["again"] == "convzoo reproduce net@candidate"
+    assert told["again"] == "convzoo reproduce descended@candidate"
     text = as_text(told)
     for part in ("fingerprint", "learning_rate", "package versions", "prepare@shapes", "git commit", "unknown"):
         assert part in text
 
 
 def test_recording_twice_changes_nothing_and_a_new_descent_is_recorded(locked, write_network):
-    write_network("net", 32)
-    register("net")
-    run = find_version("net").run
-    register("net")
-    assert find_version("net").run.data.tags == run.data.tags
-    Path("models/net/weights.safetensors").write_bytes(b"other weights, same model")
-    register("net")
-    assert find_version("net").descent["weights_sha256"] == sha256_of(Path("models/net/weights.safetensors"))
+    write_network("descended", 32)
+    register("descended")
+    run = find_version("descended").run
+    register("descended")
+    assert find_version("descended").run.data.tags == run.data.tags
+    Path("models/descended/weights.safetensors").write_bytes(b"other weights, same model")
+    register("descended")
+    assert find_version("descended").descent["weights_sha256"] == sha256_of(Path("models/descended/weights.safetensors"))
 
 
 def test_a_version_without_its_descent_says_how_to_record_it(write_network):
-    write_network("net", 33)
-    register("net")
-    found = find_version("net")
+    write_network("descended", 33)
+    register("descended")
+    found = find_version("descended")
     place = Path(found.run.info.artifact_uri.removeprefix("file://").replace("%20", " "), DESCENT)
     place.unlink()
     with pytest.raises(ConvzooError, match=r"has no descent/descent.json .* run: convzoo sync"):
-        find_version("net@candidate")
+        find_version("descended@candidate")
 
 
 def test_a_name_without_a_version_lists_those_there_are():
