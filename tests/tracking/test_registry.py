@@ -60,6 +60,7 @@ def test_a_live_run_is_completed_and_its_model_registered_once(write_network):
         "data/data_docs/index.html",
         "data/preview.png",
         "data/shapes.json",
+        "descent/descent.json",
         "evaluation/export.json",
         "evaluation/metrics.json",
         "extra/augmented_batch.png",
