@@ -4,12 +4,15 @@ from pathlib import Path
 
 from convzoo.errors import main
 from convzoo.files import write_json
-from convzoo.versions import installed_versions
+from convzoo.versions import installed_versions, told_of_changes
 
 
 def run() -> None:
-    """Write data/versions.json."""
-    write_json(Path("data/versions.json"), installed_versions())
+    """Write data/versions.json, and say which networks were trained with others."""
+    installed = installed_versions()
+    for line in told_of_changes(installed):
+        print(f"warning: {line}", flush=True)
+    write_json(Path("data/versions.json"), installed)
 
 
 if __name__ == "__main__":

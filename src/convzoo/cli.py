@@ -127,7 +127,11 @@ def sample(
 def sync(
     networks: Annotated[list[str] | None, typer.Argument(help="Without names: all that are trained.")] = None,
 ) -> None:
-    """Bring what stands in models/ into MLflow: runs, metrics, pictures and versions. Twice changes nothing."""
+    """Bring what stands in models/ into MLflow: runs, metrics, pictures and versions. Twice changes nothing.
+
+    Then names what only one of the two sides has.
+    """
+    from convzoo.tracking.orphans import orphans
     from convzoo.tracking.sync import sync as bring
 
     with _mendable():
@@ -137,6 +141,8 @@ def sync(
                 raise ConvzooError(f"network '{name}': params.yaml has none; expected one of: {', '.join(known)}")
         for line in bring(networks or known):
             print(line)
+        for line in orphans(known):
+            print(f"orphan: {line}")
 
 
 @app.command()

@@ -78,7 +78,9 @@ def test_recording_twice_changes_nothing_and_a_new_descent_is_recorded(locked, w
     assert find_version("descended").run.data.tags == run.data.tags
     Path("models/descended/weights.safetensors").write_bytes(b"other weights, same model")
     register("descended")
-    assert find_version("descended").descent["weights_sha256"] == sha256_of(Path("models/descended/weights.safetensors"))
+    assert find_version("descended").descent["weights_sha256"] == sha256_of(
+        Path("models/descended/weights.safetensors")
+    )
 
 
 def test_a_version_without_its_descent_says_how_to_record_it(write_network):

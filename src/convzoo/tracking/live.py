@@ -105,6 +105,7 @@ class LiveRun:
         name = run_name(self.network, self.identity["params"], (commit or "")[:7], os.environ.get("DVC_EXP_NAME"))
 
         client = store.open_store()
+        tags[store.PROCESS] = store.this_process()
         run = store.open_run(client, self.network, self.identity["fingerprint"], tags, name)
         store.add_params(client, run, run_params(self.identity))
         store.add_data(client, run, self.identity["data"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")  # seconds
 
 import mlflow
+import psutil
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
@@ -33,6 +35,7 @@ from convzoo.files import project_root
 LOCK_WAIT = 120  # seconds; whoever holds the lock makes a database or registers a model
 DIGEST_LENGTH = 32  # of a data set in mlflow, which takes 36 characters at most
 BATCH = 1000  # metrics that mlflow takes at once; 100 for params
+PROCESS = "convzoo.process"  # the tag of a run that names the process which trains it
 
 
 class TrackingError(ConvzooError):
@@ -120,12 +123,35 @@ def open_run(client: MlflowClient, network: str, fingerprint: str, tags: Mapping
     """The newest run of a training where that is unfinished, running again; else a new one."""
     experiment = experiment_of(client, network)
     tags = {**tags, "convzoo.fingerprint": fingerprint}
+    mark_dead_runs(client, experiment)
     found = runs_of(client, experiment, fingerprint)
     if not found or found[0].info.status == "FINISHED":
         return client.create_run(experiment, tags=tags, run_name=name)
     client.update_run(found[0].info.run_id, status="RUNNING")
     add_tags(client, found[0], tags)
     return found[0]
+
+
+def this_process() -> str:
+    """Machine, number and start of this process: what no other one has."""
+    return f"{platform.node()} {os.getpid()} {psutil.Process().create_time():.2f}"
+
+
+def mark_dead_runs(client: MlflowClient, experiment: str) -> list[Run]:
+    """Set runs to KILLED whose process died on this machine before it could; those runs."""
+    filter_string = f"attributes.status = 'RUNNING' AND tags.`{PROCESS}` LIKE '{platform.node()} %'"
+    dead = [run for run in client.search_runs([experiment], filter_string) if not _lives(run.data.tags[PROCESS])]
+    for run in dead:
+        client.set_terminated(run.info.run_id, "KILLED")
+    return dead
+
+
+def _lives(process: str) -> bool:
+    _, number, start = process.rsplit(" ", 2)
+    try:
+        return f"{psutil.Process(int(number)).create_time():.2f}" == start
+    except psutil.NoSuchProcess:
+        return False
 
 
 def add_params(client: MlflowClient, run: Run, params: Mapping[str, Any]) -> None:
