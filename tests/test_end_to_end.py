@@ -65,16 +65,6 @@ def test_a_second_repro_has_nothing_to_do(clone):
     assert (clone / "dvc.lock").read_bytes() == before
 
 
-def test_a_forced_repro_runs_everything_again_and_leaves_the_lock_as_it_was(clone):
-    before = (clone / "dvc.lock").read_bytes()
-    told = dvc(clone, "repro", "--force")
-    assert sorted(ran(told)) == sorted(STAGES)
-    for network in NETWORKS:
-        assert last_epoch(clone, network) in told, "it really trained"
-    assert (clone / "dvc.lock").read_bytes() == before
-    assert query(clone, "SELECT count(*) FROM model_versions") == [(len(NETWORKS),)]
-
-
 def test_a_second_network_is_a_block_in_params_and_makes_no_other_train(clone):
     params = clone / "params.yaml"
     text = params.read_text()
