@@ -13,11 +13,13 @@ export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro docs test test-gpu lint ui
+.PHONY: help setup check repro docs test test-gpu chaos prove lint ui
 
 help:
 	@echo "make repro      rebuild everything with dvc repro, on params.yaml as it is"
 	@echo "make test       the tests (make test-gpu: those that need CUDA)"
+	@echo "make chaos      trainings and stages killed at random moments, 30 times each family, 6 times each stage"
+	@echo "make prove      rebuilds by force, in a second clone and with random kills: the same bytes"
 	@echo "make docs       the pictures of docs/networks/, from what make repro left"
 	@echo "make ui         the MLflow UI on http://127.0.0.1:5000"
 	@echo "make setup      only the environment, in .venv"
@@ -45,6 +47,12 @@ test: setup
 
 test-gpu: setup
 	python -m pytest -m gpu
+
+chaos: setup
+	CONVZOO_KILLS=30 python -m pytest -s tests/test_chaos.py tests/test_chaos_stages.py
+
+prove: setup
+	python -m pytest -s -m prove
 
 lint: setup
 	python -m ruff check .
