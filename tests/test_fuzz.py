@@ -110,6 +110,13 @@ def test_every_number_has_bounds():
             assert any(expected in line for line in complaints(changed(path, value))), expected
 
 
+def test_no_value_is_converted():
+    for path in ITEMS:
+        value = at(PARAMS.values, path)
+        other = int(value) if isinstance(value, bool) else str(value) if isinstance(value, int | float) else None
+        assert other is None or complaints(changed(path, other)), dotted(path)
+
+
 def test_every_key_is_missed():
     free = [path for path in KEYS if path[0] in ("sources", "weights") and (len(path) == 2 or "files" in path[2:-1])]
     for path in KEYS:
