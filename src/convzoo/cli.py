@@ -14,7 +14,7 @@ from convzoo.errors import ConvzooError, show
 from convzoo.files import project_root
 from convzoo.profiles import profile_names, use_profile
 from convzoo.settings.load import read_params
-from convzoo.settings.whole import check_all
+from convzoo.settings.whole import check_all, network_names
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__.split(". ")[0]
@@ -135,7 +135,7 @@ def sync(
     from convzoo.tracking.sync import sync as bring
 
     with _mendable():
-        known = list(read_params().values["networks"])
+        known = network_names(read_params())
         for name in networks or []:
             if name not in known:
                 raise ConvzooError(f"network '{name}': params.yaml has none; expected one of: {', '.join(known)}")

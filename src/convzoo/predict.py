@@ -11,6 +11,7 @@ from convzoo.errors import ConvzooError
 from convzoo.runtime import Model
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+KNOWN = ", ".join(sorted(SUFFIXES))
 BATCH = 256
 
 
@@ -62,7 +63,7 @@ def read_image(file: Path, height: int, width: int, channels: int) -> np.ndarray
     at the wanted proportions and resized. Raises ValueError, which says why, for what cannot be read.
     """
     if os.path.isdir(file):  # noqa: PTH112 (as in images_in)
-        raise ValueError(f"the folder holds no images ({', '.join(sorted(SUFFIXES))})")
+        raise ValueError(f"the folder holds no images, expected {KNOWN}; name another one")
     try:
         with Image.open(file) as opened:
             image = ImageOps.exif_transpose(opened)
@@ -76,9 +77,9 @@ def read_image(file: Path, height: int, width: int, channels: int) -> np.ndarray
             image = image.convert("L" if channels == 1 else "RGB")
             image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
     except FileNotFoundError:
-        raise ValueError("there is no such file") from None
+        raise ValueError("there is no such file, expected an image; look at the path") from None
     except UnidentifiedImageError:
-        raise ValueError("not an image that Pillow knows") from None
+        raise ValueError(f"is not an image that Pillow knows, expected {KNOWN}; save it as one of them") from None
     except Exception as error:  # a decoder may raise anything, and the other files shall be answered
-        raise ValueError(f"cannot be read: {error}") from None
+        raise ValueError(f"cannot be read ({error}), expected a whole image; save it anew") from None
     return np.asarray(image).reshape(height, width, channels)

@@ -7,7 +7,7 @@ from ruamel.yaml.nodes import MappingNode, Node
 
 from convzoo.errors import SettingsError
 from convzoo.files import new_file
-from convzoo.settings.load import PARAMS, KeyPath, read_params
+from convzoo.settings.load import PARAMS, KeyPath, dotted, read_params
 from convzoo.settings.whole import check_all
 
 PROFILES = Path("profiles")
@@ -25,10 +25,12 @@ def use_profile(name: str) -> list[str]:
     params.yaml is then as it was.
     """
     if name not in profile_names():
-        raise SettingsError(f"profile '{name}': there is none; expected one of: {', '.join(profile_names())}")
-    before = PARAMS.read_text(encoding="utf-8")
-    read_params()
-    after, changed = merged(before, (PROFILES / f"{name}.yaml").read_text(encoding="utf-8"), f"{PROFILES / name}.yaml")
+        known = ", ".join(profile_names()) or "none is in the folder profiles; run this from the project's folder"
+        raise SettingsError(f"profile '{name}': there is none; expected one of: {known}")
+    file = PROFILES / f"{name}.yaml"
+    for checked in (PARAMS, file):
+        read_params(checked)
+    after, changed = merged(PARAMS.read_text(encoding="utf-8"), file.read_text(encoding="utf-8"), str(file))
     if changed:
         with new_file(PARAMS) as temporary:
             temporary.write_text(after, encoding="utf-8")
@@ -45,7 +47,8 @@ def merged(params: str, profile: str, name: str) -> tuple[str, list[str]]:
     changed = []
     for path in sorted(values, key=lambda path: here[path].start_mark.index if path in here else 0, reverse=True):
         if path not in here:
-            raise SettingsError(f"{name}: {'.'.join(map(str, path))}: params.yaml has no such value")
+            told = "params.yaml has no such value, expected one; take it out of the profile"
+            raise SettingsError(f"{name}: {dotted(path)}: {told}")
         start, end = here[path].start_mark.index, here[path].end_mark.index
         wanted = profile[values[path].start_mark.index : values[path].end_mark.index]
         if params[start:end] != wanted:

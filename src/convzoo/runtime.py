@@ -45,7 +45,9 @@ class Model:
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            raise ConvzooError(f"{path}: there is no such file; `dvc repro` makes it, `dvc pull` brings it")
+            raise ConvzooError(
+                f"{path}: there is no such file, expected an ONNX file; `dvc repro` makes it, `dvc pull` brings it"
+            )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = THREADS
         options.inter_op_num_threads = 1
@@ -53,7 +55,10 @@ class Model:
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has a class of its own for each way to fail, without a common one
-            raise ConvzooError(f"{path}: is not an ONNX file that onnxruntime can run: {_first_line(error)}") from error
+            raise ConvzooError(
+                f"{path}: is not an ONNX file that onnxruntime can run ({_first_line(error)}), expected one; bring it "
+                "back: dvc checkout, or make it again: dvc repro"
+            ) from error
         self.path = path
         self.described = json.loads(self._session.get_modelmeta().custom_metadata_map.get(METADATA, "{}"))
         self.input = self._only("input", self._session.get_inputs())

@@ -10,6 +10,7 @@ from convzoo.errors import ConvzooError
 from convzoo.networks import transfer
 from convzoo.settings.load import read_params
 from convzoo.settings.weights import weights_settings
+from convzoo.settings.whole import check_all
 
 SIDE = 224  # pixels; what most backbones were trained on
 SHOWN = 5  # layers of a block
@@ -19,15 +20,19 @@ def structure(name: str) -> str:
     """A table of the backbone of a network in params.yaml, or of one given by its own name.
 
     A line for each block (what is tuned together), from the pixels up; blocks whose output has the same height and
-    width are a stage. Raises ConvzooError for a name that is neither.
+    width are a stage. Raises ConvzooError for a name that is neither, and SettingsError.
     """
-    networks = read_params().values["networks"] if Path("params.yaml").is_file() else {}
+    networks = {}
+    if Path("params.yaml").is_file():
+        params = read_params()
+        check_all(params)
+        networks = params.values["networks"]
     backbone, side = name, SIDE
     if name in networks:
         if networks[name].get("family") != "transfer":
             family = networks[name].get("family")
             raise ConvzooError(f"network '{name}': is of the family {family}; expected one that has a backbone")
-        settings = weights_settings(read_params(), networks[name]["weights"])
+        settings = weights_settings(params, networks[name]["weights"])
         backbone, side = getattr(settings, "backbone", None), networks[name]["side"]
         if backbone is None:
             raise ConvzooError(f"network '{name}': weights.{networks[name]['weights']} names no backbone")

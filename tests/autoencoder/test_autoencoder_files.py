@@ -211,8 +211,8 @@ def test_reconstruct_names_what_it_cannot_read_and_does_the_rest(project, photos
     bad.write_text("no picture")
     good, wrong, missing = reconstruct(MODEL, [photos / "0.png", bad, tmp_path / "missing.png"], tmp_path / "out")
     assert "written" in good
-    assert wrong["error"] == "not an image that Pillow knows"
-    assert missing["error"] == "there is no such file"
+    assert wrong["error"].startswith("is not an image that Pillow knows")
+    assert missing["error"].startswith("there is no such file")
     assert reconstruct(MODEL, [bad], tmp_path / "nothing")[0].keys() == {"file", "error"}
     assert not (tmp_path / "nothing").exists()
 
@@ -239,5 +239,5 @@ def test_the_command_tells_what_it_wrote(project, photos, tmp_path, monkeypatch)
     told = CliRunner().invoke(app, ["reconstruct", NETWORK, str(photos), "--out", str(tmp_path / "out")])
     assert told.exit_code == 1
     assert re.search(r"1\.png +\d+\.\d\d dB +.*out/1\.png", told.output)
-    assert re.search(r"text\.png +not an image that Pillow knows", told.output)
+    assert re.search(r"text\.png +is not an image that Pillow knows", told.output)
     assert "contact_sheet.png" in told.output

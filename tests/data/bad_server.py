@@ -62,6 +62,20 @@ class Handler(BaseHTTPRequestHandler):
     def broken(self, _):
         self.reply(500, b"broken")
 
+    def circles(self, _):
+        self.reply(302, b"", {"Location": "/circles"})
+
+    def silent(self, _):
+        self.reply(200, b"", {"Content-Length": len(CONTENT)})
+        time.sleep(0.3)
+
+    def breaks(self, times):
+        """The first answer ends where the rest of the path says, with the connection."""
+        if times == 1:
+            self.reply(200, CONTENT[: int(self.path.split("/")[2])], {"Content-Length": len(CONTENT)})
+        else:
+            self.good(times)
+
     def absent(self, _):
         self.reply(404, b"")
 

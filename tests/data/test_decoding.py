@@ -175,3 +175,36 @@ def test_what_is_no_picture_is_told_in_one_line_without_addresses(data):
     with pytest.raises(UnreadableError) as caught:
         decode(data, wanted())
     assert str(caught.value) and "0x" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("resize", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 20_000), (20_000, 1), (20_000, 4)])
+def test_one_pixel_and_twenty_thousand_in_a_row_are_pictures_too(resize, shape):
+    for kind in ("PNG", "JPEG", "BMP"):
+        found = decode(encoded(np.full((*shape, 3), 200, np.uint8), kind, quality=100), wanted(resize=resize))
+        assert found.shape == (8, 8, 3)
+        assert found.max() == 200 and (resize == "pad" or found.min() == 200)
+
+
+def test_a_wide_picture_is_refused_by_its_pixels_before_it_is_decoded(monkeypatch):
+    data = encoded(np.zeros((6, 20_000), np.uint8), "JPEG")
+    monkeypatch.setattr(JpegImageFile, "load", lambda _: pytest.fail("it was decoded"))
+    with pytest.raises(SizeError, match="is 20000 wide and 6 high, more than the allowed 100000 pixels"):
+        decode(data, wanted(resize="crop"))
+
+
+def test_the_first_frame_of_an_animated_gif_counts():
+    frames = [Image.fromarray(grey) for grey in (GREY, 252 - GREY)]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    np.testing.assert_array_equal(decode(data, wanted(channels=1))[..., 0], GREY)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "BMP"])
+def test_a_picture_cut_anywhere_or_zeroed_is_unreadable_or_decoded_and_nothing_else(kind):
+    data = encoded(noise(1, 40, 40, 3, seed=1)[0], kind)
+    for end in np.random.default_rng(0).integers(0, len(data), 25):
+        for broken in (data[:end], data[:end] + bytes(len(data) - end)):
+            try:
+                assert decode(broken, wanted(40, 40)).shape == (40, 40, 3)
+            except (UnreadableError, SizeError) as error:
+                assert str(error)

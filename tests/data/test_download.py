@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 
 import pytest
 import tenacity
@@ -120,16 +121,35 @@ def test_a_part_of_an_earlier_run_is_completed_or_replaced(project, server, kind
         ("endless", 1, "sends more than the expected 102400 bytes"),
         ("wrong", 1, "expected 102400 bytes with " + MD5.replace(":", " ")),
         ("broken", archive.ATTEMPTS, "answers 500"),
+        ("silent", archive.ATTEMPTS, "broke off after 0 of 102400 bytes"),
         ("always_cut", archive.ATTEMPTS, "broke off after 1000 of 102400 bytes"),
     ],
 )
-def test_what_cannot_be_the_file_is_an_error_with_names_and_a_way_out(project, server, kind, attempts, message):
+def test_what_cannot_be_the_file_is_an_error_with_names_and_a_way_out(
+    project, server, monkeypatch, kind, attempts, message
+):
+    monkeypatch.setattr(archive, "TIMEOUTS", (1, 0.1))
     with pytest.raises(ConvzooError) as caught:
         bring(project / "raw", f"{server.address}/{kind}")
     text = str(caught.value)
     assert NAME in text and server.address in text and message in text and "set CONVZOO_MIRROR to a folder" in text
     assert server.asked[kind] == attempts
     assert not (project / "raw" / NAME).exists()
+
+
+LAST = len(CONTENT) - 1
+
+
+@pytest.mark.parametrize("cut", [0, 1, LAST, *sorted(random.Random(0).sample(range(2, LAST), 12))])
+def test_a_connection_that_is_cut_at_any_byte_goes_on_with_that_byte(project, server, cut):
+    assert bring(project / "raw", f"{server.address}/breaks/{cut}") == CONTENT
+    assert server.ranges == [None, f"bytes={cut}-" if cut else None]
+    assert parts(project) == []
+
+
+def test_addresses_that_lead_in_a_circle_are_told(project, server):
+    with pytest.raises(ConvzooError, match=r"circles cannot be reached \(Exceeded 30 redirects"):
+        bring(project / "raw", f"{server.address}/circles")
 
 
 def test_a_server_that_falls_silent_is_asked_again_for_the_rest(project, server, monkeypatch):

@@ -131,7 +131,7 @@ def no_utf8(pets):
     [
         (outside, r"cat/x\.png: is a link that leads out of .*pets; put the picture itself there"),
         (dangling, r"cat/x\.png: is not a file that can be read"),
-        (linked_folder, "fish: is a link to a folder; put the folder itself there"),
+        (linked_folder, "fish: is a link, expected a folder; put the folder itself there"),
         (pipe, r"cat/x\.png: is not a file that can be read"),
         (broken_name, r"the file name 'cat/x\\ny\.png' is not plain text"),
         (no_utf8, r"the file name 'cat/x\\udcff\.png' is not plain text"),
@@ -167,11 +167,11 @@ def test_a_folder_that_is_not_there_or_is_a_file_is_named_with_its_setting(proje
 
 def test_a_folder_without_pictures_says_what_was_expected_and_what_it_has(project):
     (project / "empty").mkdir()
-    with pytest.raises(ConvzooError, match=r"/empty: has no pictures \(jpg, .*\), expected \{class\}/\*\*/\*$"):
+    with pytest.raises(ConvzooError, match=r"/empty: has no pictures \(jpg, .*\), expected \{class\}/\*\*/\*; put"):
         packed("empty")
     for number in range(7):
         (project / "empty" / f"{number}.heic").write_text("")
-    with pytest.raises(ConvzooError, match=r"7 other files \(7 \.heic\): 0\.heic, .*4\.heic, \.\.\.$"):
+    with pytest.raises(ConvzooError, match=r"7 other files \(7 \.heic\): 0\.heic, .*4\.heic, \.\.\.; put"):
         packed("empty")
 
 

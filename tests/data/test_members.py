@@ -163,7 +163,7 @@ def test_folders_are_counted_too(tmp_path):
     with zipfile.ZipFile(tmp_path / "a", "w") as archive:
         for number in range(5):
             archive.writestr(f"{number}/", b"")
-    with pytest.raises(ConvzooError, match="a: holds more than 4 folders"):
+    with pytest.raises(ConvzooError, match="a: holds more than the allowed 4 folders"):
         read(tmp_path / "a", limits=LIMITS._replace(files=4))
 
 
@@ -190,7 +190,7 @@ def test_an_archive_cut_short_anywhere_is_never_taken_for_a_whole_one(pack, tmp_
     end = len(whole.rstrip(b"\0")) if whole[257:262] == b"ustar" else len(whole)
     for length in range(0, end, step):
         (tmp_path / "cut").write_bytes(whole[:length])
-        with pytest.raises(ConvzooError, match=r"cut: .*is damaged, or no tar"):
+        with pytest.raises(ConvzooError, match=r"cut: .*is damaged .*, expected a whole tar"):
             read(tmp_path / "cut")
 
 
@@ -214,7 +214,7 @@ def test_damage_within_an_archive_is_found(pack, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"<html>", b"x" * 2000, b"BZh91AY&SY", bytes(511)])
 def test_what_is_no_archive_is_named(tmp_path, content):
     (tmp_path / "a").write_bytes(content)
-    with pytest.raises(ConvzooError, match=r"a: is damaged, or no tar, tar.gz or zip archive.*bring it again"):
+    with pytest.raises(ConvzooError, match=r"a: is damaged .*, expected a whole tar.*bring it again"):
         read(tmp_path / "a")
 
 

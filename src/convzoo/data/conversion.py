@@ -12,6 +12,7 @@ from convzoo.errors import ConvzooError
 from convzoo.files import new_file
 from convzoo.networks import transfer
 
+EXPECTED = "expected a state dict as .safetensors or .pth; have the file again, or name another one"
 COUNTED = "num_batches_tracked"  # BatchNorm's; files from before it was counted lack it
 
 
@@ -41,9 +42,11 @@ def convert(name: str, file: Path, backbone: str, target: Path) -> None:
     for key, value in wanted.items():
         if tensors[key].shape != value.shape:
             shapes = f"{key} is {tuple(tensors[key].shape)}, expected {tuple(value.shape)}"
-            raise ConvzooError(f"{name}: {file.name} is not of {backbone}: {shapes}")
+            raise ConvzooError(f"{name}: {file.name} is not of {backbone}: {shapes}; name its backbone")
         if not tensors[key].isfinite().all():
-            raise ConvzooError(f"{name}: {file.name}: {key} has values that are not finite; have the file again")
+            raise ConvzooError(
+                f"{name}: {file.name}: {key} has values that are not finite, expected numbers; have the file again"
+            )
     save_file({key: value.contiguous() for key, value in tensors.items()}, target)
 
 
@@ -66,7 +69,7 @@ def _read(name: str, file: Path) -> dict[str, Tensor]:
         found = torch.load(file, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConvzooError(f"{name}: {file.name} cannot be read as weights ({reason})") from error
+        raise ConvzooError(f"{name}: {file.name} cannot be read as weights ({reason}), {EXPECTED}") from error
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise ConvzooError(f"{name}: {file.name} holds other things than tensors by name, expected a state dict")
+        raise ConvzooError(f"{name}: {file.name} holds other things than tensors by name, {EXPECTED}")
     return found

@@ -20,7 +20,9 @@ def shipped_model(folder: Path) -> tuple[Model, dict[str, Any]]:
     model = Model(folder / "model.onnx")
     described = folder / "export.json"
     if not described.is_file():
-        raise ConvzooError(f"{described}: there is no such file; `dvc repro` makes it together with model.onnx")
+        raise ConvzooError(
+            f"{described}: there is no such file, expected what the export says of model.onnx; `dvc repro` makes both"
+        )
     export = read_json(described)
     check_exported(model.path, export["model_sha256"])
     return model, export
@@ -30,7 +32,9 @@ def check_exported(file: Path, sha256: str) -> None:
     """Raises ConvzooError where a file is not the one of this `sha256` in export.json."""
     found = f"sha256 {sha256_of(file)}" if file.is_file() else "missing"
     if found != f"sha256 {sha256}":
-        raise ConvzooError(f"{file}: {found} is not what export.json says ({sha256}); export it again")
+        raise ConvzooError(
+            f"{file}: {found} is not what export.json says, expected {sha256}; export it again: dvc repro"
+        )
 
 
 def latency(model: Model, one: np.ndarray) -> float:

@@ -36,8 +36,8 @@ def export(network: str, settings: ExportSettings) -> None:
         body.load_state_dict(load_file(folder / "weights.safetensors"))
     except (RuntimeError, SafetensorError) as error:
         raise ConvzooError(
-            f"{folder}/weights.safetensors: is not of the network in architecture.json ({str(error).splitlines()[0]}); "
-            f"train it again: dvc repro -f train@{network}"
+            f"{folder}/weights.safetensors: is not of the network in architecture.json ({str(error).splitlines()[0]}), "
+            f"expected its weights; bring them back: dvc checkout, or train it again: dvc repro -f train@{network}"
         ) from error
     module = PixelAutoencoder(body).eval()
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from convzoo.errors import SettingsError
-from convzoo.settings.load import Params, Settings, block, check
+from convzoo.settings.load import Params, Settings, block, check, dotted, shown
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]
@@ -132,6 +132,6 @@ def source_settings(params: Params, name: str) -> Source:
 def _chosen(params: Params, path: tuple[str, ...], choices: dict) -> Any:
     value = block(params, path)
     if not isinstance(value, str) or value not in choices:
-        where = f"{params.file}:{params.lines[path]}: {'.'.join(path)}"
-        raise SettingsError(f"{where}: got {value!r}, expected one of: {', '.join(choices)}")
+        where = f"{params.file}:{params.lines[path]}: {dotted(path)}"
+        raise SettingsError(f"{where}: got {shown(value)}, expected one of: {', '.join(choices)}")
     return choices[value]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from convzoo.errors import SettingsError
-from convzoo.settings.load import Params, Settings, block, check
+from convzoo.settings.load import Params, Settings, block, check, dotted, shown
 from convzoo.settings.sources import Address, ArchiveFile, RelativePath, Sha256
 
 # Pixels that a feature network resizes pictures to. EfficientNet-Lite0 halves them five times.
@@ -81,6 +81,6 @@ def weights_settings(params: Params, name: str) -> Weights:
     path = ("weights", name)
     kind = block(params, (*path, "kind"))
     if not isinstance(kind, str) or kind not in KINDS:
-        where = f"{params.file}:{params.lines[*path, 'kind']}: weights.{name}.kind"
-        raise SettingsError(f"{where}: got {kind!r}, expected one of: {', '.join(KINDS)}")
+        where = f"{params.file}:{params.lines[*path, 'kind']}: {dotted((*path, 'kind'))}"
+        raise SettingsError(f"{where}: got {shown(kind)}, expected one of: {', '.join(KINDS)}")
     return check(params, path, KINDS[kind])

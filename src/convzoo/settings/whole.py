@@ -7,7 +7,7 @@ from convzoo.errors import SettingsError
 from convzoo.settings import autoencoder, classifier, dcgan, transfer
 from convzoo.settings.compute import compute_settings
 from convzoo.settings.data import data_settings, prepare_settings
-from convzoo.settings.load import Params, Settings, check
+from convzoo.settings.load import Params, Settings, check, dotted, shown
 from convzoo.settings.sources import source_settings
 from convzoo.settings.weights import weights_settings
 
@@ -42,6 +42,11 @@ class Sections(Settings):
     evaluation: dict
 
 
+def network_names(params: Params) -> list[str]:
+    """The names in the block `networks`. Raises SettingsError where the file has not its sections."""
+    return list(check(params, (), Sections).networks)
+
+
 def check_all(params: Params) -> None:
     """Raises SettingsError with a line for each mistake anywhere in the file."""
     check(params, (), Sections)
@@ -55,8 +60,10 @@ def check_all(params: Params) -> None:
 
     attempt(compute_settings, params)
     for name in values["sources"]:
+        attempt(_check_name, params, ("sources", name))
         attempt(source_settings, params, name)
     for name in values["weights"]:
+        attempt(_check_name, params, ("weights", name))
         attempt(weights_settings, params, name)
     for name in values["data"]:
         attempt(_check_name, params, ("data", name))
@@ -67,8 +74,8 @@ def check_all(params: Params) -> None:
     for section in ("export", "evaluation"):
         for name in values[section]:
             if name not in values["networks"]:
-                line = params.lines[section, name]
-                mistakes.append(f"{params.file}:{line}: {section}.{name}: there is no network of this name")
+                where = f"{params.file}:{params.lines[section, name]}: {dotted((section, name))}"
+                mistakes.append(f"{where}: there is no network of this name; take it out, or give `networks` one")
     if mistakes:
         raise SettingsError("\n".join(dict.fromkeys("\n".join(mistakes).splitlines())))
 
@@ -79,8 +86,8 @@ def _check_network(params: Params, name: str) -> None:
     family = network.get("family") if isinstance(network, dict) else None
     if not isinstance(family, str) or family not in FAMILIES:
         line = params.lines.get(("networks", name, "family"), params.lines["networks", name])
-        known = ", ".join(FAMILIES)
-        raise SettingsError(f"{params.file}:{line}: networks.{name}.family: got {family!r}, expected one of: {known}")
+        where = f"{params.file}:{line}: {dotted(('networks', name, 'family'))}"
+        raise SettingsError(f"{where}: got {shown(family)}, expected one of: {', '.join(FAMILIES)}")
     mistakes = []
     for settings in FAMILIES[family]:
         try:
@@ -98,15 +105,15 @@ def _check_network(params: Params, name: str) -> None:
     settings = FAMILIES[family][0](params, name)
     for path, told in MISFITS[family](settings, prepare.height, prepare.width):
         where = f"{params.file}:{params.lines['networks', name, *path]}"
-        mistakes.append(f"{where}: {'.'.join(('networks', name, *path))}: {told}")
+        mistakes.append(f"{where}: {dotted(('networks', name, *path))}: {told}")
     if mistakes:
         raise SettingsError("\n".join(mistakes))
 
 
 def _check_name(params: Params, path: tuple[str, ...]) -> None:
-    if not isinstance(path[-1], str) or not NAME.fullmatch(path[-1]):
-        where = f"{params.file}:{params.lines.get(path, 1)}"
-        raise SettingsError(f"{where}: {path[0]}.{path[-1]}: a name has small letters, digits and hyphens")
+    if not NAME.fullmatch(path[-1]):
+        where = f"{params.file}:{params.lines[path]}: {dotted(path)}"
+        raise SettingsError(f"{where}: expected a name of small letters, digits and hyphens; rename it")
 
 
 def _check_reference(params: Params, path: tuple[str, ...], section: str) -> None:
@@ -117,5 +124,5 @@ def _check_reference(params: Params, path: tuple[str, ...], section: str) -> Non
         value = value[key]
     known = params.values[section]
     if not isinstance(value, str) or value not in known:
-        expected = f"expected a block of `{section}`: {', '.join(map(str, known))}"
-        raise SettingsError(f"{params.file}:{params.lines[path]}: {'.'.join(path)}: got {value!r}, {expected}")
+        expected = f"expected a block of `{section}`: {', '.join(dotted((name,)) for name in known)}"
+        raise SettingsError(f"{params.file}:{params.lines[path]}: {dotted(path)}: got {shown(value)}, {expected}")

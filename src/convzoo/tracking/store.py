@@ -68,7 +68,10 @@ def open_store() -> MlflowClient:
                     _relocate(file)
         return MlflowClient(tracking_uri=uri)
     except (OSError, sqlite3.Error, MlflowException) as error:
-        raise TrackingError(f"{uri}: cannot be opened: {first_line(error)}; is the folder writable?") from error
+        raise TrackingError(
+            f"{uri}: cannot be opened ({first_line(error)}), expected a database that can be written to; make room, or "
+            "mend its folder's rights"
+        ) from error
 
 
 def use_store() -> MlflowClient:
@@ -91,7 +94,9 @@ def locked(file: Path) -> Iterator[None]:
         with FileLock(lock, timeout=LOCK_WAIT):
             yield
     except Timeout:
-        raise TrackingError(f"{lock}: held by another process for {LOCK_WAIT} s; wait for it, or end it") from None
+        raise TrackingError(
+            f"{lock}: held by another process for {LOCK_WAIT} s, expected a moment; wait for it, or end it"
+        ) from None
 
 
 def experiment_of(client: MlflowClient, network: str) -> str:

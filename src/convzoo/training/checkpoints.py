@@ -32,7 +32,8 @@ class Checkpoints:
             self.lock.acquire(timeout=0)
         except Timeout:
             raise ConvzooError(
-                f"{self.network}: another process trains it now ({self.folder} is locked); wait for it or stop it"
+                f"{self.network}: another process trains it now ({self.folder} is locked), expected one at a time; "
+                "wait for it or stop it"
             ) from None
         return self
 
@@ -57,7 +58,9 @@ class Checkpoints:
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
                 return _unpacked(json.loads(stored.metadata()["state"]), tensors)
         except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-            print(f"{self.network}: the checkpoint {self.file} is broken ({error}); starting anew")
+            print(
+                f"{self.network}: the checkpoint {self.file} is broken ({error}), expected a whole one; starting anew"
+            )
             return None
 
     def remove(self) -> None:

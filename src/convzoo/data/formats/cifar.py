@@ -14,6 +14,7 @@ from convzoo.settings.data import PrepareSettings
 
 SIDE, CHANNELS = 32, 3  # pixels; red, green and blue, one plane after the other
 VALUES = CHANNELS * SIDE * SIDE
+AGAIN = "bring the published archive"
 RESERVING = pickle.BYTEARRAY8  # operations that take as much memory as they say they need
 
 
@@ -75,7 +76,7 @@ def _files(raw: Path, limits: Limits) -> tuple[Layout, dict[str, tuple[str, dict
     wanted = {layout.meta, *(name for names in layout.batches.values() for name in names)}
     if wrong := sorted(name for name in wanted if there.count(name) != 1):
         raise CifarError(
-            f"{raw}: expected one file {wrong[0]} in the archive, as published, found {there.count(wrong[0])}"
+            f"{raw}: expected one file {wrong[0]} in the archive, as published, found {there.count(wrong[0])}; {AGAIN}"
         )
     files = {}
     for listing in found:
@@ -129,8 +130,7 @@ class _Unpickler(pickle._Unpickler):
         if (module, name) == ("_codecs", "encode"):
             return self._encode
         raise CifarError(
-            f"{self.where}: asks for {module}.{name}, which no batch of CIFAR needs and which may do harm; "
-            "bring the published archive"
+            f"{self.where}: asks for {module}.{name}, which no batch of CIFAR needs and which may do harm; {AGAIN}"
         )
 
     def _encode(self, text: str, encoding: str) -> bytes:
@@ -149,13 +149,13 @@ def _load(content: Content) -> dict[str, Any]:
     except ConvzooError:
         raise
     except Exception as error:  # a damaged pickle can raise any kind
-        raise CifarError(f"{where}: is no batch of CIFAR ({error!r}); bring the published archive") from None
+        raise CifarError(f"{where}: is no batch of CIFAR ({error!r}), expected what was published; {AGAIN}") from None
 
 
 def _value(where: str, values: dict[str, Any], key: str, kind: type) -> Any:
     if not isinstance(values.get(key), kind):
         found = type(values[key]).__name__ if key in values else "nothing"
-        raise CifarError(f"{where}: has {found} under {key}, expected {kind.__name__.strip('_').lower()}")
+        raise CifarError(f"{where}: has {found} under {key}, expected {kind.__name__.strip('_').lower()}; {AGAIN}")
     return values[key]
 
 
@@ -163,7 +163,7 @@ def _names(where: str, values: dict[str, Any], key: str) -> list[str]:
     found = _value(where, values, key, list)
     names = [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in found]
     if not names or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
-        raise CifarError(f"{where}: {key} is {names!r:.200}, expected different names")
+        raise CifarError(f"{where}: {key} is {names!r:.200}, expected different names; {AGAIN}")
     return names
 
 
@@ -173,11 +173,11 @@ def _batch(where: str, values: dict[str, Any], layout: Layout, names: list[list[
     for key, known in zip(layout.labels, names, strict=True):
         labels = _value(where, values, key, list)
         if len(labels) != len(pixels):
-            raise CifarError(f"{where}: has {len(pixels)} images and {len(labels)} {key}, expected one each")
+            raise CifarError(f"{where}: has {len(pixels)} images and {len(labels)} {key}, expected one each; {AGAIN}")
         wrong = [label for label in labels if type(label) is not int or not 0 <= label < len(known)]
         if wrong:
             raise CifarError(
-                f"{where}: {len(wrong)} {key} are not in 0 to {len(known) - 1}, the first is {wrong[0]!r:.80}"
+                f"{where}: {len(wrong)} {key} are not in 0 to {len(known) - 1}, the first is {wrong[0]!r:.80}; {AGAIN}"
             )
         columns.append(np.array(labels, np.int64))
     return _Batch(pixels, columns)
@@ -194,7 +194,7 @@ def _pixels(where: str, state: object) -> np.ndarray:
     except (TypeError, ValueError, AttributeError):
         fits = False
     if not fits:
-        raise CifarError(f"{where}: data is not what it should be, expected uint8 of shape (N, {VALUES})")
+        raise CifarError(f"{where}: data is not what it should be, expected uint8 of shape (N, {VALUES}); {AGAIN}")
     return np.frombuffer(values, np.uint8).reshape(count, width, order="F" if by_column else "C")
 
 
@@ -210,7 +210,7 @@ def _superclass_of(
     for name, found in zip(classes, parents, strict=True):
         if len(found) != 1:
             within = ", ".join(superclasses[parent] for parent in sorted(found)) or "none"
-            raise CifarError(f"{raw}: expected the class {name} in one superclass, its images are in {within}")
+            raise CifarError(f"{raw}: expected the class {name} in one superclass, its images are in {within}; {AGAIN}")
     return [found.pop() for found in parents]
 
 

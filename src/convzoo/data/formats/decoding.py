@@ -73,7 +73,7 @@ def _loaded(data: bytes, wanted: Wanted) -> Image.Image:
     except UnidentifiedImageError:
         raise UnreadableError(f"is no {', '.join(FORMATS)} file" if data else "is empty") from None
     except Image.DecompressionBombError:
-        raise SizeError("has more pixels than Pillow decodes") from None
+        raise SizeError(f"has more pixels than Pillow decodes, expected {wanted.pixels} at most; take it out") from None
     except MemoryError:  # says nothing of the file: it must not be dropped as unreadable
         raise SizeError(
             "does not fit into this machine's memory; end what else runs, or lower limits.pixels of its source"

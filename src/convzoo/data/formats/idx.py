@@ -15,6 +15,7 @@ from convzoo.errors import ConvzooError
 from convzoo.settings.data import PrepareSettings
 
 PREFIXES = {"train": "train", "test": "t10k"}  # published split, how its file names begin
+AGAIN = "make it again: dvc repro -f download"
 UINT8 = 8  # type code
 LARGEST = 2**31  # bytes of one file, unpacked
 
@@ -38,7 +39,10 @@ def read(raw: Path, source: dict[str, Any], settings: PrepareSettings) -> Publis
         with _opened(labels_file, dimensions=1) as (_, shape):
             labels = shape[0]
         if images != labels:
-            raise IdxError(f"{images_file}: has {images} images, but {labels_file.name} has {labels} labels")
+            raise IdxError(
+                f"{images_file}: has {images} images, but {labels_file.name} has {labels} labels, expected one each; "
+                f"{AGAIN}"
+            )
         files[split] = images_file, labels_file
     return Published([], [], [], tuple(files), _parts(files), {})
 
@@ -72,7 +76,9 @@ def _arrays(file: Path, dimensions: int) -> Iterator[np.ndarray]:
             yield np.frombuffer(values, np.uint8).reshape(-1, *shape[1:])
         if found < size or stream.read(1):
             holds = f"only {found}" if found < size else "more"
-            raise IdxError(f"{file}: says that its shape is {shape}, which is {size} values, but holds {holds}")
+            raise IdxError(
+                f"{file}: says that its shape is {shape}, which is {size} values, but holds {holds}; {AGAIN}"
+            )
 
 
 @contextmanager
@@ -87,13 +93,13 @@ def _opened(file: Path, dimensions: int) -> Iterator[tuple[BinaryIO, list[int]]]
             if header[:4] != expected:
                 raise IdxError(
                     f"{file}: begins with {header[:4].hex() or 'nothing'}, expected {expected.hex()} "
-                    f"(idx, uint8, {dimensions} dimensions)"
+                    f"(idx, uint8, {dimensions} dimensions); {AGAIN}"
                 )
             if len(header) < 4 + 4 * dimensions:
-                raise IdxError(f"{file}: ends within its header")
+                raise IdxError(f"{file}: ends within its header, expected {4 + 4 * dimensions} bytes of it; {AGAIN}")
             shape = np.frombuffer(header, ">u4", offset=4).tolist()
             if not 0 < math.prod(shape) <= LARGEST:
-                raise IdxError(f"{file}: says that its shape is {shape}, expected 1 to {LARGEST} values")
+                raise IdxError(f"{file}: says that its shape is {shape}, expected 1 to {LARGEST} values; {AGAIN}")
             yield stream, shape
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise IdxError(f"{file}: is damaged ({error}); make it again: dvc repro -f download") from None
+        raise IdxError(f"{file}: is damaged ({error}), expected a whole gzip file; {AGAIN}") from None

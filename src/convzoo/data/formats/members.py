@@ -109,7 +109,9 @@ def listings(files: Sequence[Path], limits: Limits) -> list[Listing]:
                 if place == FOLDER:
                     folders += 1
                     if folders > limits.files:
-                        raise ArchiveError(f"{file}: holds more than {limits.files} folders; {_raise('files')}")
+                        raise ArchiveError(
+                            f"{file}: holds more than the allowed {limits.files} folders; {_raise('files')}"
+                        )
                     continue
                 count, size = count + 1, size + length
                 if count > limits.files:
@@ -121,7 +123,7 @@ def listings(files: Sequence[Path], limits: Limits) -> list[Listing]:
                         f"{file}: {name}: is more than the allowed {limits.bytes} bytes; {_raise('bytes')}"
                     )
                 if name in seen:
-                    raise ArchiveError(f"{file}: {name}: is there twice; pack every file once")
+                    raise ArchiveError(f"{file}: {name}: is there twice, expected every name once; pack it anew so")
                 seen.add(name)
                 listing.names.append(name)
                 listing.places.append(place)
@@ -203,10 +205,10 @@ def _tar_entries(file: Path, limits: Limits) -> Iterator[tuple[str, int, int]]:
                 yield entry.name, entry.offset_data, entry.size
             else:
                 kind = KINDS.get(entry.type, "neither a file nor a folder")
-                raise ArchiveError(f"{file}: {entry.name!a}: is {kind}; pack only files and folders")
+                raise ArchiveError(f"{file}: {entry.name!a}: is {kind}, expected a file or a folder; pack it anew so")
         while stream.read(CHUNK):  # gzip has its checksum at the end
             if stream.tell() > most:
-                raise ArchiveError(f"{file}: goes on after its end; {AGAIN}")
+                raise ArchiveError(f"{file}: goes on after its end, expected nothing there; {AGAIN}")
 
 
 def _zip_entries(file: Path) -> Iterator[tuple[str, int, int]]:
@@ -214,12 +216,16 @@ def _zip_entries(file: Path) -> Iterator[tuple[str, int, int]]:
         for number, entry in enumerate(archive.infolist()):
             name, kind = entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16)
             if entry.flag_bits & 1:
-                raise ArchiveError(f"{file}: {name!a}: is encrypted; pack it anew without a password")
+                raise ArchiveError(
+                    f"{file}: {name!a}: is encrypted, expected none to be; pack it anew without a password"
+                )
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 what = "a symbolic link" if kind == stat.S_IFLNK else "neither a file nor a folder"
-                raise ArchiveError(f"{file}: {name!a}: is {what}; pack only files and folders")
+                raise ArchiveError(f"{file}: {name!a}: is {what}, expected a file or a folder; pack it anew so")
             if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ArchiveError(f"{file}: {name!a}: is packed by an unusual method; pack it anew with deflate")
+                raise ArchiveError(
+                    f"{file}: {name!a}: is packed by an unusual method, expected deflate; pack it anew so"
+                )
             yield (name, FOLDER, 0) if entry.is_dir() else (name, number, entry.file_size)
 
 
@@ -245,7 +251,7 @@ def _sound(file: Path, name: str) -> str:
         return name
     for pattern, problem in PROBLEMS.items():
         if re.search(pattern, name):
-            raise ArchiveError(f"{file}: {name!a}: {problem}; pack files by relative names")
+            raise ArchiveError(f"{file}: {name!a}: {problem}, expected a plain relative path; pack it anew so")
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
@@ -260,4 +266,6 @@ def _explained(file: Path, name: str = "") -> Iterator[None]:
         yield
     except DAMAGE as error:
         where = f"{file}: {name}" if name else f"{file}"
-        raise ArchiveError(f"{where}: is damaged, or no tar, tar.gz or zip archive ({error}); {AGAIN}") from None
+        raise ArchiveError(
+            f"{where}: is damaged ({error}), expected a whole tar, tar.gz or zip archive; {AGAIN}"
+        ) from None

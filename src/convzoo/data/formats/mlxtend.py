@@ -13,6 +13,7 @@ from convzoo.errors import ConvzooError
 from convzoo.settings.data import PrepareSettings
 
 SIDE = 28  # pixels
+AGAIN = "make it again: dvc repro -f download"
 
 
 class MlxtendError(ConvzooError):
@@ -29,15 +30,19 @@ def read(raw: Path, source: dict[str, Any], settings: PrepareSettings) -> Publis
     files = sorted(raw.glob("*.csv.gz"))
     if len(files) != 1:
         found = ", ".join(file.name for file in files) or "none"
-        raise MlxtendError(f"{raw}: expected one file *.csv.gz, found {found}")
+        raise MlxtendError(f"{raw}: expected one file *.csv.gz, found {found}; {AGAIN}")
     file = files[0]
     try:
         with gzip.open(file, "rt", encoding="ascii") as stream:
             table = np.loadtxt(stream, delimiter=",", dtype=np.uint8, ndmin=2)
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise MlxtendError(f"{file}: cannot be read ({error})") from None
+        raise MlxtendError(
+            f"{file}: cannot be read ({error}), expected a whole gzip file of numbers; {AGAIN}"
+        ) from None
     if table.shape[1] != SIDE * SIDE + 1:
-        raise MlxtendError(f"{file}: has {table.shape[1]} columns, expected {SIDE * SIDE} grey levels and a label")
+        raise MlxtendError(
+            f"{file}: has {table.shape[1]} columns, expected {SIDE * SIDE} grey levels and a label; {AGAIN}"
+        )
     return Published([], [], [], (ALL,), _parts(table), {})
 
 

@@ -187,8 +187,8 @@ def _batches(chosen: list[_Chosen], wanted: Wanted) -> Iterator[_Batch]:
         for number, file in enumerate(contents(listing, rows)):
             if file.left > largest:
                 raise PicturesError(
-                    f"{file.file}: {file.name}: has {file.left} bytes, more than {wanted.pixels} pixels can need "
-                    "(limits.pixels of its source in params.yaml)"
+                    f"{file.file}: {file.name}: has {file.left} bytes, more than the allowed {wanted.pixels} pixels "
+                    "can need; if it is to be trusted, raise limits.pixels of its source in params.yaml"
                 )
             batch.ids.append(file.name)
             batch.splits.append(splits[number])

@@ -68,7 +68,7 @@ def _places(file: ArchiveFile, mirror: str) -> Iterator[Path | str]:
     if mirror.startswith(("http://", "https://")):
         yield f"{mirror.rstrip('/')}/{file.mirror}"
     elif "://" in mirror:
-        raise DownloadError(f"{MIRROR}: got {_shown(mirror)}, expected a folder or an http(s) address")
+        raise DownloadError(f"{MIRROR}: got {_shown(mirror)}, expected a folder or an http(s) address; set it to one")
     elif mirror:
         yield project_root() / Path(mirror).expanduser() / file.mirror
     if file.url:
@@ -76,14 +76,14 @@ def _places(file: ArchiveFile, mirror: str) -> Iterator[Path | str]:
 
 
 def _failure(name: str, file: ArchiveFile, mirror: str, mishaps: list[DownloadError]) -> str:
+    size = f"{file.bytes} bytes, " if file.bytes else ""
+    wanted = f"a folder or an http(s) address that has {file.mirror} (expected: {size}{file.checksum})"
     if not mishaps:
-        size = f"{file.bytes} bytes, " if file.bytes else ""
-        wanted = f"a folder or an http(s) address that has {file.mirror} ({size}{file.checksum})"
         return f"{name}: has no address of its own (url: null) and {MIRROR} is not set; set {MIRROR} to {wanted}"
     text = "; ".join(str(mishap) for mishap in mishaps)
     if file.url:
-        return f"{text}; run again to go on, or set {MIRROR} to a folder or an http(s) address that has {file.mirror}"
-    return f"{text}; there is no other address (url: null): mend it, or set {MIRROR} to a place that has {file.mirror}"
+        return f"{text}; run again to go on, or set {MIRROR} to {wanted}"
+    return f"{text}; there is no other address (url: null): mend it, or set {MIRROR} to {wanted}"
 
 
 def _copy(name: str, file: ArchiveFile, source: Path, target: Path) -> None:
@@ -146,7 +146,9 @@ def _locked(name: str, part: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise DownloadError(f"{name}: another process is bringing it; wait for that one, then run again") from None
+        raise DownloadError(
+            f"{name}: another process is bringing it, expected one at a time; wait for that one, then run again"
+        ) from None
     try:
         yield
     finally:
@@ -175,7 +177,9 @@ def _attempt(session: requests.Session, name: str, file: ArchiveFile, address: s
         except urllib3.exceptions.HTTPError:
             pass  # told by the size
         except OSError as error:
-            raise DownloadError(f"{part}: cannot be written ({error.strerror})") from None
+            raise DownloadError(
+                f"{part}: cannot be written ({error.strerror}); make room, or mend the rights"
+            ) from None
     have = part.stat().st_size
     if have < size:
         raise InterruptedDownloadError(f"{place} broke off after {have} of {size} bytes")

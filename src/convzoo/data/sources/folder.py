@@ -24,6 +24,7 @@ def bring(source: FolderSource, folder: Path) -> None:
     if not place.is_dir():
         found = "is a file, not a folder" if place.exists() else "is not there"
         raise FolderError(
-            f"{place}: {found}; expected a folder of pictures, {source.layout} (path: {source.path} in params.yaml)"
+            f"{place}: {found}; expected a folder of pictures, {source.layout} (path: {source.path} in params.yaml); "
+            "put one there, or mend the path"
         )
     pack(place, source.layout, source.limits, folder)

@@ -32,7 +32,8 @@ def pack(place: Path, layout: str, limits: Limits, folder: Path) -> None:
     if not pictures:
         found = f"; it has {_listed(others)}" if others else ""
         raise PackingError(
-            f"{place}: has no pictures ({', '.join(ending[1:] for ending in ENDINGS)}), expected {layout}{found}"
+            f"{place}: has no pictures ({', '.join(ending[1:] for ending in ENDINGS)}), expected {layout}{found}; "
+            "put some there"
         )
     with tarfile.open(folder / PACKED, "w", format=tarfile.PAX_FORMAT) as archive:
         for name in tqdm(sorted(pictures), desc=f"packing {place.name}", unit=" files", disable=None):
@@ -42,7 +43,9 @@ def pack(place: Path, layout: str, limits: Limits, folder: Path) -> None:
                     entry.size = os.fstat(stream.fileno()).st_size
                     archive.addfile(entry, stream)
             except OSError as error:
-                raise PackingError(f"{pictures[name]}: cannot be packed ({error.strerror or error})") from None
+                raise PackingError(
+                    f"{pictures[name]}: cannot be packed ({error.strerror or error}); mend its rights, or make room"
+                ) from None
     size = (folder / PACKED).stat().st_size
     left = f"; left out {_listed(others)}" if others else ""
     print(f"{place}: {len(pictures)} pictures packed, {size / 1e6:.1f} MB{left}", flush=True)
@@ -55,7 +58,7 @@ def _find(place: Path, limits: Limits) -> tuple[dict[str, Path], list[str]]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in folders:
             if Path(parent, name).is_symlink():
-                raise PackingError(f"{Path(parent, name)}: is a link to a folder; put the folder itself there")
+                raise PackingError(f"{Path(parent, name)}: is a link, expected a folder; put the folder itself there")
         for file in (Path(parent, name) for name in files if not name.startswith(".")):
             name = file.relative_to(place).as_posix()
             if not name.lower().endswith(ENDINGS):
@@ -66,7 +69,10 @@ def _find(place: Path, limits: Limits) -> tuple[dict[str, Path], list[str]]:
             size += file.stat().st_size
             if len(pictures) > limits.files or size > limits.bytes:
                 limit = f"files: {limits.files}" if len(pictures) > limits.files else f"bytes: {limits.bytes}"
-                raise PackingError(f"{place}: holds more pictures than limits.{limit} in params.yaml allows")
+                raise PackingError(
+                    f"{place}: holds more pictures than limits.{limit} in params.yaml allows; raise it there, or "
+                    "take some out"
+                )
     return pictures, sorted(others)
 
 
@@ -74,13 +80,13 @@ def _check(file: Path, name: str, place: Path) -> None:
     if file.is_symlink() and not file.resolve().is_relative_to(place):
         raise PackingError(f"{file}: is a link that leads out of {place}; put the picture itself there")
     if not file.is_file():
-        raise PackingError(f"{file}: is not a file that can be read; take it out of the folder")
+        raise PackingError(f"{file}: is not a file that can be read, expected one; take it out of the folder")
     if not name.isprintable():  # also a name that is no UTF-8
-        raise PackingError(f"{place}: the file name {name!a} is not plain text; rename the file")
+        raise PackingError(f"{place}: the file name {name!a} is not plain text, expected UTF-8; rename the file")
 
 
 def _unreadable(error: OSError) -> NoReturn:
-    raise PackingError(f"{error.filename}: cannot be read ({error.strerror})")
+    raise PackingError(f"{error.filename}: cannot be read ({error.strerror}); mend its rights, or take it out")
 
 
 def _listed(names: list[str]) -> str:
