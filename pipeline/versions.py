@@ -10,8 +10,7 @@ from convzoo.versions import installed_versions, told_of_changes
 def run() -> None:
     """Write data/versions.json, and say which networks were trained with others."""
     installed = installed_versions()
-    for line in told_of_changes(installed):
-        print(f"warning: {line}", flush=True)
+    print(told_of_changes(installed), end="")
     write_json(Path("data/versions.json"), installed)
 
 

@@ -118,6 +118,10 @@ def test_weights_of_another_network_and_other_pictures_are_refused(project, tmp_
     save_file({"a": torch.zeros(1)}, copy / "weights.safetensors")
     monkeypatch.chdir(tmp_path)
     write_json(FOLDER / "architecture.json", described)
+    with pytest.raises(ConvzooError, match=r"has sha256 .*, expected .* as architecture\.json says; .* dvc checkout"):
+        export(NETWORK, SETTINGS)
+    changed = described | {"weights_sha256": sha256_of(copy / "weights.safetensors")}
+    write_json(FOLDER / "architecture.json", changed)
     with pytest.raises(ConvzooError, match=r"is not of the network in architecture\.json .* dvc repro -f train@"):
         export(NETWORK, SETTINGS)
     save_file(load_file(project / FOLDER / "weights.safetensors"), FOLDER / "weights.safetensors")

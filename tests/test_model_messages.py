@@ -18,7 +18,7 @@ from convzoo import commits
 from convzoo.data.arrays import Split, load_split
 from convzoo.evaluation.shipped import shipped_model
 from convzoo.export.dcgan import export as export_dcgan
-from convzoo.files import write_json
+from convzoo.files import sha256_of, write_json
 from convzoo.predict import predict
 from convzoo.runtime import Model
 from convzoo.settings.dcgan import ExportSettings
@@ -48,11 +48,19 @@ def model(length=None, **told):
     return cause
 
 
-def other_weights(_):
-    folder = Path("models/net")
-    write_json(folder / "architecture.json", {"generator": {"size": 28, "channels": 1, "latents": 2, "width": 2}})
-    save_file({"a": torch.zeros(1)}, folder / "weights.safetensors")
-    export_dcgan("net", ExportSettings(parity_images=1))
+def weights(tampered):
+    """Weights of another network, or such as training did not write."""
+
+    def cause(_):
+        folder = Path("models/net")
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({"a": torch.zeros(1)}, folder / "weights.safetensors")
+        sha256 = "0" * 64 if tampered else sha256_of(folder / "weights.safetensors")
+        built = {"size": 28, "channels": 1, "latents": 2, "width": 2}
+        write_json(folder / "architecture.json", {"generator": built, "weights_sha256": sha256})
+        export_dcgan("net", ExportSettings(parity_images=1))
+
+    return cause
 
 
 def answer(content):
@@ -96,7 +104,14 @@ MODELS = [
         "`dvc repro` makes",
     ),
     Row(
-        "model: weights of another", other_weights, "models/net/weights.saf", "expected its weights", "dvc checkout, or"
+        "model: weights of another",
+        weights(False),
+        "models/net/weights.saf",
+        "expected its weights",
+        "dvc checkout, or",
+    ),
+    Row(
+        "model: other weights", weights(True), "models/net/weights.saf", "expected 000000000000 as", "dvc checkout, or"
     ),
     Row("predict: missing", answer(None), "own.png", "there is no such file, expected an image", "look at the path"),
     Row("predict: text", answer(b"<html>"), "own.png", "expected .bmp, .*.webp", "save it as one of them"),

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnx
-from onnx import numpy_helper
 
 from convzoo import commits
 from convzoo.errors import ConvzooError
+from convzoo.export.onnx import tensors_of
 from convzoo.files import project_root, read_json, sha256_of
 from convzoo.tracking.versions import Version, find_version
 
@@ -116,7 +115,7 @@ def _tensors(registered: Path | None, now: Path) -> list[str]:
     """Which of the two files' weights differ, the farthest apart first."""
     if registered is None:
         return ["tensors: the registered file is not in the store any more"]
-    before, after = _weights(registered), _weights(now)
+    before, after = tensors_of(registered), tensors_of(now)
     lines = [f"  {name}: only in one of the files" for name in sorted(before.keys() ^ after.keys())]
     apart = []
     for name in before.keys() & after.keys():
@@ -130,10 +129,6 @@ def _tensors(registered: Path | None, now: Path) -> list[str]:
     lines += [f"  {name}: up to {gap:.3g} apart, values up to {most:.3g}" for gap, most, name in apart[:SHOWN]]
     lines += [f"  and {len(apart) - SHOWN} more"] if len(apart) > SHOWN else []
     return [f"tensors of model.onnx: {len(apart)} of {len(before)} differ", *lines]
-
-
-def _weights(file: Path) -> dict[str, np.ndarray]:
-    return {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(file).graph.initializer}
 
 
 def _numbers(metrics: dict[str, Any]) -> dict[str, float]:

@@ -23,15 +23,15 @@ def installed_versions() -> dict[str, str]:
     return {package: version(package) for package in PACKAGES}
 
 
-def told_of_changes(installed: dict[str, str]) -> list[str]:
+def told_of_changes(installed: dict[str, str]) -> str:
     """A line for each package with another version than the one that a network in models/ was trained with."""
     trained: dict[tuple[str, str], list[str]] = {}
     for file in sorted(Path("models").glob("*/fingerprint.json")):
         for package, before in read_json(file)["versions"].items():
             if package in installed and installed[package] != before:
                 trained.setdefault((package, before), []).append(file.parent.name)
-    return [
-        f"{package} {installed[package]} is installed, {', '.join(networks)}: trained with {before}; other bits can "
-        f"come of it, so all that computes runs again (to keep what is there: pip install {package}=={before})"
+    return "".join(
+        f"warning: {package} {installed[package]} is installed, {', '.join(networks)}: trained with {before}; other "
+        f"bits can come of it, so all that computes runs again (to keep what is there: pip install {package}=={before})\n"
         for (package, before), networks in trained.items()
-    ]
+    )

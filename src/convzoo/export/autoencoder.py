@@ -4,13 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from convzoo.data.arrays import load_split
 from convzoo.errors import ConvzooError
-from convzoo.export.onnx import OPSET, write_onnx
+from convzoo.export.onnx import OPSET, load_trained, write_onnx
 from convzoo.files import new_file, read_json, sha256_of, write_json
 from convzoo.networks.autoencoder import PixelAutoencoder, build, scale
 from convzoo.networks.pixels import to_floats
@@ -32,13 +30,7 @@ def export(network: str, settings: ExportSettings) -> None:
     folder = Path("models", network)
     described = read_json(folder / "architecture.json")
     body = build(described["architecture"], described["arguments"])
-    try:
-        body.load_state_dict(load_file(folder / "weights.safetensors"))
-    except (RuntimeError, SafetensorError) as error:
-        raise ConvzooError(
-            f"{folder}/weights.safetensors: is not of the network in architecture.json ({str(error).splitlines()[0]}), "
-            f"expected its weights; bring them back: dvc checkout, or train it again: dvc repro -f train@{network}"
-        ) from error
+    load_trained(body, network, described)
     module = PixelAutoencoder(body).eval()
 
     val = load_split(Path("data/prepared", described["dataset"], "val"))

@@ -4,12 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from convzoo.data.arrays import load_split
 from convzoo.errors import ConvzooError
-from convzoo.export.onnx import OPSET, write_onnx
+from convzoo.export.onnx import OPSET, load_trained, write_onnx
 from convzoo.files import new_file, read_json, sha256_of, write_json
 from convzoo.networks.dcgan import Generator, PixelGenerator, samples
 from convzoo.runtime import Model, run_in_batches
@@ -28,13 +26,7 @@ def export(network: str, settings: ExportSettings) -> None:
     folder = Path("models", network)
     described = read_json(folder / "architecture.json")
     body = Generator(**described["generator"]).to(memory_format=torch.channels_last)
-    try:
-        body.load_state_dict(load_file(folder / "weights.safetensors"))
-    except (RuntimeError, SafetensorError) as error:
-        raise ConvzooError(
-            f"{folder}/weights.safetensors: is not of the network in architecture.json ({str(error).splitlines()[0]}), "
-            f"expected its weights; bring them back: dvc checkout, or train it again: dvc repro -f train@{network}"
-        ) from error
+    load_trained(body, network, described)
     shape, size = described["shape"], described["generator"]["latents"]
     val = load_split(Path("data/prepared", described["dataset"], "val")).images
     if list(val.shape[1:]) != shape:

@@ -9,14 +9,43 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from onnx import numpy_helper
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from convzoo.errors import ConvzooError
-from convzoo.files import new_file
+from convzoo.files import new_file, sha256_of
 from convzoo.runtime import METADATA, Model, run_in_batches
 
 OPSET = 20
 BATCH = 250
+
+
+def load_trained(body: nn.Module, network: str, described: dict[str, Any]) -> None:
+    """Load models/NETWORK/weights.safetensors into `body`; `described` is architecture.json.
+
+    Raises ConvzooError for a file that is not the one that training wrote, by its sha256, and not this network's.
+    """
+    file = Path("models", network, "weights.safetensors")
+    mend = f"bring it back: dvc checkout, or train it again: dvc repro -f train@{network}"
+    found, expected = sha256_of(file), described["weights_sha256"]
+    if found != expected:
+        raise ConvzooError(
+            f"{file}: has sha256 {found[:12]}, expected {expected[:12]} as architecture.json says; {mend}"
+        )
+    try:
+        body.load_state_dict(load_file(file))
+    except (RuntimeError, SafetensorError) as error:
+        raise ConvzooError(
+            f"{file}: is not of the network in architecture.json ({str(error).splitlines()[0]}), expected its weights; "
+            f"{mend}"
+        ) from error
+
+
+def tensors_of(file: Path) -> dict[str, np.ndarray]:
+    """The weights in an ONNX file, by name."""
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(file).graph.initializer}
 
 
 def write_onnx(

@@ -6,13 +6,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name)
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from convzoo.data.arrays import Split, load_split
-from convzoo.errors import ConvzooError
-from convzoo.export.onnx import OPSET, parity, write_onnx
+from convzoo.export.onnx import OPSET, load_trained, parity, write_onnx
 from convzoo.files import new_file, sha256_of, write_json
 from convzoo.networks.pixels import PixelClassifier
 
@@ -38,13 +35,7 @@ def export_probabilities(
     in export.json too. Raises ConvzooError, and leaves no model.onnx, where the file does not do what the weights do.
     """
     folder = Path("models", network)
-    try:
-        body.load_state_dict(load_file(folder / "weights.safetensors"))
-    except (RuntimeError, SafetensorError) as error:
-        raise ConvzooError(
-            f"{folder}/weights.safetensors: is not of the network in architecture.json ({str(error).splitlines()[0]}), "
-            f"expected its weights; bring them back: dvc checkout, or train it again: dvc repro -f train@{network}"
-        ) from error
+    load_trained(body, network, described)
     module = PixelClassifier(body, described["mean"], described["std"], settings.views).eval()
 
     val = load_split(Path("data/prepared", described["dataset"], "val"))

@@ -16,6 +16,7 @@ from mlflow.exceptions import MlflowException
 
 from convzoo.errors import ConvzooError
 from convzoo.files import sha256_of
+from convzoo.tracking.trained import read_files
 
 SHIPPED = "extra_files/model.onnx"  # in a logged model, the file as it was exported
 SHA256 = "convzoo.model_sha256"  # the tag of a version that names its file
@@ -43,6 +44,7 @@ def find_model(name: str) -> Found:
     file = Path("models", network, "model.onnx")
     if alias or not file.is_file():
         raise none_found(client, name, "" if alias else f", and no {file}")
+    read_files(network)  # which holds it against export.json
     return Found(file, f"{network}: {file}, which is not registered")
 
 

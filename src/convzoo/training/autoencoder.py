@@ -16,7 +16,7 @@ from convzoo.data.arrays import load_split
 from convzoo.data.batches import Images, in_order, shuffled
 from convzoo.data.picture import contact_sheet, write_picture
 from convzoo.errors import ConvzooError
-from convzoo.files import new_file, new_folder, read_json, write_json
+from convzoo.files import new_file, new_folder, read_json, sha256_of, write_json
 from convzoo.networks.autoencoder import PixelDecoder, PixelEncoder, build, scale
 from convzoo.networks.pixels import to_floats
 from convzoo.selection.autoencoder import judge
@@ -70,11 +70,12 @@ def train(network: str, settings: AutoencoderSettings, compute: ComputeSettings,
                 write_picture(seen(images, settings), extra / "training_images.png")
                 if body.linear_parameters():
                     write_picture(components(body), extra / "linear_path.png")
-            write_json(folder / "architecture.json", described)
             write_json(folder / "fingerprint.json", identity)
             write_history(folder / "history.csv", history)
             with new_file(folder / "weights.safetensors") as temporary:
                 save_file(weights, temporary)
+            told = {"weights_sha256": sha256_of(folder / "weights.safetensors")}
+            write_json(folder / "architecture.json", described | told)
             checkpoints.remove()
 
 

@@ -15,7 +15,7 @@ from convzoo.data.arrays import load_split
 from convzoo.data.batches import Images, shuffled
 from convzoo.data.picture import contact_sheet, write_picture
 from convzoo.errors import ConvzooError
-from convzoo.files import new_file, new_folder, read_json, write_json
+from convzoo.files import new_file, new_folder, read_json, sha256_of, write_json
 from convzoo.networks.classifier import build
 from convzoo.networks.pixels import to_floats
 from convzoo.selection.classifier import judge
@@ -63,11 +63,12 @@ def train(network: str, settings: ClassifierSettings, compute: ComputeSettings, 
             folder = Path("models", network)
             with new_folder(folder / "extra") as extra:
                 write_picture(seen(images, settings), extra / "augmented_batch.png")
-            write_json(folder / "architecture.json", described)
             write_json(folder / "fingerprint.json", identity)
             write_history(folder / "history.csv", history)
             with new_file(folder / "weights.safetensors") as temporary:
                 save_file(weights, temporary)
+            told = {"weights_sha256": sha256_of(folder / "weights.safetensors")}
+            write_json(folder / "architecture.json", described | told)
             checkpoints.remove()
 
 

@@ -17,7 +17,7 @@ from convzoo.data.arrays import load_split
 from convzoo.data.batches import Images, shuffled
 from convzoo.data.picture import BACKGROUND, FONT_SIZE, GAP, INK, LINE, contact_sheet, write_picture
 from convzoo.errors import ConvzooError
-from convzoo.files import new_file, new_folder, read_json, write_json
+from convzoo.files import new_file, new_folder, read_json, sha256_of, write_json
 from convzoo.networks import dcgan as players
 from convzoo.networks.dcgan import build, samples, to_pixels, to_signed
 from convzoo.selection.dcgan import FeatureNetwork, alarm, animation, judge, latents, spread_out, walk
@@ -69,11 +69,12 @@ def train(network: str, settings: DcganSettings, compute: ComputeSettings, profi
             folder = Path("models", network)
             with new_folder(folder / "extra") as extra:
                 write_extra(extra, settings, described, state, images, features)
-            write_json(folder / "architecture.json", described)
             write_json(folder / "fingerprint.json", identity)
             write_history(folder / "history.csv", state["history"])
             with new_file(folder / "weights.safetensors") as temporary:
                 save_file(state["kept"]["generator"], temporary)
+            told = {"weights_sha256": sha256_of(folder / "weights.safetensors")}
+            write_json(folder / "architecture.json", described | told)
             checkpoints.remove()
 
 

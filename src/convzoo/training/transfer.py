@@ -16,7 +16,7 @@ from convzoo.data.arrays import load_split
 from convzoo.data.batches import Images, shuffled
 from convzoo.data.picture import contact_sheet, write_picture
 from convzoo.errors import ConvzooError
-from convzoo.files import new_file, new_folder, read_json, write_json
+from convzoo.files import new_file, new_folder, read_json, sha256_of, write_json
 from convzoo.networks.pixels import PixelClassifier, to_floats
 from convzoo.networks.transfer import Transfer, blocks, build, onnx_bytes, published, scale
 from convzoo.selection.transfer import Course, cached_features, judge, mixed, varied
@@ -104,11 +104,12 @@ def train(network: str, settings: TransferSettings, compute: ComputeSettings, pr
                 write_picture(seen(data, settings), extra / "augmented_batch.png")
                 if settings.method == "finetune":
                     (extra / "features_head.onnx").write_bytes(untouched)
-            write_json(folder / "architecture.json", described)
             write_json(folder / "fingerprint.json", identity)
             write_history(folder / "history.csv", course.history)
             with new_file(folder / "weights.safetensors") as temporary:
                 save_file({name: value.cpu().contiguous() for name, value in weights.items()}, temporary)
+            told = {"weights_sha256": sha256_of(folder / "weights.safetensors")}
+            write_json(folder / "architecture.json", described | told)
             checkpoints.remove()
 
 
