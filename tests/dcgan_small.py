@@ -8,6 +8,7 @@ from onnx_files import save_graph
 from project import ROOT
 from small import small_project
 
+from convzoo.files import sha256_of, write_json
 from convzoo.settings.dcgan import DcganSettings, EvaluationSettings, as_paper, training_settings
 from convzoo.settings.load import read_params
 
@@ -33,7 +34,7 @@ def dcgan_project(folder: Path, channels: int = 1) -> Path:
 
 
 def save_features(path: Path, channels: int = 1, scale: float = 1 / 255) -> None:
-    """A feature network: mean brightness of each square of 4x4 pixels, as float32 (N, 49)."""
+    """A feature network and its weights.json: mean brightness of each square of 4x4 pixels, as float32 (N, 49)."""
     nodes = [
         helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["floats", "scale"], ["scaled"]),
@@ -53,6 +54,7 @@ def save_features(path: Path, channels: int = 1, scale: float = 1 / 255) -> None
             numpy_helper.from_array(np.array([1], np.int64), "one"),
         ],
     )
+    write_json(path.with_name("weights.json"), {"files": {path.name: sha256_of(path)}})
 
 
 def dcgan_settings(**changes) -> DcganSettings:

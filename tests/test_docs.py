@@ -17,7 +17,7 @@ from small import shapes
 
 from convzoo import plots
 from convzoo.errors import ConvzooError
-from convzoo.files import write_json
+from convzoo.files import sha256_of, write_json
 from convzoo.lessons import __main__ as lessons
 from convzoo.lessons import autoencoder, classifier, dcgan, layers, transfer
 from convzoo.lessons.activations import slopes
@@ -215,6 +215,7 @@ def test_the_dcgans_pictures_draw(workplace, monkeypatch):
     features = Path("data/weights/digits/features.onnx")
     features.parent.mkdir(parents=True)
     shutil.copy(ROOT / "src/convzoo/measures/features/digits.onnx", features)
+    write_json(features.with_name("weights.json"), {"files": {features.name: sha256_of(features)}})
     monkeypatch.setattr(dcgan, "EPOCHS", 1)
     dcgan.draw(Path())
     drawn("dcgan")

@@ -119,6 +119,14 @@ def resnet(**changes):
     return transfer.whole("resnet18").state_dict() | changes
 
 
+def changed_features(_):
+    folder = Path("data/weights/digits")
+    folder.mkdir(parents=True)
+    (folder / "features.onnx").write_bytes(b"changed")
+    write_json(folder / "weights.json", {"files": {"features.onnx": "0" * 64}})
+    FeatureNetwork("digits", 1)
+
+
 def start(tampered):
     def cause(_):
         folder = Path("data/weights/net")
@@ -172,6 +180,13 @@ WEIGHTS = [
     ),
     Row(
         "weights: changed", start(True), "net/weights.safetensors: ", "not what weights.json says", "dvc repro -f weig"
+    ),
+    Row(
+        "weights: changed features",
+        changed_features,
+        "digits/features.onnx: has sha256",
+        "expected 000000000000 as weights.json says",
+        "dvc checkout, or make it anew",
     ),
     Row(
         "weights: no feature network",

@@ -32,6 +32,7 @@ def told_of_changes(installed: dict[str, str]) -> str:
                 trained.setdefault((package, before), []).append(file.parent.name)
     return "".join(
         f"warning: {package} {installed[package]} is installed, {', '.join(networks)}: trained with {before}; other "
-        f"bits can come of it, so all that computes runs again (to keep what is there: pip install {package}=={before})\n"
+        "bits can come of it, so all that computes runs again (to keep what is there: "
+        f"pip install {package}=={before})\n"
         for (package, before), networks in trained.items()
     )

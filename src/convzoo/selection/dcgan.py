@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from convzoo.errors import ConvzooError
-from convzoo.files import sha256_of
+from convzoo.files import read_json, sha256_of
 from convzoo.runtime import Model, run_in_batches
 from convzoo.settings.dcgan import CollapseSettings
 
@@ -41,7 +41,8 @@ def spread_out(count: int, most: int) -> np.ndarray:
 class FeatureNetwork:
     """The fixed network in data/weights/NAME/features.onnx: features float32 (N, D) for images uint8 (N, H, W, C).
 
-    Raises ConvzooError where there is none, and where it takes no images with `channels`.
+    Raises ConvzooError where there is none, for one that weights.json does not name so, and where it takes no images
+    with `channels`.
     """
 
     def __init__(self, name: str, channels: int) -> None:
@@ -51,7 +52,14 @@ class FeatureNetwork:
                 f"{file}: there is no such file; `dvc repro weights@{name}` brings it, if `weights.{name}` of "
                 "params.yaml is one that has features"
             )
-        self.name, self.sha256, self.model = name, sha256_of(file), Model(file)
+        self.name, self.sha256 = name, sha256_of(file)
+        expected = read_json(file.with_name("weights.json"))["files"].get(file.name)
+        if self.sha256 != expected:
+            raise ConvzooError(
+                f"{file}: has sha256 {self.sha256[:12]}, expected {str(expected)[:12]} as weights.json says; bring it "
+                f"back: dvc checkout, or make it anew: dvc repro -f weights@{name}"
+            )
+        self.model = Model(file)
         if self.model.input.shape[-1] not in (channels, None):
             raise ConvzooError(f"{file}: takes {self.model.input}, the images have {channels} channels")
 
