@@ -26,6 +26,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils.file_utils import local_file_uri_to_path
+from sqlalchemy.exc import SQLAlchemyError
 
 from convzoo.errors import ConvzooError
 from convzoo.files import project_root
@@ -33,6 +34,7 @@ from convzoo.files import project_root
 LOCK_WAIT = 120  # seconds; whoever holds the lock makes a database or registers a model
 DIGEST_LENGTH = 32  # of a data set in mlflow, which takes 36 characters at most
 BATCH = 1000  # metrics that mlflow takes at once; 100 for params
+FAILURES = (OSError, sqlite3.Error, SQLAlchemyError, MlflowException)  # what a store that fails raises
 
 
 class TrackingError(ConvzooError):
@@ -52,6 +54,11 @@ def database_file(uri: str) -> Path | None:
     return project_root() / name if scheme == "sqlite" and name and name != ":memory:" else None
 
 
+def beside(name: str) -> Path:
+    """A file next to the sqlite database, so that clones which share that share the file; else in mlruns."""
+    return (database_file(tracking_uri()) or project_root() / "mlruns" / "mlflow.db").with_name(name)
+
+
 def open_store() -> MlflowClient:
     """A client of the store, whose database is there and knows where its folder is now. Raises TrackingError."""
     uri = tracking_uri()
@@ -64,7 +71,7 @@ def open_store() -> MlflowClient:
                 if file == project_root() / "mlruns" / "mlflow.db":  # somebody else's may lie as they like
                     _relocate(file)
         return MlflowClient(tracking_uri=uri)
-    except (OSError, sqlite3.Error, MlflowException) as error:
+    except FAILURES as error:
         raise TrackingError(f"{uri}: cannot be opened: {first_line(error)}; is the folder writable?") from error
 
 

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from convzoo.errors import ConvzooError
-from convzoo.files import project_root
+from convzoo.files import project_root, room_for
 from convzoo.settings.sources import ArchiveFile
 
 MIRROR = "CONVZOO_MIRROR"
@@ -89,7 +89,8 @@ def _failure(name: str, file: ArchiveFile, mirror: str, mishaps: list[DownloadEr
 def _copy(name: str, file: ArchiveFile, source: Path, target: Path) -> None:
     """Copy from a mirror's folder, and check the copy."""
     try:
-        shutil.copyfile(source, target)
+        with room_for(target):
+            shutil.copyfile(source, target)
     except FileNotFoundError:
         raise DownloadError(f"{name}: {MIRROR} does not have it: there is no {source}") from None
     except OSError as error:
@@ -171,7 +172,8 @@ def _attempt(session: requests.Session, name: str, file: ArchiveFile, address: s
         start = _start(response, place, file, part, have)
         size = file.bytes or start + int(response.headers.get("Content-Length", 0))
         try:
-            _write(response, place, size, part, start)
+            with room_for(part):
+                _write(response, place, size, part, start)
         except urllib3.exceptions.HTTPError:
             pass  # told by the size
         except OSError as error:

@@ -9,6 +9,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from convzoo.errors import ConvzooError
+from convzoo.files import room_for
 from convzoo.settings.sources import Limits
 
 PACKED = "pictures.tar"
@@ -38,7 +39,7 @@ def pack(place: Path, layout: str, limits: Limits, folder: Path) -> None:
         for name in tqdm(sorted(pictures), desc=f"packing {place.name}", unit=" files", disable=None):
             entry = tarfile.TarInfo(name)  # no time, owner or mode of the file
             try:
-                with pictures[name].open("rb") as stream:
+                with pictures[name].open("rb") as stream, room_for(folder / PACKED):
                     entry.size = os.fstat(stream.fileno()).st_size
                     archive.addfile(entry, stream)
             except OSError as error:
