@@ -52,7 +52,8 @@ def bring(files: Mapping[str, ArchiveFile], folder: Path, back_off: tenacity.wai
                     _copy(name, file, place, target)
                 else:
                     parts.append(_fetch(name, file, place, back_off))
-                    shutil.copyfile(parts[-1], target)
+                    with room_for(target):
+                        shutil.copyfile(parts[-1], target)
                 break
             except DownloadError as error:
                 mishaps.append(error)

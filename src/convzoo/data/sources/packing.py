@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from convzoo.errors import ConvzooError
+from convzoo.errors import ConvzooError, disk_is_full
 from convzoo.files import room_for
 from convzoo.settings.sources import Limits
 
@@ -35,16 +35,19 @@ def pack(place: Path, layout: str, limits: Limits, folder: Path) -> None:
         raise PackingError(
             f"{place}: has no pictures ({', '.join(ending[1:] for ending in ENDINGS)}), expected {layout}{found}"
         )
-    with tarfile.open(folder / PACKED, "w", format=tarfile.PAX_FORMAT) as archive:
+    packed = folder / PACKED
+    with room_for(packed), tarfile.open(packed, "w", format=tarfile.PAX_FORMAT) as archive:
         for name in tqdm(sorted(pictures), desc=f"packing {place.name}", unit=" files", disable=None):
             entry = tarfile.TarInfo(name)  # no time, owner or mode of the file
             try:
-                with pictures[name].open("rb") as stream, room_for(folder / PACKED):
+                with pictures[name].open("rb") as stream:
                     entry.size = os.fstat(stream.fileno()).st_size
                     archive.addfile(entry, stream)
             except OSError as error:
+                if disk_is_full(error):
+                    raise
                 raise PackingError(f"{pictures[name]}: cannot be packed ({error.strerror or error})") from None
-    size = (folder / PACKED).stat().st_size
+    size = packed.stat().st_size
     left = f"; left out {_listed(others)}" if others else ""
     print(f"{place}: {len(pictures)} pictures packed, {size / 1e6:.1f} MB{left}", flush=True)
 
