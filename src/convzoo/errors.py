@@ -1,6 +1,7 @@
 """Errors that a user can cause and mend, and how an entry shows them."""
 
 import errno
+import gc
 import re
 import sys
 from collections.abc import Callable
@@ -55,4 +56,5 @@ def main(function: Callable[..., object]) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
+        gc.freeze()  # a last collection over all that torch and mlflow brought along takes up to three seconds
         sys.exit(130)
