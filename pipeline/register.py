@@ -5,8 +5,11 @@ from convzoo.tracking.registry import register
 
 
 def run(network: str) -> None:
-    """Write models/NETWORK/registration.json; a new model gets the alias `candidate`."""
-    print(register(network))
+    """Write models/NETWORK/registration.json; a new model gets the alias `candidate`.
+
+    A store that fails is a warning: the other networks go on.
+    """
+    print(register(network, warn=True))
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def test_a_training_that_runs_already_is_said(project):
 
 
 def test_checkpoints_keep_nested_tensors_numbers_and_text(project):
-    state = {"a": [torch.arange(3), {"b": 1.5, 7: "text"}], "none": None, "shared": torch.zeros(2, 2).t()}
+    state = {"epoch": 1, "a": [torch.arange(3), {"b": 1.5, 7: "text"}], "none": None, "shared": torch.zeros(2, 2).t()}
     with Checkpoints(NETWORK, "1" * 64) as checkpoints:
         checkpoints.save(state)
         found = checkpoints.load()

@@ -1,7 +1,15 @@
 """Errors that a user can cause and mend, and how an entry shows them."""
 
+import errno
+import gc
+import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # the disk is full, or what of it is the user's
+# What says so without an errno: Rust, and with it safetensors, and NumPy when it could write a part of an array.
+NO_SPACE_TEXT = re.compile(rf"\(os error ({'|'.join(map(str, NO_SPACE))})\)|\d+ requested and \d+ written")
 
 
 class ConvzooError(Exception):
@@ -10,6 +18,22 @@ class ConvzooError(Exception):
 
 class SettingsError(ConvzooError):
     """One line for each thing that is wrong with params.yaml."""
+
+
+class DiskFullError(ConvzooError):
+    """There is no room left for the file or folder `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(
+            f"{path}: cannot be written, the disk is full; make room there and run the same again, which goes on from "
+            "what was finished"
+        )
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether an error of the system, of safetensors or of NumPy says that there is no room left on a disk."""
+    return getattr(error, "errno", None) in NO_SPACE or bool(NO_SPACE_TEXT.search(str(error)))
 
 
 def show(error: ConvzooError) -> None:
@@ -25,6 +49,12 @@ def main(function: Callable[..., object]) -> None:
     except ConvzooError as error:
         show(error)
         sys.exit(1)
+    except OSError as error:
+        if not disk_is_full(error):
+            raise
+        show(DiskFullError(Path(error.filename or ".")))
+        sys.exit(1)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
+        gc.freeze()  # a last collection over all that torch and mlflow brought along takes up to three seconds
         sys.exit(130)

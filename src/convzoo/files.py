@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from convzoo.errors import DiskFullError, disk_is_full
+
 
 def project_root() -> Path:
     """The folder of the clone: where DVC runs, also when it works in a temporary copy for an experiment."""
@@ -23,29 +25,51 @@ def sha256_of(file: Path) -> str:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to; renamed to `path` at the end, removed after an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A temporary name beside `path` to write to; renamed to `path` at the end, removed after an error.
+
+    Raises DiskFullError for `path` where there is no room left.
+    """
     temporary = path.with_name(f".{path.name}.new")
     try:
-        yield temporary
-        temporary.replace(path)
+        with room_for(path, temporary):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """An empty temporary folder beside `path`; takes the place of `path` at the end, removed after an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """An empty temporary folder beside `path`; takes the place of `path` at the end, removed after an error.
+
+    Raises DiskFullError for `path`, or what is in it, where there is no room left.
+    """
     temporary = path.with_name(f".{path.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
     try:
-        yield temporary
-        shutil.rmtree(path, ignore_errors=True)
-        temporary.replace(path)
+        with room_for(path, temporary):
+            temporary.mkdir(parents=True)
+            yield temporary
+            shutil.rmtree(path, ignore_errors=True)
+            temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def room_for(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Raises DiskFullError for `path` where what is done inside finds the disk full; never for its temporary name."""
+    try:
+        yield
+    except DiskFullError as error:
+        if temporary is None or not error.path.is_relative_to(temporary):
+            raise
+        raise DiskFullError(path / error.path.relative_to(temporary)) from error
+    except Exception as error:
+        if not disk_is_full(error):
+            raise
+        raise DiskFullError(path) from error
 
 
 def write_json(path: Path, values: Any) -> None:

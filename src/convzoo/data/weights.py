@@ -7,7 +7,7 @@ from typing import Any
 
 from convzoo.data.sources import archive
 from convzoo.errors import ConvzooError
-from convzoo.files import new_folder, project_root, sha256_of, write_json
+from convzoo.files import new_folder, project_root, room_for, sha256_of, write_json
 from convzoo.settings.weights import (
     FileWeights,
     NoWeights,
@@ -96,7 +96,8 @@ def _copied(name: str, origin: Path | str, sha256: str | None, target: Path, men
     origin = project_root() / origin
     mend = mend or f"put it there, or change weights.{name}.path in params.yaml"
     try:
-        shutil.copyfile(origin, target)
+        with room_for(target):
+            shutil.copyfile(origin, target)
     except OSError as error:
         raise WeightsError(f"weights.{name}: {origin}: cannot be read ({error.strerror}); {mend}") from None
     found = sha256_of(target)

@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Schema, TensorSpec
 
-from convzoo.files import project_root, sha256_of, write_json
+from convzoo.files import sha256_of, write_json
 from convzoo.settings.load import read_params
 from convzoo.tracking.descent import DESCENT, descent
 from convzoo.tracking.live import origin, run_name, run_params, tracking_is_off
@@ -34,27 +34,36 @@ EXAMPLES = 2  # images of val in the model's input example
 ALIAS = "candidate"
 
 
-def register(network: str) -> str:
+def register(network: str, warn: bool = False) -> str:
     """Bring models/NETWORK into mlflow, write registration.json, and say in a line which version it is.
 
-    Doing it again changes nothing. Raises ConvzooError for a missing file, a model that is not the exported one, and a
-    store that does not answer.
+    Doing it again changes nothing. Raises ConvzooError for a missing file and a model that is not the exported one,
+    and TrackingError for a store that fails; with `warn` that is a line, too, and registration.json is written.
     """
     files = read_files(network)
-    if tracking_is_off():
-        told = f"{network}: not registered, since CONVZOO_TRACKING is off"
-    else:
-        try:
-            with store.locked(project_root() / "mlruns" / "register"):
-                told = _register(files, store.use_store())
-        except (MlflowException, OSError) as error:
-            raise store.TrackingError(
-                f"{network}: registration failed at {store.tracking_uri()} ({store.first_line(error)}); "
-                f"when that is mended run `convzoo sync`, or set CONVZOO_TRACKING=off to go without"
-            ) from error
+    try:
+        told = _brought(files)
+    except store.TrackingError as error:
+        if not warn:
+            raise
+        told = f"warning: {error}; the pipeline goes on"
     registration = {"model": network, "model_sha256": files.sha256, "fingerprint": files.identity["fingerprint"]}
     write_json(files.folder / "registration.json", registration)
     return told
+
+
+def _brought(files: Files) -> str:
+    if tracking_is_off():
+        return f"{files.network}: not registered, since CONVZOO_TRACKING is off"
+    try:
+        with store.locked(store.beside("register")):
+            return _register(files, store.use_store())
+    except (*store.FAILURES, store.TrackingError) as error:
+        reason = str(error) if isinstance(error, store.TrackingError) else store.first_line(error)
+        raise store.TrackingError(
+            f"{files.network}: not registered at {store.tracking_uri()} ({reason}); when that is mended run "
+            "`convzoo sync`, or set CONVZOO_TRACKING=off to go without"
+        ) from error
 
 
 def _register(files: Files, client: MlflowClient) -> str:

@@ -28,6 +28,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils.file_utils import local_file_uri_to_path
+from sqlalchemy.exc import SQLAlchemyError
 
 from convzoo.errors import ConvzooError
 from convzoo.files import project_root
@@ -36,6 +37,7 @@ LOCK_WAIT = 120  # seconds; whoever holds the lock makes a database or registers
 DIGEST_LENGTH = 32  # of a data set in mlflow, which takes 36 characters at most
 BATCH = 1000  # metrics that mlflow takes at once; 100 for params
 PROCESS = "convzoo.process"  # the tag of a run that names the process which trains it
+FAILURES = (OSError, sqlite3.Error, SQLAlchemyError, MlflowException)  # what a store that fails raises
 
 
 class TrackingError(ConvzooError):
@@ -55,6 +57,11 @@ def database_file(uri: str) -> Path | None:
     return project_root() / name if scheme == "sqlite" and name and name != ":memory:" else None
 
 
+def beside(name: str) -> Path:
+    """A file next to the sqlite database, so that clones which share that share the file; else in mlruns."""
+    return (database_file(tracking_uri()) or project_root() / "mlruns" / "mlflow.db").with_name(name)
+
+
 def open_store() -> MlflowClient:
     """A client of the store, whose database is there and knows where its folder is now. Raises TrackingError."""
     uri = tracking_uri()
@@ -67,7 +74,7 @@ def open_store() -> MlflowClient:
                 if file == project_root() / "mlruns" / "mlflow.db":  # somebody else's may lie as they like
                     _relocate(file)
         return MlflowClient(tracking_uri=uri)
-    except (OSError, sqlite3.Error, MlflowException) as error:
+    except FAILURES as error:
         raise TrackingError(
             f"{uri}: cannot be opened ({first_line(error)}), expected a database that can be written to; make room, or "
             "mend its folder's rights"

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+from types import TracebackType
 from typing import Any, Self
 
 import torch
@@ -9,7 +11,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from convzoo.errors import ConvzooError
+from convzoo.errors import ConvzooError, DiskFullError
 from convzoo.files import new_file, project_root
 
 
@@ -23,6 +25,7 @@ class Checkpoints:
         self.folder = project_root() / ".checkpoints" / f"{network}-{fingerprint[:16]}"
         self.file = self.folder / "last.safetensors"
         self.lock = FileLock(self.folder / "lock")
+        self.epoch = 0  # that is kept
 
     def __enter__(self) -> Self:
         if not self.leader:
@@ -37,17 +40,24 @@ class Checkpoints:
             ) from None
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.leader and isinstance(error, KeyboardInterrupt | DiskFullError):
+            kept = f"epoch {self.epoch} is kept; `dvc repro` goes on from there"
+            told = kept if self.epoch else "no epoch was finished; `dvc repro` starts anew"
+            print(f"{self.network}: stopped; {told}", file=sys.stderr, flush=True)
         self.lock.release()
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keep `state`: nested dicts and lists of tensors, numbers and text."""
+        """Keep `state`: its `epoch`, and nested dicts and lists of tensors, numbers and text."""
         if not self.leader:
             return
         tensors: dict[str, torch.Tensor] = {}
         plain = _packed(state, tensors)
         with new_file(self.file) as temporary:
             save_file(tensors, temporary, metadata={"state": json.dumps(plain, sort_keys=True)})
+        self.epoch = state["epoch"]
 
     def load(self) -> dict[str, Any] | None:
         """The state last kept, or None where there is none. A file cut short counts as none, and is said."""
@@ -56,7 +66,9 @@ class Checkpoints:
         try:
             with safe_open(self.file, framework="pt") as stored:
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
-                return _unpacked(json.loads(stored.metadata()["state"]), tensors)
+                state = _unpacked(json.loads(stored.metadata()["state"]), tensors)
+                self.epoch = state["epoch"]
+                return state
         except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
             print(
                 f"{self.network}: the checkpoint {self.file} is broken ({error}), expected a whole one; starting anew"

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from convzoo.errors import ConvzooError
-from convzoo.files import project_root
+from convzoo.files import project_root, room_for
 from convzoo.settings.sources import ArchiveFile
 
 MIRROR = "CONVZOO_MIRROR"
@@ -52,7 +52,8 @@ def bring(files: Mapping[str, ArchiveFile], folder: Path, back_off: tenacity.wai
                     _copy(name, file, place, target)
                 else:
                     parts.append(_fetch(name, file, place, back_off))
-                    shutil.copyfile(parts[-1], target)
+                    with room_for(target):
+                        shutil.copyfile(parts[-1], target)
                 break
             except DownloadError as error:
                 mishaps.append(error)
@@ -89,7 +90,8 @@ def _failure(name: str, file: ArchiveFile, mirror: str, mishaps: list[DownloadEr
 def _copy(name: str, file: ArchiveFile, source: Path, target: Path) -> None:
     """Copy from a mirror's folder, and check the copy."""
     try:
-        shutil.copyfile(source, target)
+        with room_for(target):
+            shutil.copyfile(source, target)
     except FileNotFoundError:
         raise DownloadError(f"{name}: {MIRROR} does not have it: there is no {source}") from None
     except OSError as error:
@@ -173,7 +175,8 @@ def _attempt(session: requests.Session, name: str, file: ArchiveFile, address: s
         start = _start(response, place, file, part, have)
         size = file.bytes or start + int(response.headers.get("Content-Length", 0))
         try:
-            _write(response, place, size, part, start)
+            with room_for(part):
+                _write(response, place, size, part, start)
         except urllib3.exceptions.HTTPError:
             pass  # told by the size
         except OSError as error:

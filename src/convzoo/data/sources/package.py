@@ -6,7 +6,7 @@ from pathlib import Path
 import mlxtend
 
 from convzoo.errors import ConvzooError
-from convzoo.files import sha256_of
+from convzoo.files import room_for, sha256_of
 from convzoo.settings.sources import PackageSource
 
 FOLDERS = {"mlxtend": Path(mlxtend.__file__).parent}
@@ -22,7 +22,8 @@ def bring(source: PackageSource, folder: Path) -> None:
     target = folder / origin.name
     mend = f"install the version of {source.package} that the constraints file names (make setup)"
     try:
-        shutil.copyfile(origin, target)
+        with room_for(target):
+            shutil.copyfile(origin, target)
     except OSError as error:
         raise PackageError(f"{origin}: cannot be read ({error.strerror}); {mend}") from None
     found = sha256_of(target)

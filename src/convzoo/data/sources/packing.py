@@ -8,7 +8,8 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from convzoo.errors import ConvzooError
+from convzoo.errors import ConvzooError, disk_is_full
+from convzoo.files import room_for
 from convzoo.settings.sources import Limits
 
 PACKED = "pictures.tar"
@@ -35,7 +36,8 @@ def pack(place: Path, layout: str, limits: Limits, folder: Path) -> None:
             f"{place}: has no pictures ({', '.join(ending[1:] for ending in ENDINGS)}), expected {layout}{found}; "
             "put some there"
         )
-    with tarfile.open(folder / PACKED, "w", format=tarfile.PAX_FORMAT) as archive:
+    packed = folder / PACKED
+    with room_for(packed), tarfile.open(packed, "w", format=tarfile.PAX_FORMAT) as archive:
         for name in tqdm(sorted(pictures), desc=f"packing {place.name}", unit=" files", disable=None):
             entry = tarfile.TarInfo(name)  # no time, owner or mode of the file
             try:
@@ -43,10 +45,13 @@ def pack(place: Path, layout: str, limits: Limits, folder: Path) -> None:
                     entry.size = os.fstat(stream.fileno()).st_size
                     archive.addfile(entry, stream)
             except OSError as error:
+                if disk_is_full(error):
+                    raise
                 raise PackingError(
-                    f"{pictures[name]}: cannot be packed ({error.strerror or error}); mend its rights, or make room"
+                    f"{pictures[name]}: cannot be packed ({error.strerror or error}), expected a file that can be "
+                    "read; mend its rights"
                 ) from None
-    size = (folder / PACKED).stat().st_size
+    size = packed.stat().st_size
     left = f"; left out {_listed(others)}" if others else ""
     print(f"{place}: {len(pictures)} pictures packed, {size / 1e6:.1f} MB{left}", flush=True)
 
