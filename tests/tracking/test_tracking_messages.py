@@ -98,7 +98,7 @@ def trained(**tags):
 
 TABLE = [
     Row(
-        "store: down at registration", register_down, "told: registration failed at http", "Connection", "convzoo sync"
+        "store: down at registration", register_down, "told: not registered at http", "Connection", "convzoo sync"
     ),
     Row(
         "store: down in training",
