@@ -1,5 +1,6 @@
 """The table of messages about models and trainings: each names the thing, what was expected and what to do."""
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from small import COMPUTE
 
 from convzoo import commits
 from convzoo.data.arrays import Split, load_split
+from convzoo.errors import main
 from convzoo.evaluation.shipped import shipped_model
 from convzoo.export.dcgan import export as export_dcgan
 from convzoo.files import sha256_of, write_json
@@ -78,6 +80,18 @@ def answer(content):
         print(predict(Path("model.onnx"), [Path("own.png")]))
 
     return cause
+
+
+def not_deterministic(world):
+    """A stage whose operation has no deterministic form, on a processor too."""
+    world.patch.setattr(sys, "argv", ["stage"])
+    torch.use_deterministic_algorithms(True)
+    try:
+        main(lambda: torch.zeros(2).put_(torch.tensor([0]), torch.ones(1)))
+    except SystemExit as end:
+        assert end.code == 1
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def cut_picture():
@@ -176,6 +190,9 @@ TRAINING = [
     Row("training: loss", not_finite(classifier), "^net", NAN, "lower learning_rate"),
     Row("training: loss of an autoencoder", not_finite(autoencoder), "^net", NAN, "lower .*linear_learning_rate"),
     Row("training: loss of a generator", not_finite(dcgan, 2), "^net", NAN, "lower discriminator_learning_rate"),
+    Row(
+        "training: no form", not_deterministic, "error: put_: has no determ", "expected one since", "set it to false in"
+    ),
     Row("training: device", missing_device, "compute.device: cuda", "one of: .*cpu", "set it to auto or"),
     Row("training: data", other_data, "mnist/train is not", "the verdict says 0000", "run: dvc repro validate"),
     Row(

@@ -11,6 +11,9 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # the disk is full, or what of it is th
 # What says so without an errno: Rust, and with it safetensors, and NumPy when it could write a part of an array.
 NO_SPACE_TEXT = re.compile(rf"\(os error ({'|'.join(map(str, NO_SPACE))})\)|\d+ requested and \d+ written")
 
+# What torch says of an operation where only deterministic ones may run.
+NOT_DETERMINISTIC = re.compile(r"(\S+) does not have a deterministic implementation")
+
 
 class ConvzooError(Exception):
     """Something that the user can mend; its text says what it is about, what was expected and what to do."""
@@ -53,6 +56,17 @@ def main(function: Callable[..., object]) -> None:
         if not disk_is_full(error):
             raise
         show(DiskFullError(Path(error.filename or ".")))
+        sys.exit(1)
+    except RuntimeError as error:
+        found = NOT_DETERMINISTIC.match(str(error))
+        if not found:
+            raise
+        show(
+            ConvzooError(
+                f"{found[1]}: has no deterministic form on this device, expected one since compute.deterministic is "
+                "true; set it to false in params.yaml, use another layer, or train on the processor (compute.device: cpu)"
+            )
+        )
         sys.exit(1)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

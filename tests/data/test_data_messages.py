@@ -88,7 +88,7 @@ DOWNLOADS = [
     Row("download: bad mirror", lambda w: bring(w, mirror="no"), "digits.gz: .*/no/some", WHOLE, f"mend it, {ONLY}"),
     Row("download: ftp", lambda w: bring(w, mirror="ftp://x/y"), "MIRROR: got ftp", "expected a folder", "set it to"),
     Row("download: two at once", held, "digits.gz: .*another process", "expected one", "wait for that one, then run"),
-    Row("download: disk full", full, r"\.part: cannot be written", "the disk is full", "make room .* run the same again"),
+    Row("download: disk full", full, r"\.part: cannot be written", "the disk is full", "make room .* run the same"),
 ]
 
 

@@ -97,9 +97,7 @@ def trained(**tags):
 
 
 TABLE = [
-    Row(
-        "store: down at registration", register_down, "told: not registered at http", "Connection", "convzoo sync"
-    ),
+    Row("store: down at registration", register_down, "told: not registered .http", "Connection", "convzoo sync"),
     Row(
         "store: down in training",
         live_down,

@@ -81,8 +81,7 @@ class LiveRun:
         try:
             self._follow()
         except Exception as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            self._give_up(textwrap.shorten(lines[0], 160, placeholder=" ..."))
+            self._give_up(textwrap.shorten(reason(error), 160, placeholder=" ..."))
 
     def _give_up(self, reason: str) -> None:
         if self._given_up.is_set():
@@ -127,6 +126,12 @@ class LiveRun:
             if isinstance(message, End):
                 client.set_terminated(run_id, message.status)
                 return
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, in one line, without what sqlalchemy says first."""
+    lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result of")]
+    return lines[0] if lines else type(error).__name__
 
 
 def tracking_is_off() -> bool:

@@ -59,10 +59,11 @@ def _brought(files: Files) -> str:
         with store.locked(store.beside("register")):
             return _register(files, store.use_store())
     except (*store.FAILURES, store.TrackingError) as error:
-        reason = str(error) if isinstance(error, store.TrackingError) else store.first_line(error)
+        told = isinstance(error, store.TrackingError)
+        reason = str(error) if told else f"{store.tracking_uri()}: {store.first_line(error)}"
         raise store.TrackingError(
-            f"{files.network}: not registered at {store.tracking_uri()} ({reason}); when that is mended run "
-            "`convzoo sync`, or set CONVZOO_TRACKING=off to go without"
+            f"{files.network}: not registered ({reason}); when that is mended run `convzoo sync`, or set "
+            "CONVZOO_TRACKING=off to go without"
         ) from error
 
 

@@ -1,6 +1,7 @@
 """The tracking store: where it is, made once, right again after its folder was moved, and what runs are made of."""
 
 import json
+import logging
 import os
 import platform
 import sqlite3
@@ -32,7 +33,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from convzoo.errors import ConvzooError
 from convzoo.files import project_root
+from convzoo.tracking.live import reason
 
+# It prints a traceback of what the database says, before it raises that.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+
+DATABASE_WAIT = 20  # seconds for another program that holds the database, as mlflow waits
 LOCK_WAIT = 120  # seconds; whoever holds the lock makes a database or registers a model
 DIGEST_LENGTH = 32  # of a data set in mlflow, which takes 36 characters at most
 BATCH = 1000  # metrics that mlflow takes at once; 100 for params
@@ -76,8 +82,8 @@ def open_store() -> MlflowClient:
         return MlflowClient(tracking_uri=uri)
     except FAILURES as error:
         raise TrackingError(
-            f"{uri}: cannot be opened ({first_line(error)}), expected a database that can be written to; make room, or "
-            "mend its folder's rights"
+            f"{uri}: cannot be opened ({first_line(error)}), expected a database that is free and can be written to; "
+            "make room, mend its folder's rights, or end what holds it"
         ) from error
 
 
@@ -224,9 +230,9 @@ def machine_load(client: MlflowClient, run_id: str) -> Callable[[], dict[str, fl
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+    """What an error says and is, in one line."""
+    kind, told = type(error).__name__, reason(error)
+    return kind if told == kind else f"{kind}: {told[:200]}"
 
 
 def _spelled(value: Any) -> str:
@@ -253,7 +259,7 @@ def _create(file: Path) -> None:
 def _relocate(file: Path) -> None:
     """Artifacts lie beside the database: where experiments say otherwise, the folder was moved, and all with it."""
     here = file.parent.as_uri()
-    with closing(sqlite3.connect(file, timeout=20, isolation_level=None)) as database:
+    with closing(sqlite3.connect(file, timeout=DATABASE_WAIT, isolation_level=None)) as database:
         found = database.execute(
             "SELECT artifact_location FROM experiments WHERE experiment_id = 0 OR name LIKE 'convzoo/%'"
         )
