@@ -190,9 +190,7 @@ TRAINING = [
     Row("training: loss", not_finite(classifier), "^net", NAN, "lower learning_rate"),
     Row("training: loss of an autoencoder", not_finite(autoencoder), "^net", NAN, "lower .*linear_learning_rate"),
     Row("training: loss of a generator", not_finite(dcgan, 2), "^net", NAN, "lower discriminator_learning_rate"),
-    Row(
-        "training: no form", not_deterministic, "error: put_: has no determ", "expected one since", "set it to false in"
-    ),
+    Row("training: no form", not_deterministic, "put_: has no determ", "expected one since", "set it to false in"),
     Row("training: device", missing_device, "compute.device: cuda", "one of: .*cpu", "set it to auto or"),
     Row("training: data", other_data, "mnist/train is not", "the verdict says 0000", "run: dvc repro validate"),
     Row(

@@ -64,7 +64,7 @@ def main(function: Callable[..., object]) -> None:
         show(
             ConvzooError(
                 f"{found[1]}: has no deterministic form on this device, expected one since compute.deterministic is "
-                "true; set it to false in params.yaml, use another layer, or train on the processor (compute.device: cpu)"
+                "true; set it to false in params.yaml, use another layer, or train with compute.device: cpu"
             )
         )
         sys.exit(1)

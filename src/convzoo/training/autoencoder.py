@@ -74,8 +74,8 @@ def train(network: str, settings: AutoencoderSettings, compute: ComputeSettings,
             write_history(folder / "history.csv", history)
             with new_file(folder / "weights.safetensors") as temporary:
                 save_file(weights, temporary)
-            told = {"weights_sha256": sha256_of(folder / "weights.safetensors")}
-            write_json(folder / "architecture.json", described | told)
+            described["weights_sha256"] = sha256_of(folder / "weights.safetensors")
+            write_json(folder / "architecture.json", described)
             checkpoints.remove()
 
 

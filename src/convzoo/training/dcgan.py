@@ -52,12 +52,12 @@ def train(network: str, settings: DcganSettings, compute: ComputeSettings, profi
     described = describe(settings, read_json(prepared / "train" / "meta.json"))
     features = FeatureNetwork(settings.weights, described["shape"][-1])
     fabric = machine.start(compute, settings.seed)
-    params = settings.model_dump() | {"features_sha256": features.sha256}
-    identity = fingerprint(params, machine.resolved(compute), data)
+    identity = fingerprint(
+        {**settings.model_dump(), "features_sha256": features.sha256}, machine.resolved(compute), data
+    )
     images = Images([splits["train"], *[splits["augmented"]] * settings.stored_variants], fabric.device)
     val = splits["val"].images
     real = features(val[spread_out(len(val), settings.select_images)])
-
     if fabric.is_global_zero:
         keep(network, identity["fingerprint"])
     with (
@@ -73,8 +73,8 @@ def train(network: str, settings: DcganSettings, compute: ComputeSettings, profi
             write_history(folder / "history.csv", state["history"])
             with new_file(folder / "weights.safetensors") as temporary:
                 save_file(state["kept"]["generator"], temporary)
-            told = {"weights_sha256": sha256_of(folder / "weights.safetensors")}
-            write_json(folder / "architecture.json", described | told)
+            described["weights_sha256"] = sha256_of(folder / "weights.safetensors")
+            write_json(folder / "architecture.json", described)
             checkpoints.remove()
 
 

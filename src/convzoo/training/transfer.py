@@ -108,8 +108,8 @@ def train(network: str, settings: TransferSettings, compute: ComputeSettings, pr
             write_history(folder / "history.csv", course.history)
             with new_file(folder / "weights.safetensors") as temporary:
                 save_file({name: value.cpu().contiguous() for name, value in weights.items()}, temporary)
-            told = {"weights_sha256": sha256_of(folder / "weights.safetensors")}
-            write_json(folder / "architecture.json", described | told)
+            described["weights_sha256"] = sha256_of(folder / "weights.safetensors")
+            write_json(folder / "architecture.json", described)
             checkpoints.remove()
 
 
