@@ -38,9 +38,8 @@ def train(network: str, settings: DcganSettings, compute: ComputeSettings, profi
     """Train `network` and write models/NETWORK/: weights.safetensors (the generator's), architecture.json,
     history.csv, fingerprint.json and extra/ (pictures, kept.json, the discriminator's features as an ONNX file).
 
-    Goes on from the last checkpoint of the same training. Raises ConvzooError for data that were not validated as
-    they are, a feature network or a device that is not there, a loss that is not finite, and a collapse where the
-    settings say so.
+    Goes on from the last checkpoint of the same training. Raises ConvzooError for data that were not validated, a
+    feature network or a device that is not there, a loss that is not finite, and a collapse that shall fail.
     """
     prepared = Path("data/prepared", settings.data)
     splits = {
@@ -52,9 +51,8 @@ def train(network: str, settings: DcganSettings, compute: ComputeSettings, profi
     described = describe(settings, read_json(prepared / "train" / "meta.json"))
     features = FeatureNetwork(settings.weights, described["shape"][-1])
     fabric = machine.start(compute, settings.seed)
-    identity = fingerprint(
-        {**settings.model_dump(), "features_sha256": features.sha256}, machine.resolved(compute), data
-    )
+    params = settings.model_dump() | {"features_sha256": features.sha256}
+    identity = fingerprint(params, machine.resolved(compute), data)
     images = Images([splits["train"], *[splits["augmented"]] * settings.stored_variants], fabric.device)
     val = splits["val"].images
     real = features(val[spread_out(len(val), settings.select_images)])
