@@ -192,6 +192,7 @@ main(train)
 """
 
 
+@pytest.mark.prove
 def test_a_disk_that_fills_up_during_a_training_costs_an_epoch(project, left_alone):
     Path("twice.py").write_text(TWICE)
     sources = os.pathsep.join(str(ROOT / name) for name in ("src", "tests"))

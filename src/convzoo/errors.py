@@ -11,6 +11,7 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # the disk is full, or what of it is th
 # What says so without an errno: Rust, and with it safetensors, and NumPy when it could write a part of an array.
 NO_SPACE_TEXT = re.compile(rf"\(os error ({'|'.join(map(str, NO_SPACE))})\)|\d+ requested and \d+ written")
 
+ACCOUNT = re.compile(r"(?<=://)[^/\s@]+@")
 # What torch says of an operation where only deterministic ones may run.
 NOT_DETERMINISTIC = re.compile(r"(\S+) does not have a deterministic implementation")
 
@@ -39,9 +40,14 @@ def disk_is_full(error: BaseException) -> bool:
     return getattr(error, "errno", None) in NO_SPACE or bool(NO_SPACE_TEXT.search(str(error)))
 
 
+def without_account(text: str) -> str:
+    """`text` without the user names and passwords in its addresses."""
+    return ACCOUNT.sub("", text)
+
+
 def show(error: ConvzooError) -> None:
     """Print each line of an error to stderr."""
-    for line in str(error).splitlines():
+    for line in without_account(str(error)).splitlines():
         print(f"error: {line}", file=sys.stderr)
 
 

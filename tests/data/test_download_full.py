@@ -36,6 +36,7 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.prove
 def test_a_download_that_fills_the_disk_goes_on_where_that_stopped(project, server):
     for shared in ("src", "pipeline"):
         (project / shared).symlink_to(ROOT / shared, target_is_directory=True)

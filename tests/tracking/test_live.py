@@ -93,7 +93,7 @@ def test_a_failed_training_is_marked_and_a_finished_one_is_left_alone():
 
 
 def test_a_server_that_is_down_costs_one_warning_and_no_error(monkeypatch, capfd):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     with LiveRun("offline", identity_of(1), TAGS) as run:
         run.log(1, {"train_loss": 2.0})
@@ -101,6 +101,7 @@ def test_a_server_that_is_down_costs_one_warning_and_no_error(monkeypatch, capfd
     (warning,) = capfd.readouterr().err.splitlines()
     assert warning.startswith("warning: offline: tracking stopped (")
     assert "training goes on" in warning and "convzoo sync" in warning
+    assert "http://127.0.0.1:9" in warning and "secret" not in warning
 
 
 def test_a_store_that_never_answers_is_waited_for_no_longer_than_the_limit(monkeypatch, capfd):
@@ -115,7 +116,14 @@ def test_a_store_that_never_answers_is_waited_for_no_longer_than_the_limit(monke
     run = LiveRun("silent", identity_of(1), TAGS)
     assert asked.wait(30)
     run.close()
-    assert "no answer for 0.2 s" in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert "no answer for 0.2 s" in told and "training goes on" in told
+
+    monkeypatch.setattr(live, "TIME_LIMIT_STOPPED", 0.1)
+    with pytest.raises(KeyboardInterrupt), LiveRun("silent", identity_of(2), TAGS):
+        raise KeyboardInterrupt
+    told = capfd.readouterr().err
+    assert "no answer for 0.1 s" in told and "training goes on" not in told
     answer.set()
 
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from convzoo import commits
+from convzoo.errors import without_account
 
 TIME_LIMIT = 20  # seconds that the end of a training waits for the store
 TIME_LIMIT_STOPPED = 3  # the same after Ctrl-C
@@ -63,7 +64,7 @@ class LiveRun:
         limit = TIME_LIMIT_STOPPED if status == "KILLED" else TIME_LIMIT
         self._thread.join(limit)
         if self._thread.is_alive():
-            self._give_up(f"no answer for {limit} s")
+            self._give_up(f"no answer for {limit} s", goes_on=status != "KILLED")
         self._thread = None
 
     def __enter__(self) -> Self:
@@ -83,13 +84,13 @@ class LiveRun:
         except Exception as error:
             self._give_up(textwrap.shorten(reason(error), 160, placeholder=" ..."))
 
-    def _give_up(self, reason: str) -> None:
+    def _give_up(self, reason: str, goes_on: bool = True) -> None:
         if self._given_up.is_set():
             return
         self._given_up.set()
         print(
-            f"warning: {self.network}: tracking stopped ({reason}); training goes on, "
-            "and `convzoo sync` will bring this run in afterwards",
+            f"warning: {self.network}: tracking stopped ({without_account(reason)}); "
+            f"{'training goes on, and ' if goes_on else ''}`convzoo sync` will bring this run in afterwards",
             file=sys.stderr,
             flush=True,
         )

@@ -22,6 +22,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Schema, TensorSpec
 
+from convzoo.errors import without_account
 from convzoo.files import sha256_of, write_json
 from convzoo.settings.load import read_params
 from convzoo.tracking.descent import DESCENT, descent
@@ -46,7 +47,7 @@ def register(network: str, warn: bool = False) -> str:
     except store.TrackingError as error:
         if not warn:
             raise
-        told = f"warning: {error}; the pipeline goes on"
+        told = f"warning: {without_account(str(error))}; the pipeline goes on"
     registration = {"model": network, "model_sha256": files.sha256, "fingerprint": files.identity["fingerprint"]}
     write_json(files.folder / "registration.json", registration)
     return told
