@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import shutil
+import signal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,8 @@ class Rebuilt(NamedTuple):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """`make test-gpu` writes a table of what it found."""
+    """Ctrl-C reaches what the tests start; `make test-gpu` writes a table of what it found."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs them in the background ignores it
     if config.option.markexpr == "gpu":
         import torch  # here: other runs need not wait for it
 

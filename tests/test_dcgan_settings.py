@@ -21,7 +21,7 @@ MISTAKES = [
     ("discriminator_steps: 1", "discriminator_steps: 0", "discriminator_steps: got 0, expected a whole number of"),
     ("discriminator_norm: batch", "discriminator_norm: layer", "got 'layer', expected one of: batch, none"),
     ("flip: false", "flip: 1", "augment.flip: got 1, expected true or false"),
-    ("shift: 2 ", "shift: 28 ", "augment.shift: got 28, expected less than the side of pictures of 28x28"),
+    ("shift: 0 ", "shift: 28 ", "augment.shift: got 28, expected less than the side of pictures of 28x28"),
     ("cutout: 0 ", "cutout: 99 ", "augment.cutout: got 99, expected less than the side"),
     ("action: warn", "action: ignore", "collapse.action: got 'ignore', expected one of: fail, warn"),
     ("r1: 0 ", "r1: 1 ", "r1: a penalty on each image's gradient .* expected 0, or discriminator_norm: none"),

@@ -4,11 +4,13 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from mlflow.models.cli import commands
 from typer.testing import CliRunner
 
 from convzoo.cli import app
 from convzoo.tracking import store
+
+# isort: split
+from mlflow.models.cli import commands
 
 
 @pytest.mark.parametrize(
