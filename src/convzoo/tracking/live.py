@@ -82,7 +82,7 @@ class LiveRun:
         try:
             self._follow()
         except Exception as error:
-            self._give_up(textwrap.shorten(reason(error), 160, placeholder=" ..."))
+            self._give_up(textwrap.shorten(reason(error), 300, placeholder=" ..."))
 
     def _give_up(self, reason: str, goes_on: bool = True) -> None:
         if self._given_up.is_set():
