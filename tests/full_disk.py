@@ -1,14 +1,13 @@
 """Ways to meet a full disk: a device that is always full, and a small disk of one's own."""
 
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from project import environment
 
-ADVICE = "cannot be written, the disk is full; make room there and run the same again"
+ADVICE = "cannot be written, the disk is full, expected room for it; make some and run the same again"
 
 
 def fill(*files: Path) -> None:
@@ -18,18 +17,16 @@ def fill(*files: Path) -> None:
         file.symlink_to("/dev/full")
 
 
-def on_small_disk(at: str, kilobytes: int, command: str, **environment: str) -> str:
+def on_small_disk(at: str, kilobytes: int, command: str, **more: str) -> str:
     """What a shell command prints for which the folder `at` is a disk of so many kilobytes; nobody else sees that."""
     Path(at).mkdir(parents=True)
     mount = f"mount -t tmpfs -o size={kilobytes}k tmpfs {at}"
     separate = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
     if not shutil.which("unshare") or subprocess.run([*separate, mount], capture_output=True).returncode:
         pytest.fail("this system lets nobody but root mount a disk")
-    cleared = {name: value for name, value in os.environ.items() if name != "DVC_ROOT"}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [*separate, f"exec 2>&1; {mount} && {command}"],
-        env=cleared | {"PATH": path, "CONVZOO_TRACKING": "off"} | environment,
+        env=environment(CONVZOO_TRACKING="off", **more),
         capture_output=True,
         text=True,
         timeout=120,

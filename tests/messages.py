@@ -20,6 +20,13 @@ class Row(NamedTuple):
     advice: str
 
 
+def each(*groups: list[Row]) -> pytest.MarkDecorator:
+    """A test for each row; no case may stand there twice."""
+    rows = [row for group in groups for row in group]
+    assert len({row.case for row in rows}) == len(rows)
+    return pytest.mark.parametrize("row", rows, ids=lambda row: row.case)
+
+
 def look(row: Row, world: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
     """Bring the message about and find its three parts in it, each in words of its own."""
     try:

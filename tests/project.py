@@ -1,7 +1,9 @@
 """Copies of this project for tests that run its commands, and how to run them."""
 
 import os
+import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -39,14 +41,19 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
 
 
-def python(folder: Path, *arguments: str, expected: int = 0, **environment: str) -> str:
-    """Run `python ARGUMENTS` in `folder` with its own src; what it printed, which must end with the expected code."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+def environment(**more: str) -> dict[str, str]:
+    """That of a process of its own in a copy: this Python first, the copy's src, nothing of whoever runs the tests."""
     cleared = {name: value for name, value in os.environ.items() if name not in ("CONVZOO_TRACKING", "DVC_ROOT")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return cleared | {"PATH": path, "PYTHONPATH": "src", "NO_COLOR": "1"} | more
+
+
+def python(folder: Path, *arguments: str, expected: int = 0, **more: str) -> str:
+    """Run `python ARGUMENTS` in `folder` with its own src; what it printed, which must end with the expected code."""
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env=cleared | {"PATH": path, "PYTHONPATH": "src", "NO_COLOR": "1"} | environment,
+        env=environment(**more),
         capture_output=True,
         text=True,
         timeout=540,
@@ -56,11 +63,22 @@ def python(folder: Path, *arguments: str, expected: int = 0, **environment: str)
     return told
 
 
-def dvc(folder: Path, *arguments: str, expected: int = 0, **environment: str) -> str:
+def dvc(folder: Path, *arguments: str, expected: int = 0, **more: str) -> str:
     """Run dvc in `folder`."""
-    return python(folder, "-m", "dvc", *arguments, expected=expected, **environment)
+    return python(folder, "-m", "dvc", *arguments, expected=expected, **more)
 
 
-def convzoo(folder: Path, *arguments: str, expected: int = 0, **environment: str) -> str:
+def convzoo(folder: Path, *arguments: str, expected: int = 0, **more: str) -> str:
     """Run convzoo in `folder`."""
-    return python(folder, "-m", "convzoo.cli", *arguments, expected=expected, **environment)
+    return python(folder, "-m", "convzoo.cli", *arguments, expected=expected, **more)
+
+
+def ran(told: str) -> list[str]:
+    """The stages that a `dvc repro` ran."""
+    return re.findall(r"Running stage '([^']+)'", told)
+
+
+def query(folder: Path, sql: str) -> list[tuple]:
+    """Rows of the tracking database of `folder`."""
+    with sqlite3.connect(folder / "mlruns/mlflow.db") as database:
+        return database.execute(sql).fetchall()

@@ -5,18 +5,19 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from project import dvc
+from project import dvc, environment
 from ruamel.yaml import YAML
 
 from convzoo.files import sha256_of
 
-KILLS = int(os.environ.get("CONVZOO_KILLS", "5")) // 5  # of each stage; `make chaos` asks for more
+KILLS = max(1, int(os.environ.get("CONVZOO_KILLS", "5")) // 5)  # of each stage; `make chaos` asks for more
+OF_EACH_FAMILY = ("mnist-classifier", "cifar10-autoencoder", "mnist-dcgan", "flowers-transfer")
 STAGES = [
+    "versions",
     "settings",
     "download@cifar10",
     "weights@efficientnet-lite0",
@@ -24,8 +25,7 @@ STAGES = [
     "prepare@flowers",
     "augment@anime",
     "validate",
-    "export@cifar10-autoencoder",
-    "evaluate@mnist-dcgan",
+    *(f"{verb}@{name}" for verb in ("export", "evaluate") for name in OF_EACH_FAMILY),
     "register@flowers-transfer",
     "report",
 ]
@@ -46,13 +46,11 @@ def files(paths: list[Path]) -> dict[str, str]:
 def run(clone: Path, stage: str) -> subprocess.Popen:
     """The stage's own command, in a group of its own, so that a kill meets all of it."""
     command = YAML(typ="safe").load(clone / "dvc.lock")["stages"][stage]["cmd"]
-    cleared = {name: value for name, value in os.environ.items() if name not in ("CONVZOO_TRACKING", "DVC_ROOT")}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.Popen(
         command,
         shell=True,
         cwd=clone,
-        env=cleared | {"PATH": path},
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,

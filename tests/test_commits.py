@@ -71,6 +71,14 @@ def test_a_copy_of_an_experiment_leaves_its_snapshot_in_the_clone(repository, tm
     assert kept("params.yaml") == "rate: 3"
 
 
+def test_a_snapshot_that_cannot_be_kept_is_a_warning_with_what_to_do(repository, monkeypatch, capsys):
+    (repository / "params.yaml").write_text("rate: 4\n")
+    monkeypatch.setenv("DVC_ROOT", str(repository.parent / "gone"))
+    commits.keep("net", FINGERPRINT)
+    told = capsys.readouterr().out
+    assert "net: warning: git could not keep the changes" in told and "commit them before they change again" in told
+
+
 def test_nothing_is_done_outside_a_repository_and_before_the_first_commit(repository, tmp_path, monkeypatch, capsys):
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -4,11 +4,10 @@ import csv
 import json
 import re
 import shutil
-import sqlite3
 from pathlib import Path
 
 import numpy as np
-from project import ROOT, commit, convzoo, dvc, git, python
+from project import ROOT, commit, convzoo, dvc, git, python, query, ran
 
 from convzoo.files import read_json, sha256_of
 from convzoo.settings.load import read_params
@@ -21,16 +20,6 @@ PICTURES = {name: FIRST_LOOK.get(block["family"], "confusion.png") for name, blo
 STAGES = [f"{verb}@{name}" for verb in ("download", "prepare", "augment") for name in SETS]
 STAGES += [f"{verb}@{name}" for verb in ("train", "export", "evaluate", "register") for name in NETWORKS]
 STAGES += ["versions", "settings", "validate", "report", *(f"weights@{name}" for name in PARAMS["weights"])]
-
-
-def ran(told: str) -> list[str]:
-    """The stages that a `dvc repro` ran."""
-    return re.findall(r"Running stage '([^']+)'", told)
-
-
-def query(folder: Path, sql: str) -> list[tuple]:
-    with sqlite3.connect(folder / "mlruns/mlflow.db") as database:
-        return database.execute(sql).fetchall()
 
 
 def last_epoch(folder: Path, network: str) -> str:

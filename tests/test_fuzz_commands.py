@@ -1,14 +1,12 @@
 """Commands that meet a broken params.yaml: lines that name the file, exit code 1, never a traceback."""
 
 import hashlib
-import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from project import ROOT, convzoo, python
+from project import ROOT, convzoo, environment, python
 
 TEXT = (ROOT / "params.yaml").read_text()
 BROKEN = {
@@ -52,9 +50,8 @@ def test_make_says_the_same(folder):
     (folder / ".venv").mkdir()
     (folder / ".venv/convzoo-environment").write_text(f"{needed.hexdigest()}\n{folder}\n")
     (folder / "params.yaml").write_text(TEXT.replace(*BROKEN["words"], 1))
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     command = ["make", "-s", "check", f"PYTHON={sys.executable}"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ | {"PATH": path})
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment())
     [line, _] = done.stderr.splitlines()
     assert line.startswith("error: params.yaml:") and "networks.mnist-classifier.epochs: got 'ten'" in line
     assert done.returncode and convzoo(folder, "check", expected=1).strip() == line

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from killing import FAMILIES, finish, made, start, until
-from project import ROOT
+from project import ROOT, environment
 from small import small_project
 
 from convzoo.training import classifier
@@ -63,16 +63,15 @@ def project(tmp_path):
     return folder
 
 
-def interrupted(folder: Path, connection: socket.socket | None = None, **environment: str) -> tuple[str, int]:
+def interrupted(folder: Path, connection: socket.socket | None = None, **more: str) -> tuple[str, int]:
     """What the stage `train` prints when Ctrl-C comes, to all its processes, after an epoch, and the epoch it keeps.
 
     With a `connection` that comes after somebody connected.
     """
-    cleared = {name: value for name, value in os.environ.items() if name not in ("CONVZOO_TRACKING", "DVC_ROOT")}
     process = subprocess.Popen(
         [sys.executable, "pipeline/train_classifier.py", NETWORK],
         cwd=folder,
-        env=cleared | {"PYTHONPATH": "src"} | environment,
+        env=environment(**more),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,6 +1,5 @@
 """A training process that is killed, and trainings of several processes; through the stage's own entry."""
 
-import os
 import re
 import signal
 import subprocess
@@ -8,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from project import ROOT
+from project import ROOT, environment
 from small import small_project
 
 from convzoo.files import sha256_of
@@ -26,11 +25,10 @@ def project(tmp_path):
 
 def start(folder: Path) -> subprocess.Popen:
     """The stage `train`, as DVC runs it."""
-    cleared = {name: value for name, value in os.environ.items() if name != "DVC_ROOT"}
     return subprocess.Popen(
         [sys.executable, "pipeline/train_classifier.py", NETWORK],
         cwd=folder,
-        env=cleared | {"PYTHONPATH": "src", "CONVZOO_TRACKING": "off"},
+        env=environment(CONVZOO_TRACKING="off"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

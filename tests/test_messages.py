@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from messages import Row, look
+from messages import Row, each, look
 from project import ROOT
 
 from convzoo.data.weights import bring_weights
@@ -198,13 +198,6 @@ WEIGHTS = [
 ]
 
 
-TABLE = [*SETTINGS, *WEIGHTS]
-
-
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.case)
+@each(SETTINGS, WEIGHTS)
 def test_a_message_names_the_thing_what_was_expected_and_what_to_do(world, capsys, row):
     look(row, world, capsys)
-
-
-def test_every_case_has_its_own_row():
-    assert len({row.case for row in TABLE}) == len(TABLE)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
-from messages import Row, look
+from messages import Row, each, look
 from onnx_files import save_linear_classifier
 from PIL import Image
 from project import commit, git
@@ -203,13 +203,7 @@ TRAINING = [
     Row("training: untracked code", untracked, "net: .* src/mine.py", "expected a commit or an index", "run: git add"),
 ]
 
-TABLE = [*MODELS, *TRAINING]
 
-
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.case)
+@each(MODELS, TRAINING)
 def test_a_message_names_the_thing_what_was_expected_and_what_to_do(world, capsys, row):
     look(row, world, capsys)
-
-
-def test_every_case_has_its_own_row():
-    assert len({row.case for row in TABLE}) == len(TABLE)

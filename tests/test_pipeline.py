@@ -1,6 +1,7 @@
 """The pipeline's own shape: its deps against the code's imports, and whose code a stage runs."""
 
 import ast
+import re
 import subprocess
 from functools import cache
 from modulefinder import ModuleFinder
@@ -130,6 +131,22 @@ def test_each_heavy_tool_has_one_doorman():
         command = ["git", "grep", "-lE", "--untracked", rf"^\s*(import|from) {tool}\b", "--", "src", "pipeline"]
         found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.split()
         assert set(found) <= files, tool
+
+
+def test_nothing_unpickles_but_cifars_batches_and_published_weights():
+    """The first through a list of names that are allowed, the second with weights_only."""
+    ways = {
+        r"pickle\.|_Unpickler": {"src/convzoo/data/formats/cifar.py", "src/convzoo/data/conversion.py"},
+        r"torch\.load\(": {"src/convzoo/data/conversion.py"},
+        r"joblib|dill|shelve|marshal|allow_pickle=True|weights_only=False|read_pickle": set(),
+    }
+    for way, files in ways.items():
+        command = ["git", "grep", "-lE", "--untracked", way, "--", "src/*.py", "pipeline/*.py"]
+        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.split()
+        assert set(found) == files, way
+    text = (ROOT / "src/convzoo/data/conversion.py").read_text()
+    assert re.findall(r"pickle\.\w+", text) == ["pickle.UnpicklingError"]
+    assert re.findall(r"torch\.load\(.*", text) == ['torch.load(file, map_location="cpu", weights_only=True)']
 
 
 def test_a_second_worktree_runs_its_own_code(tmp_path):

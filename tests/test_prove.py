@@ -5,14 +5,13 @@ import os
 import random
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from project import ROOT, copy_project
+from project import ROOT, copy_project, environment, query
 
 from convzoo.settings.load import read_params
 
@@ -24,13 +23,11 @@ pytestmark = pytest.mark.prove
 
 def repro(folder: Path, *options: str) -> subprocess.Popen:
     """`dvc repro`, in a group of its own so that a kill meets its stages too; what it prints goes to told.txt."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    cleared = {name: value for name, value in os.environ.items() if name not in ("CONVZOO_TRACKING", "DVC_ROOT")}
     with (folder / "told.txt").open("a") as stream:
         return subprocess.Popen(
             [sys.executable, "-m", "dvc", "repro", *options],
             cwd=folder,
-            env=cleared | {"PATH": path, "PYTHONPATH": "src"},
+            env=environment(),
             stdout=stream,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -44,11 +41,6 @@ def finish(process: subprocess.Popen, folder: Path) -> None:
 
 def lock_of(folder: Path) -> str:
     return hashlib.sha256((folder / "dvc.lock").read_bytes()).hexdigest()
-
-
-def query(folder: Path, sql: str) -> list[tuple]:
-    with sqlite3.connect(folder / "mlruns/mlflow.db") as database:
-        return database.execute(sql).fetchall()
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,12 @@ import os
 import re
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from project import ROOT, commit, convzoo, dvc, git, python
+from project import ROOT, commit, convzoo, dvc, environment, git, python, query, ran
 
 from convzoo.files import read_json, sha256_of, write_json
 from convzoo.settings.load import read_params
@@ -19,15 +17,6 @@ from convzoo.settings.load import read_params
 NETWORK = "mnist-classifier"
 PARAMS = read_params(ROOT / "params.yaml").values
 NETWORKS = list(PARAMS["networks"])
-
-
-def query(folder: Path, sql: str) -> list[tuple]:
-    with sqlite3.connect(folder / "mlruns/mlflow.db") as database:
-        return database.execute(sql).fetchall()
-
-
-def ran(told: str) -> list[str]:
-    return re.findall(r"Running stage '([^']+)'", told)
 
 
 def test_a_forced_repro_in_another_folder_trains_again_and_leaves_the_lock_as_it_was(clone, rebuilt):
@@ -80,12 +69,10 @@ def test_killed_with_dvc_a_training_goes_on_in_the_same_run_with_the_same_bytes(
     params.write_text(params.read_text().replace("    epochs: 2\n", "    epochs: 6\n", 1))
     assert read_params(params).values["networks"][NETWORK]["epochs"] == 6
     stage = f"train@{NETWORK}"
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    cleared = {name: value for name, value in os.environ.items() if name not in ("CONVZOO_TRACKING", "DVC_ROOT")}
     process = subprocess.Popen(
         [sys.executable, "-m", "dvc", "repro", stage],
         cwd=clone,
-        env=cleared | {"PATH": path, "PYTHONPATH": "src"},
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -113,7 +100,7 @@ def test_killed_with_dvc_a_training_goes_on_in_the_same_run_with_the_same_bytes(
 
 
 @pytest.fixture
-def small(clone):
+def trained_elsewhere(clone):
     """The clone with the record of one network's training changed, as if another torch had been there."""
     file = clone / "models" / NETWORK / "fingerprint.json"
     identity = read_json(file)
@@ -122,8 +109,8 @@ def small(clone):
     return clone
 
 
-def test_another_torch_than_a_network_was_trained_with_is_said(small):
-    told = python(small, "pipeline/versions.py")
+def test_another_torch_than_a_network_was_trained_with_is_said(trained_elsewhere):
+    told = python(trained_elsewhere, "pipeline/versions.py")
     assert re.search(rf"warning: torch \S+ is installed, {NETWORK}: trained with 1\.13\.1; .* torch==1\.13\.1", told)
     assert told.count("warning") == 1
 

@@ -58,7 +58,12 @@ def keep(network: str, fingerprint: str) -> None:
         )
     ref = f"{REFS}/{fingerprint}"
     commit = git("stash", "create", f"{network} {fingerprint[:16]}")
-    if not commit or git("update-ref", ref, commit) is None:
-        print(f"{network}: warning: git could not keep the changes that this training starts from", flush=True)
-    elif project_root() != Path.cwd():  # a temporary copy of `dvc exp run`, which goes away with its refs
-        git("-C", str(project_root()), "fetch", "--quiet", str(Path.cwd()), f"+{ref}:{ref}")
+    kept = commit and git("update-ref", ref, commit) is not None
+    if kept and project_root() != Path.cwd():  # a temporary copy of `dvc exp run`, which goes away with its refs
+        kept = git("-C", str(project_root()), "fetch", "--quiet", str(Path.cwd()), f"+{ref}:{ref}") is not None
+    if not kept:
+        print(
+            f"{network}: warning: git could not keep the changes that this training starts from, expected {ref} in "
+            f"{project_root()}; commit them before they change again, so that it can be made again",
+            flush=True,
+        )

@@ -30,8 +30,8 @@ class DiskFullError(ConvzooError):
     def __init__(self, path: Path) -> None:
         self.path = path
         super().__init__(
-            f"{path}: cannot be written, the disk is full; make room there and run the same again, which goes on from "
-            "what was finished"
+            f"{path}: cannot be written, the disk is full, expected room for it; make some and run the same again, "
+            "which goes on from what was finished"
         )
 
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 import tenacity
-from bad_server import CONTENT, bad_server
+from bad_server import CONTENT
 from filelock import FileLock
 
 from convzoo.data.download import download
@@ -18,12 +18,6 @@ from convzoo.settings.weights import WeightsFile
 MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
 SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
 NAME = "digits.gz"
-
-
-@pytest.fixture
-def server():
-    with bad_server() as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

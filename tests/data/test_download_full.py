@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from bad_server import CONTENT, bad_server
+from bad_server import CONTENT
 from full_disk import ADVICE, fill, on_small_disk
 from project import ROOT
 from ruamel.yaml import YAML
@@ -19,12 +19,6 @@ from convzoo.settings.load import read_params
 from convzoo.settings.sources import ArchiveFile, IdxSource, Limits, source_settings
 
 FILE = {"mirror": "some/a.gz", "checksum": "md5:" + hashlib.md5(CONTENT).hexdigest(), "bytes": len(CONTENT)}
-
-
-@pytest.fixture
-def server():
-    with bad_server() as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

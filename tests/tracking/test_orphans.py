@@ -129,3 +129,19 @@ def test_a_run_that_died_is_told_and_marked(network):
     (told,) = told_of(network)
     assert "its process died; now marked as KILLED" in told
     assert told_of(network) == []
+
+
+def test_without_tracking_no_store_is_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONVZOO_TRACKING", "off")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/none.db")
+    assert orphans({"net"}) == []
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_store_that_fails_while_it_is_looked_through_is_an_error_with_what_to_do(network, monkeypatch):
+    def fail(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(store, "mark_dead_runs", fail)
+    with pytest.raises(store.TrackingError, match=r"cannot be looked through \(OSError: No space .* convzoo sync"):
+        orphans({network})

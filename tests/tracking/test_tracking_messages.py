@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
-from messages import Row, look
+from messages import Row, each, look
 from project import git
 from registered import identity_of, write_model
 
@@ -140,6 +140,6 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.case)
+@each(TABLE)
 def test_a_message_names_the_thing_what_was_expected_and_what_to_do(world, capfd, row):
     look(row, world, capfd)

@@ -84,12 +84,12 @@ class LiveRun:
         except Exception as error:
             self._give_up(textwrap.shorten(reason(error), 300, placeholder=" ..."))
 
-    def _give_up(self, reason: str, goes_on: bool = True) -> None:
+    def _give_up(self, why: str, goes_on: bool = True) -> None:
         if self._given_up.is_set():
             return
         self._given_up.set()
         print(
-            f"warning: {self.network}: tracking stopped ({without_account(reason)}); "
+            f"warning: {self.network}: tracking stopped ({without_account(why)}); "
             f"{'training goes on, and ' if goes_on else ''}`convzoo sync` will bring this run in afterwards",
             file=sys.stderr,
             flush=True,

@@ -170,6 +170,8 @@ def _lives(process: str) -> bool:
         return f"{psutil.Process(int(number)).create_time():.2f}" == start
     except psutil.NoSuchProcess:
         return False
+    except psutil.AccessDenied:  # somebody else's, but there
+        return True
 
 
 def add_params(client: MlflowClient, run: Run, params: Mapping[str, Any]) -> None:
