@@ -20,6 +20,8 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__.split(". ")[0]
 )
 
+DRY_RUN_PASSES = 3  # an exit code that is neither success nor a mistake
+
 Network = Annotated[str, typer.Argument(metavar="NETWORK[@ALIAS]", help="A network, or a version of it by its alias.")]
 
 
@@ -172,6 +174,44 @@ def reproduce(network: Network) -> None:
         print("verdict: " + ("identical bytes" if verdict.identical else "DIFFERENT"))
         if not verdict.identical:
             raise typer.Exit(1)
+
+
+@app.command()
+def promote(
+    network: Annotated[str, typer.Argument(help="A network of params.yaml.")],
+    version: Annotated[int | None, typer.Option(min=1, help="Else the one with the alias candidate.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look at val only, and change nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overrule the gate; needs --reason.")] = False,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="For the ledger.")] = None,
+) -> None:
+    """Make a version the champion if it passes the gate of params.yaml.
+
+    Exit code 0 only where it is the champion afterwards; a dry run ends with 3 where nothing speaks against it, else 1.
+    """
+    from convzoo.promotion.gate import as_text
+    from convzoo.promotion.promote import promote as move
+
+    with _mendable():
+        if force and not (reason or "").strip():
+            raise ConvzooError("--force: expected a reason that the ledger keeps; add: --reason TEXT")
+        outcome = move(network, version, dry_run=dry_run, force=force, reason=reason)
+        if outcome.conditions:
+            print(as_text(outcome.conditions), end="\n\n")
+        print("\n".join(outcome.told))
+        if not outcome.done:
+            raise typer.Exit(DRY_RUN_PASSES if dry_run and outcome.fits else 1)
+
+
+@app.command()
+def rollback(
+    network: Annotated[str, typer.Argument(help="A network of params.yaml.")],
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="For the ledger.")] = None,
+) -> None:
+    """Make the version with the alias previous the champion again."""
+    from convzoo.promotion.promote import rollback as back
+
+    with _mendable():
+        print(back(network, reason))
 
 
 @app.command()

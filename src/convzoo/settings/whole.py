@@ -8,6 +8,7 @@ from convzoo.settings import autoencoder, classifier, dcgan, transfer
 from convzoo.settings.compute import compute_settings
 from convzoo.settings.data import data_settings, prepare_settings
 from convzoo.settings.load import Params, Settings, check, dotted, shown
+from convzoo.settings.promotion import promotion_settings
 from convzoo.settings.sources import source_settings
 from convzoo.settings.weights import weights_settings
 
@@ -40,6 +41,7 @@ class Sections(Settings):
     networks: dict
     export: dict
     evaluation: dict
+    promotion: dict
 
 
 def network_names(params: Params) -> list[str]:
@@ -71,7 +73,7 @@ def check_all(params: Params) -> None:
         attempt(_check_reference, params, ("data", name, "source"), "sources")
     for name in values["networks"]:
         attempt(_check_network, params, name)
-    for section in ("export", "evaluation"):
+    for section in ("export", "evaluation", "promotion"):
         for name in values[section]:
             if name not in values["networks"]:
                 where = f"{params.file}:{params.lines[section, name]}: {dotted((section, name))}"
@@ -89,7 +91,8 @@ def _check_network(params: Params, name: str) -> None:
         where = f"{params.file}:{line}: {dotted(('networks', name, 'family'))}"
         raise SettingsError(f"{where}: got {shown(family)}, expected one of: {', '.join(FAMILIES)}")
     mistakes = []
-    for settings in FAMILIES[family]:
+    promoted = (promotion_settings,) if name in params.values["promotion"] else ()  # a network can go without
+    for settings in (*FAMILIES[family], *promoted):
         try:
             settings(params, name)
         except SettingsError as error:

@@ -1,6 +1,7 @@
 """Which model a name stands for: a version in the registry by its alias, or the file in models/."""
 
 import atexit
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -20,6 +21,7 @@ from convzoo.tracking.trained import read_files
 
 SHIPPED = "extra_files/model.onnx"  # in a logged model, the file as it was exported
 SHA256 = "convzoo.model_sha256"  # the tag of a version that names its file
+NUMBER = re.compile(r"[vV](\d+)")
 ALIASES = ("champion", "candidate")  # in the order in which they are looked for
 
 
@@ -49,10 +51,16 @@ def find_model(name: str) -> Found:
 
 
 def by_alias(client: MlflowClient, name: str) -> tuple[str, ModelVersion] | None:
-    """The alias and the version that NETWORK[@ALIAS] stands for; without an alias @champion, else @candidate."""
+    """The alias and the version that NETWORK[@ALIAS] stands for; without an alias @champion, else @candidate.
+
+    @v3 is version 3: mlflow keeps such names free of aliases.
+    """
     network, _, alias = name.partition("@")
+    number = NUMBER.fullmatch(alias)
     for wanted in [alias] if alias else ALIASES:
         try:
+            if number:
+                return wanted, client.get_model_version(network, number[1])
             return wanted, client.get_model_version_by_alias(network, wanted)
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
@@ -63,7 +71,8 @@ def by_alias(client: MlflowClient, name: str) -> tuple[str, ModelVersion] | None
 def none_found(client: MlflowClient, name: str, more: str = "") -> ConvzooError:
     """The error that says which models there are."""
     alias = name.partition("@")[2]
-    looked = f"alias {alias}" if alias else f"alias {' or '.join(ALIASES)}"
+    number = NUMBER.fullmatch(alias)
+    looked = f"version {number[1]}" if number else f"alias {alias or ' or '.join(ALIASES)}"
     known = ", ".join(sorted(model.name for model in client.search_registered_models())) or "none yet"
     return ConvzooError(f"{name}: there is no {looked}{more}; registered models: {known}; `dvc repro` makes them")
 

@@ -25,6 +25,7 @@ from mlflow.types.schema import Schema, TensorSpec
 from convzoo.errors import without_account
 from convzoo.files import sha256_of, write_json
 from convzoo.settings.load import read_params
+from convzoo.tracking.aliases import CANDIDATE, set_alias
 from convzoo.tracking.descent import DESCENT, descent
 from convzoo.tracking.live import origin, run_name, run_params, tracking_is_off
 from convzoo.tracking.models import SHA256, model_of, shipped_file
@@ -32,7 +33,6 @@ from convzoo.tracking.trained import Files, drawn, read_files
 
 SOURCE, NOTE = "convzoo.source", "mlflow.note.content"  # the note is what mlflow shows as a run's description
 EXAMPLES = 2  # images of val in the model's input example
-ALIAS = "candidate"
 
 
 def register(network: str, warn: bool = False) -> str:
@@ -168,7 +168,8 @@ def _logged_model(files: Files, client: MlflowClient, run: Run, tags: dict[str, 
         signature=_signature(files.export),
         input_example=_example(files.export),
         pip_requirements=[*mlflow.onnx.get_default_pip_requirements(), f"numpy=={np.__version__}"],
-        extra_files=[str(files.model.resolve())],  # as it ships; mlflow writes its own copy anew
+        # As it ships, since mlflow writes a copy of its own, and what the export said of it.
+        extra_files=[str(file.resolve()) for file in (files.model, files.folder / "export.json")],
         save_as_external_data=False,
         onnx_execution_providers=["CPUExecutionProvider"],  # as it was measured
     )
@@ -186,11 +187,11 @@ def _move_alias(files: Files, client: MlflowClient, version: ModelVersion) -> st
     if os.environ.get("DVC_EXP_NAME"):
         return "aliases left alone in an experiment"
     aliases = client.get_registered_model(files.network).aliases
-    before = aliases.get(ALIAS)
+    before = aliases.get(CANDIDATE)
     if str(before) == str(version.version):
-        return f"alias {ALIAS}"
-    client.set_registered_model_alias(files.network, ALIAS, version.version)
-    return f"alias {ALIAS}" if before is None else f"alias {ALIAS} moved here from version {before}"
+        return f"alias {CANDIDATE}"
+    set_alias(client, files.network, CANDIDATE, str(version.version))
+    return f"alias {CANDIDATE}" if before is None else f"alias {CANDIDATE} moved here from version {before}"
 
 
 def _stored_sha256(client: MlflowClient, model_id: str) -> str | None:

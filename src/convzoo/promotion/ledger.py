@@ -1,0 +1,69 @@
+"""The ledger of promotions: a line of JSON for each that was tried, in a file that git tracks."""
+
+import datetime
+import getpass
+import json
+from pathlib import Path
+from typing import Any
+
+from convzoo import commits
+from convzoo.errors import ConvzooError
+from convzoo.files import new_file, project_root
+
+LEDGER = "promotions.jsonl"
+
+
+def read_ledger() -> list[dict[str, Any]]:
+    """All lines, oldest first. Raises ConvzooError for one that is no JSON, as a merge can leave it."""
+    file = _file()
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(json.loads(line))
+        except ValueError as error:
+            raise ConvzooError(
+                f"{file.name}:{number}: is not JSON ({error}), expected a promotion a line; mend it, or bring it back: "
+                f"git checkout {file.name}"
+            ) from None
+    return found
+
+
+def looks_at_test(network: str, test: str) -> int:
+    """How often promotions of this network looked at this test split."""
+    return sum(
+        1
+        for line in read_ledger()
+        if line["network"] == network and line.get("test_images") == test and line.get("looked_at_test")
+    )
+
+
+def new_line(values: dict[str, Any]) -> dict[str, Any]:
+    """A line of these values, with who, when, and the commit of the clone."""
+    return {"when": now(), "who": _who(), **values, "commit": commits.head()}
+
+
+def append(line: dict[str, Any]) -> None:
+    """Write a line, whole or not at all. Raises ConvzooError for a broken ledger and for a full disk."""
+    read_ledger()  # a broken one is not written on
+    file = _file()
+    before = file.read_text(encoding="utf-8") if file.is_file() else ""
+    with new_file(file) as temporary:
+        temporary.write_text(before + json.dumps(line, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def now() -> str:
+    """The time, in seconds, UTC."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _file() -> Path:
+    return project_root() / LEDGER
+
+
+def _who() -> str:
+    """As git knows the user, else as the system does."""
+    try:
+        return commits.git("config", "user.name") or getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

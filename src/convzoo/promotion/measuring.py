@@ -1,0 +1,148 @@
+"""What a registered file reaches on a split: the numbers that floors and ceilings ask for, and what is compared."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from convzoo.data.arrays import Split
+from convzoo.errors import ConvzooError
+from convzoo.measures import probabilities as measures
+from convzoo.measures.autoencoder import psnr
+from convzoo.measures.classifier import superclass_probabilities
+from convzoo.promotion.comparison import Difference, of_answers, of_errors, of_samples
+from convzoo.runtime import Model, run_in_batches
+from convzoo.selection.dcgan import FeatureNetwork, kid, latents, spread_out
+from convzoo.settings.promotion import AnswerPromotion, FidelityPromotion, Promotion, SamplePromotion
+
+WARM_UP, TIMED = 5, 50  # calls with one input, for the latency
+
+
+class Measured(NamedTuple):
+    """What a file reached on a split."""
+
+    values: dict[str, float]  # by the names that floors and ceilings have
+    outcome: np.ndarray  # right answers, squared errors or KIDs: what `Ruler.compare` takes
+
+
+class Ruler(Protocol):
+    """How files of a family are measured and compared."""
+
+    main: str  # the value that the comparison is about
+
+    def measure(self, model: Model, split: Split) -> Measured:
+        """Raises ConvzooError where the file does not fit the split."""
+
+    def compare(self, candidate: Measured, champion: Measured) -> Difference:
+        """By how much the candidate is better."""
+
+
+class Answers:
+    """Of classifiers: the share of right answers, image by image."""
+
+    main = "accuracy"
+
+    def __init__(self, settings: AnswerPromotion, meta: dict[str, Any]) -> None:
+        self.settings = settings
+        self.superclass_of = np.array(meta["superclass_of"]) if meta.get("superclasses") else None
+
+    def measure(self, model: Model, split: Split) -> Measured:
+        found = run_in_batches(model, split.images, self.settings.batch_size)
+        try:
+            measures.check_probabilities(found, split.labels)
+        except ValueError as error:
+            raise ConvzooError(f"{model.path}: {error}, expected the classes of these images") from error
+        answers = found.argmax(axis=1)
+        bins = measures.calibration_bins(found, split.labels, self.settings.calibration_bins)
+        scores = measures.class_scores(split.labels, answers, found.shape[1])
+        values = {
+            "accuracy": float((answers == split.labels).mean()),
+            "class_recall": min(score.recall for score in scores if score.images),
+            "calibration_error": measures.calibration_error(bins),
+        }
+        if self.superclass_of is not None:
+            coarse = superclass_probabilities(found, self.superclass_of).argmax(axis=1)
+            values["coarse_accuracy"] = float((coarse == self.superclass_of[split.labels]).mean())
+        return Measured(values, answers == split.labels)
+
+    def compare(self, candidate: Measured, champion: Measured) -> Difference:
+        return of_answers(candidate.outcome, champion.outcome, self.settings.confidence)
+
+
+class Fidelity:
+    """Of autoencoders: PSNR, by the squared error of each image."""
+
+    main = "psnr"
+
+    def __init__(self, settings: FidelityPromotion) -> None:
+        self.settings = settings
+
+    def measure(self, model: Model, split: Split) -> Measured:
+        errors = []
+        for start in range(0, len(split.images), self.settings.batch_size):
+            images = np.asarray(split.images[start : start + self.settings.batch_size])
+            gaps = images.astype(np.float32) - model(images)
+            errors.append(np.square(gaps).mean(axis=(1, 2, 3), dtype=np.float64))
+        mse = np.concatenate(errors)
+        return Measured({"psnr": float(psnr(mse.mean()))}, mse)
+
+    def compare(self, candidate: Measured, champion: Measured) -> Difference:
+        settings = self.settings
+        return of_errors(candidate.outcome, champion.outcome, settings.confidence, settings.resamples, settings.seed)
+
+
+class Samples:
+    """Of generators: KID to real images, over repeated samples; every generator gets the same latents."""
+
+    main = "kid"
+
+    def __init__(self, settings: SamplePromotion, features: FeatureNetwork) -> None:
+        self.settings, self.features = settings, features
+        self._generated: dict[Path, list[np.ndarray]] = {}  # features, since val and test ask for the same samples
+
+    def measure(self, model: Model, split: Split) -> Measured:
+        real = self.features(split.images[spread_out(len(split.images), self.settings.real_images)])
+        if model.path not in self._generated:
+            self._generated[model.path] = [self._sample(model, repeat) for repeat in range(self.settings.repeats)]
+        kids = np.array([kid(real, generated) for generated in self._generated[model.path]])
+        return Measured({"kid": float(kids.mean())}, kids)
+
+    def compare(self, candidate: Measured, champion: Measured) -> Difference:
+        return of_samples(candidate.outcome, champion.outcome, self.settings.confidence)
+
+    def _sample(self, model: Model, repeat: int) -> np.ndarray:
+        noise = latents(self.settings.images, model.input.shape[1], self.settings.seed + repeat)
+        return self.features(run_in_batches(model, noise, self.settings.batch_size))
+
+
+def ruler(settings: Promotion, meta: dict[str, Any], weights: str) -> Ruler:
+    """How the family of these settings is measured; `meta` is the data's meta.json, `weights` the network's block.
+
+    Raises ConvzooError where a generator's feature network is missing.
+    """
+    match settings:
+        case AnswerPromotion():
+            return Answers(settings, meta)
+        case FidelityPromotion():
+            return Fidelity(settings)
+        case SamplePromotion():
+            return Samples(settings, FeatureNetwork(weights, meta["shape"][-1]))
+    raise TypeError(type(settings).__name__)
+
+
+def latencies(models: Sequence[Model], image: np.ndarray) -> list[float]:
+    """The median milliseconds of a call with one input, `image` (1, H, W, C) or latents.
+
+    The models are called in turn, so that all meet the same moments of the machine.
+    """
+    inputs = [image if model.input.dtype == "uint8" else latents(1, model.input.shape[1], 0) for model in models]
+    seconds: list[list[float]] = [[] for _ in models]
+    for _ in range(WARM_UP + TIMED):
+        for model, one, found in zip(models, inputs, seconds, strict=True):
+            started = time.perf_counter()
+            model(one)
+            found.append(time.perf_counter() - started)
+    return [1000 * statistics.median(found[WARM_UP:]) for found in seconds]

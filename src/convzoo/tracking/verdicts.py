@@ -1,0 +1,48 @@
+"""What a promotion leaves with a version in mlflow: tags, a section of its description, and artifacts of its run."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+# isort: split
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from convzoo.tracking.models import model_of
+from convzoo.tracking.versions import Version
+
+SECTION = "## Promotion"  # begins the last part of a version's description; what stands above is the card
+LONGEST = 5000  # characters of a description that every database takes
+TAG = "convzoo.promotion."
+
+
+def record(found: Version, tags: Mapping[str, str], told: str, values: Mapping[str, Any]) -> None:
+    """Write a verdict: `tags` of the version, Markdown `told` in its description, `values` as JSON with its run."""
+    name, number = found.version.name, str(found.version.version)
+    for key, value in tags.items():
+        found.client.set_model_version_tag(name, number, TAG + key, value)
+    card = (found.client.get_model_version(name, number).description or "").partition(SECTION)[0].rstrip()
+    section = f"{SECTION}\n\n{told}"
+    if len(card) + len(section) + 2 > LONGEST:
+        section = section[: max(0, LONGEST - len(card) - 40)].rpartition("\n")[0] + "\n\nThe rest is in the run."
+    found.client.update_model_version(name, number, f"{card}\n\n{section}".strip())
+    place = f"promotion/version-{number}-{values['when'].replace(':', '')}"
+    found.client.log_dict(found.run.info.run_id, dict(values), f"{place}.json")
+    found.client.log_text(found.run.info.run_id, f"{SECTION}\n\n{told}\n", f"{place}.md")
+
+
+def export_of(found: Version) -> dict[str, Any]:
+    """export.json of a version's file: kept beside it, or with its run if that is of the same file; else empty."""
+    location = found.client.get_logged_model(model_of(found.version)).artifact_location
+    for uri in (f"{location}/extra_files/export.json", f"{found.run.info.artifact_uri}/evaluation/export.json"):
+        with TemporaryDirectory() as folder:
+            try:
+                text = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)).read_text()
+            except (MlflowException, OSError):
+                continue
+            told = json.loads(text)
+            if told.get("model_sha256") == found.descent["model_sha256"]:
+                return told
+    return {}
