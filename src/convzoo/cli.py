@@ -162,6 +162,34 @@ def trace(
 
 
 @app.command()
+def models(
+    network: Annotated[str | None, typer.Argument(help="Without one: all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
+) -> None:
+    """List the registered versions: aliases, the measure that counts, and when."""
+    from convzoo.tracking.listing import as_text, listing
+
+    with _mendable():
+        rows = listing(network)
+        print(json.dumps(rows, indent=2) if as_json else as_text(rows))
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="NETWORK[@ALIAS], NETWORK@v3 for a version, or a run's id.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Likewise.")],
+    as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
+) -> None:
+    """Show two versions or runs side by side: params that differ, metrics with intervals, data, lineage."""
+    from convzoo.compare import as_text
+    from convzoo.compare import compare as look
+
+    with _mendable():
+        told = look(a, b)
+        print(json.dumps(told, indent=2) if as_json else as_text(told))
+
+
+@app.command()
 def reproduce(network: Network) -> None:
     """Make a registered version again from its commit, in a clone of its own. Exit code 1 where the bytes differ."""
     from convzoo.reproduce import reproduce as again

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from convzoo import commits
+from convzoo.tracking.aliases import aliases_of
 from convzoo.tracking.versions import find_version
 
 UNKNOWN = "unknown"
@@ -20,7 +21,11 @@ def trace(name: str) -> dict[str, Any]:
         "version": {
             "name": found.version.name,
             "version": str(found.version.version),
-            "aliases": sorted(found.version.aliases),
+            "aliases": [
+                alias.named(name)
+                for name, alias in aliases_of(found.client, found.version.name).items()
+                if alias.version == str(found.version.version)
+            ],
             "registered": _time(found.version.creation_timestamp),
             "model sha256": descent["model_sha256"],
             "weights sha256": descent["weights_sha256"] or UNKNOWN,

@@ -21,6 +21,13 @@ class Difference(NamedTuple):
     high: float
 
 
+class Kids(NamedTuple):
+    """Repeated samples of a generator against the same real images."""
+
+    kids: np.ndarray  # (R,): of each sample
+    affinities: np.ndarray  # (N,): of each real image, the kernel's mean over all samples
+
+
 def of_answers(candidate: np.ndarray, champion: np.ndarray, confidence: float) -> Difference:
     """The difference of two accuracies; booleans (N,) each say which images were answered right.
 
@@ -80,14 +87,17 @@ def of_errors(candidate: np.ndarray, champion: np.ndarray, confidence: float, re
     return Difference(estimate, float(found.low), float(found.high))
 
 
-def of_samples(candidate: np.ndarray, champion: np.ndarray, confidence: float) -> Difference:
-    """The difference of two mean KIDs, champion less candidate; a KID (R,) for each of several repeated samples.
+def of_samples(candidate: Kids, champion: Kids, confidence: float) -> Difference:
+    """The difference of two mean KIDs, champion less candidate.
 
-    Student's interval of the paired differences: of what new samples change, the real images being given.
+    Two things vary: the samples, which repeating shows, and the real images, which all repeats share. KID is linear in
+    those but for a part that cancels, so that they add the variance of a mean over images. Student's interval, with as
+    few degrees of freedom as there are repeats less one.
     """
     from scipy.stats import t
 
-    gained = champion - candidate
-    estimate, spread = float(gained.mean()), float(gained.std(ddof=1))
-    half = float(t.ppf(confidence, len(gained) - 1)) * spread / len(gained) ** 0.5
+    gained = champion.kids - candidate.kids
+    nearer = 2 * (candidate.affinities - champion.affinities)
+    error = (gained.var(ddof=1) / len(gained) + nearer.var(ddof=1) / len(nearer)) ** 0.5
+    estimate, half = float(gained.mean()), float(t.ppf(confidence, len(gained) - 1) * error)
     return Difference(estimate, estimate - half, estimate + half)

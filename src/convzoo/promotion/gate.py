@@ -8,6 +8,7 @@ import numpy as np
 
 from convzoo.data.arrays import load_split
 from convzoo.files import read_json, sha256_of
+from convzoo.plain import in_columns
 from convzoo.promotion.comparison import Difference
 from convzoo.promotion.images import Images, images_of
 from convzoo.promotion.measuring import Measured, Ruler, latencies
@@ -104,7 +105,7 @@ def judge(name: str, folder: Path, ruler: Ruler, settings: Promotion, models: li
     rows = [*_limits(name, settings, found)]
     difference = ruler.compare(*found) if len(found) == 2 else None
     if difference:
-        rows.append(_better(name, ruler.main, settings, found, difference))
+        rows.append(gain(name, ruler.main, settings, found, difference))
     labels = ("candidate", "champion")
     return Judged(rows, difference, {label: each.values for label, each in zip(labels, found, strict=False)})
 
@@ -152,8 +153,9 @@ def _row(name: str, key: str, required: str, found: list[Measured], holds: Any) 
     return Condition(f"{name} {key}", required, shown[0], shown[1] if len(shown) > 1 else NONE, passed=passed)
 
 
-def _better(name: str, main: str, settings: Promotion, found: list[Measured], difference: Difference) -> Condition:
+def gain(name: str, main: str, settings: Promotion, found: list[Measured], difference: Difference) -> Condition:
     bound = f"{-settings.margin:g}" if settings.margin else "0"
+    """Whether the candidate is better by the rule: on val the interval decides, on test the estimate confirms."""
     deciding = name == "val"
     required = f"{'lower end' if deciding else 'estimate'} > {bound}"
     passed = (difference.low if deciding else difference.estimate) > -settings.margin
@@ -169,12 +171,8 @@ def _ceiling(name: str, most: float, found: list[float], form: str) -> Condition
 
 def as_text(rows: Iterable[Condition]) -> str:
     """The verdict for a terminal: a column a field."""
-    table = [[*(field.replace("_", " ") for field in Condition._fields)]]
-    table += [[*row[:-1], "yes" if row.passed else "NO"] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table
-    )
+    head = [field.replace("_", " ") for field in Condition._fields]
+    return in_columns([head, *([*row[:-1], "yes" if row.passed else "NO"] for row in rows)])
 
 
 def as_markdown(rows: Iterable[Condition]) -> str:

@@ -13,9 +13,9 @@ from convzoo.errors import ConvzooError
 from convzoo.measures import probabilities as measures
 from convzoo.measures.autoencoder import psnr
 from convzoo.measures.classifier import superclass_probabilities
-from convzoo.promotion.comparison import Difference, of_answers, of_errors, of_samples
+from convzoo.promotion.comparison import Difference, Kids, of_answers, of_errors, of_samples
 from convzoo.runtime import Model, run_in_batches
-from convzoo.selection.dcgan import FeatureNetwork, kid, latents, spread_out
+from convzoo.selection.dcgan import FeatureNetwork, kernel, kid, latents, spread_out
 from convzoo.settings.promotion import AnswerPromotion, FidelityPromotion, Promotion, SamplePromotion
 
 WARM_UP, TIMED = 5, 50  # calls with one input, for the latency
@@ -25,7 +25,7 @@ class Measured(NamedTuple):
     """What a file reached on a split."""
 
     values: dict[str, float]  # by the names that floors and ceilings have
-    outcome: np.ndarray  # right answers, squared errors or KIDs: what `Ruler.compare` takes
+    outcome: np.ndarray | Kids  # right answers, squared errors or KIDs: what `Ruler.compare` takes
 
 
 class Ruler(Protocol):
@@ -107,8 +107,8 @@ class Samples:
         real = self.features(split.images[spread_out(len(split.images), self.settings.real_images)])
         if model.path not in self._generated:
             self._generated[model.path] = [self._sample(model, repeat) for repeat in range(self.settings.repeats)]
-        kids = np.array([kid(real, generated) for generated in self._generated[model.path]])
-        return Measured({"kid": float(kids.mean())}, kids)
+        found = kids_of(real, self._generated[model.path])
+        return Measured({"kid": float(found.kids.mean())}, found)
 
     def compare(self, candidate: Measured, champion: Measured) -> Difference:
         return of_samples(candidate.outcome, champion.outcome, self.settings.confidence)
@@ -116,6 +116,12 @@ class Samples:
     def _sample(self, model: Model, repeat: int) -> np.ndarray:
         noise = latents(self.settings.images, model.input.shape[1], self.settings.seed + repeat)
         return self.features(run_in_batches(model, noise, self.settings.batch_size))
+
+
+def kids_of(real: np.ndarray, samples: Sequence[np.ndarray]) -> Kids:
+    """KIDs of samples, features (M, D) each, against real features (N, D)."""
+    kids = np.array([kid(real, sample) for sample in samples])
+    return Kids(kids, np.mean([kernel(real, sample).mean(axis=1) for sample in samples], axis=0))
 
 
 def ruler(settings: Promotion, meta: dict[str, Any], weights: str) -> Ruler:

@@ -57,7 +57,7 @@ def promote(
         contenders = [_contender(each) for each in (found, champion) if each]
         conditions, images, judged = _judge(settings, contenders, dry_run)
         failed = [row.condition for row in conditions if not row.passed]
-        told = [f"champion: version {before.version}, {before.named(CHAMPION)}" if before else "champion: none yet"]
+        told = [before.named(f"champion: version {before.version}") if before else "champion: none yet"]
         if dry_run:
             would = (
                 f"would be refused: {', '.join(failed)}" if failed else "passes so far; test would be looked at then"

@@ -103,20 +103,21 @@ def kid(real: np.ndarray, generated: np.ndarray) -> float:
     Needs two images on each side.
     """
     n, m = len(real), len(generated)
-    within_real, within_generated = _kernel(real, real), _kernel(generated, generated)
-    between = _kernel(real, generated).mean()
+    within_real, within_generated = kernel(real, real), kernel(generated, generated)
+    between = kernel(real, generated).mean()
     same_real = (within_real.sum() - np.trace(within_real)) / (n * (n - 1))
     same_generated = (within_generated.sum() - np.trace(within_generated)) / (m * (m - 1))
     return float(same_real + same_generated - 2 * between)
 
 
+def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The kernel (x.y / D + 1)^3 of rows (N, D) and (M, D), as (N, M)."""
+    return (a.astype(np.float64) @ b.T.astype(np.float64) / a.shape[1] + 1) ** 3
+
+
 def scatter(features: np.ndarray) -> float:
     """The mean squared distance of two different rows' features, halved: the trace of their covariance."""
     return float(features.astype(np.float64).var(axis=0, ddof=1).sum())
-
-
-def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (a.astype(np.float64) @ b.T.astype(np.float64) / a.shape[1] + 1) ** 3
 
 
 def walk(ends: np.ndarray, steps: int) -> list[np.ndarray]:

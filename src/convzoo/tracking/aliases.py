@@ -23,7 +23,10 @@ def aliases_of(client: MlflowClient, network: str) -> dict[str, Alias]:
     """All aliases of a registered model, by name."""
     model = client.get_registered_model(network)
     return {
-        alias: Alias(str(version), model.tags.get(SET + alias) != str(version))
+        # Of candidate it is not remembered where it was set before convzoo remembered.
+        alias: Alias(
+            str(version), model.tags.get(SET + alias, str(version) if alias == CANDIDATE else None) != str(version)
+        )
         for alias, version in sorted(model.aliases.items())
     }
 

@@ -10,6 +10,7 @@ from convzoo.tracking.trained import Files
 
 LOCK = Path("dvc.lock")
 DESCENT = "descent/descent.json"  # among a run's artifacts
+PACKAGE = "version of "
 LAST = ("train", "export", "evaluate")  # whatever comes before these is found by deps and outs
 
 
@@ -28,6 +29,12 @@ def descent(files: Files) -> dict[str, Any]:
         "source": files.source,
         "stages": ancestors(locked_stages(), [f"{verb}@{files.network}" for verb in LAST]),
     }
+
+
+def identities(told: dict[str, Any]) -> dict[str, Any]:
+    """What tells two descents apart besides params and data: files, and versions of packages."""
+    versions = {f"{PACKAGE}{name}": version for name, version in told["identity"]["versions"].items()}
+    return {"model sha256": told["model_sha256"], "weights sha256": told["weights_sha256"], **versions}
 
 
 def locked_stages() -> dict[str, Any]:

@@ -51,6 +51,16 @@ def find_version(name: str) -> Version:
     return Version(f"{version.name}@{alias}", client, version, run, _descent_of(name, run))
 
 
+def find_run(run_id: str) -> tuple[Run, dict[str, Any] | None]:
+    """A run by its id, and its descent if one was recorded, as for those that were registered."""
+    client = store.use_store()
+    run = client.get_run(run_id)
+    try:
+        return run, _descent_of(run_id, run)
+    except ConvzooError:
+        return run, None
+
+
 def _descent_of(name: str, run: Run) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -1,0 +1,10 @@
+"""Tables as plain text."""
+
+from collections.abc import Sequence
+
+
+def in_columns(table: Sequence[Sequence[str]]) -> str:
+    """Rows of cells with every column as wide as it needs, two spaces between."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
+    return "\n".join(line.rstrip() for line in lines)

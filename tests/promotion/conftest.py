@@ -1,0 +1,34 @@
+"""One tracking database for all tests here; each test has a network of its own."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+from shapes import write_data, write_params
+
+
+@pytest.fixture(scope="session")
+def promotions_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project's folder."""
+    return tmp_path_factory.mktemp("promotions")
+
+
+@pytest.fixture(autouse=True)
+def project(promotions_clone: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder as current one, with checked data and nothing of the user's in the environment."""
+    for name in ("MLFLOW_TRACKING_URI", "CONVZOO_TRACKING", "DVC_ROOT", "DVC_EXP_NAME", "DVC_STAGE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(promotions_clone)
+    return promotions_clone
+
+
+@pytest.fixture
+def network(request: pytest.FixtureRequest) -> str:
+    """A network of this test alone, in params.yaml."""
+    said = re.sub("[^a-z0-9]+", "-", request.node.name.lower())
+    name = f"{said[:30].rstrip('-')}-{hashlib.sha256(said.encode()).hexdigest()[:6]}"
+    write_params(name)
+    write_data()
+    Path("promotions.jsonl").unlink(missing_ok=True)
+    return name
