@@ -1,6 +1,6 @@
 """A data set, and classifiers of it whose right answers are known image by image, as versions in mlflow.
 
-Each image of 4x4 pixels holds five words of three pixels, one bright: the class that the network of that number answers.
+Each image of 4x4 pixels holds five words of three pixels, one of them bright: what the network of that number answers.
 """
 
 import hashlib

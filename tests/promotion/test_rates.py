@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from scipy.stats import binom
+from threadpoolctl import threadpool_limits
 
 from convzoo.promotion import comparison, gate
 from convzoo.promotion.measuring import Measured, kids_of
@@ -49,13 +50,13 @@ def errors(chance: np.random.Generator, images: int, gain: float) -> Outcomes:
 
 
 def samples(chance: np.random.Generator, images: int, gain: float) -> Outcomes:
-    """KIDs of repeated samples against real features; the candidate's lie nearer by `gain` of the champion's distance.
+    """KIDs of repeated samples against real features; the candidate's mean lies nearer by `gain`, of 0.8.
 
     The two are off in different directions, so that the choice of real images favours one of them.
     """
     real = chance.normal(size=(images, FEATURES)).astype(np.float32)
     found = []
-    for direction, distance in ((0, 0.5 - gain), (1, 0.5)):
+    for direction, distance in ((0, 0.8 - gain), (1, 0.8)):
         shift = np.zeros(FEATURES, np.float32)
         shift[direction] = distance
         drawn = (chance.normal(size=(REPEATS, SAMPLES, FEATURES)) + shift).astype(np.float32)
@@ -66,7 +67,7 @@ def samples(chance: np.random.Generator, images: int, gain: float) -> Outcomes:
 FAMILIES = {
     "accuracy": Family(answers, lambda a, b: comparison.of_answers(a, b, CONFIDENCE), -0.04, 0.08),
     "PSNR": Family(errors, lambda a, b: comparison.of_errors(a, b, CONFIDENCE, RESAMPLES, 0), -0.2, 0.3),
-    "KID": Family(samples, lambda a, b: comparison.of_samples(a, b, CONFIDENCE), -0.4, 0.4),
+    "KID": Family(samples, lambda a, b: comparison.of_samples(a, b, CONFIDENCE), -0.3, 0.6),
 }
 
 
@@ -87,7 +88,8 @@ def promotions(name: str, gain: float, seed: int) -> tuple[int, int]:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_ties_are_promoted_as_seldom_as_the_confidence_says(name):
     family = FAMILIES[name]
-    counts = {gain: promotions(name, gain, seed) for seed, gain in enumerate((0.0, family.worse, family.better))}
+    with threadpool_limits(1):  # small matrices: threads would only wait for each other
+        counts = {gain: promotions(name, gain, seed) for seed, gain in enumerate((0.0, family.worse, family.better))}
     for gain, (val, both) in counts.items():
         print(
             f"\n{name}, candidate better by {gain:g}: promoted by val {val}, by val and test {both} of {PAIRS}", end=""
