@@ -99,7 +99,7 @@ def _shorter_and_shorter(files: Files, made: Made) -> Iterator[str]:
     yield _joined(drawn(files), *_headed(sections))
     for title in LESS:
         del sections[title]
-        yield _joined(drawn(files), *_headed(sections), f"The rest stands in `{files.folder / FILE}`.")
+        yield _joined(drawn(files), *_headed(sections), f"`{files.folder / FILE}` has the rest.")
     yield drawn(files)
 
 

@@ -65,7 +65,7 @@ def _of_answers(files: Files, metrics: dict[str, Any], most: int) -> list[str]:
         lines.append(f"Worst pictures, the surest mistakes (`plots/mistakes.png`): {', '.join(named)}.")
         sure = sum(float(row["probability"]) >= SURE for row in wrong)
         lines.append(
-            f"Sure and wrong: {sure:,} of the {len(wrong):,} wrong answers were given at {100 * SURE:.0f} % or more."
+            f"Sure and wrong: {sure:,} of the {len(wrong):,} wrong answers came at {100 * SURE:.0f} % or more."
         )
     elif answers:
         lines.append(f"No mistake on {len(answers):,} test images, which is no proof that it makes none.")
@@ -165,7 +165,8 @@ def _beside(real: dict[str, Any], name: str, rest: bool = False) -> str:
 
 
 def _counted(score: dict[str, Any]) -> str:
-    return f" ({score['images']:,} images)" if "images" in score else ""
+    images = score.get("images")
+    return "" if images is None else f" ({images:,} image{'s' if images != 1 else ''})"
 
 
 def _psnr(files: Files) -> list[tuple[str, float]]:
