@@ -198,6 +198,12 @@ def test_every_link_of_the_contents_leads_somewhere(text):
     assert {"results", "network-first", "data-noise"} <= targets
 
 
+def test_each_network_links_to_its_card_and_says_what_writes_it(text):
+    links = [link["href"] for link in Page(text).all("a") if link["href"].endswith("card.md")]
+    assert links == [f"../models/{name}/card.md" for name in ("second", "first", "painter")]
+    assert Page(text).text.count("Model card, which the stage register and convzoo sync write") == len(FAMILIES)
+
+
 def test_results_have_the_interval_the_size_and_the_parameters(text):
     words = Page(text).text
     assert "95.00%\n90.00% to 97.50%" in words

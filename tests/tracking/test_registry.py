@@ -99,16 +99,18 @@ def test_a_network_of_drawn_images_says_so_wherever_mlflow_shows_it(write_networ
     register("drawn")
     (version,), (run,) = versions_of("drawn"), runs_of("drawn")
     assert version.description.startswith("Trained and measured on shapes-drawn: images drawn from a seed.")
-    assert run.data.tags["mlflow.note.content"] == version.description
+    note = run.data.tags["mlflow.note.content"]
+    assert version.description.startswith(f"{note}\n\n## What it is")
     assert version.tags["convzoo.source"] == run.data.tags["convzoo.source"] == "shapes-drawn"
 
 
-def test_a_network_of_real_images_names_their_source_and_no_more(write_network, source_of_shapes):
+def test_a_network_of_real_images_names_their_source_and_has_no_such_note(write_network, source_of_shapes):
     write_network("real", 1)
     source_of_shapes(name="shapes-published", kind="archive")
     register("real")
     (version,), (run,) = versions_of("real"), runs_of("real")
-    assert not version.description and "mlflow.note.content" not in run.data.tags
+    assert version.description.startswith("## What it is") and "mlflow.note.content" not in run.data.tags
+    assert "drawn" not in version.description
     assert version.tags["convzoo.source"] == "shapes-published"
 
 
@@ -123,6 +125,7 @@ def test_the_candidate_follows_the_files_and_old_bytes_make_no_new_version(write
         "back: is version 1 already, alias candidate moved here from version 2",
     ]
     assert len(versions_of("back")) == 2
+    assert store.open_store().get_registered_model("back").description.startswith("A network of convzoo: ")
     assert candidate_of("back") == 1
 
 

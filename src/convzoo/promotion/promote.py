@@ -234,13 +234,15 @@ def _write(
 ) -> dict[str, Any]:
     """The verdict with the version, the aliases, and the ledger's line, which is returned; all of it or no alias."""
     client, network, line = found.client, values["network"], ledger.new_line(values)
-    told = f"**{values['what']}** {line['when']} by {line['who']}: {values['why']}"
-    told += f"\n\n{gate.as_markdown(conditions)}" if conditions else ""
+    title = f"**{values['what']}** {line['when']} by {line['who']}: {values['why']}"
+    told, brief = (_told(title, conditions, whole) for whole in (True, False))
     tags = {"verdict": values["what"], "when": line["when"], "who": line["who"], "why": values["why"][:LONGEST_TAG]}
     if "val" in judged and judged["val"].difference:
         tags |= {f"val_gain_{key}": repr(value) for key, value in judged["val"].difference._asdict().items()}
     measured = {split: each.measured for split, each in judged.items()}
-    record(found, tags, told, {**line, "conditions": [row._asdict() for row in conditions], "measured": measured})
+    record(
+        found, tags, told, brief, {**line, "conditions": [row._asdict() for row in conditions], "measured": measured}
+    )
     before = aliases_of(client, network)
     if values["what"] != REFUSED:
         if values["champion_before"] is not None:
@@ -253,3 +255,12 @@ def _write(
             put_back(client, network, alias, before.get(alias))
         raise
     return line
+
+
+def _told(title: str, conditions: list[Condition], whole: bool) -> str:
+    """The verdict as Markdown, with all conditions or those that decided."""
+    shown = [row for row in conditions if whole or not row.passed or "gain" in row.condition]
+    left = f"{len(conditions) - len(shown)} other conditions were passed; the run has all of them."
+    return "\n\n".join(
+        [title, *([gate.as_markdown(shown)] if shown else []), *([left] if len(shown) < len(conditions) else [])]
+    )

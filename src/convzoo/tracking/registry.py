@@ -26,6 +26,7 @@ from convzoo.errors import without_account
 from convzoo.files import sha256_of, write_json
 from convzoo.settings.load import read_params
 from convzoo.tracking.aliases import CANDIDATE, set_alias
+from convzoo.tracking.card import COMPLETED, UNKNOWN, Made, description, made_by, write_card
 from convzoo.tracking.descent import DESCENT, descent
 from convzoo.tracking.live import origin, run_name, run_params, tracking_is_off
 from convzoo.tracking.models import SHA256, model_of, shipped_file
@@ -33,29 +34,33 @@ from convzoo.tracking.trained import Files, drawn, read_files
 
 SOURCE, NOTE = "convzoo.source", "mlflow.note.content"  # the note is what mlflow shows as a run's description
 EXAMPLES = 2  # images of val in the model's input example
+MODEL = "A network of convzoo: a version for each file that was exported, each with its card."
 
 
 def register(network: str, warn: bool = False) -> str:
-    """Bring models/NETWORK into mlflow, write registration.json, and say in a line which version it is.
+    """Bring models/NETWORK into mlflow, write card.md and registration.json, and say in a line which version it is.
 
     Doing it again changes nothing. Raises ConvzooError for a missing file and a model that is not the exported one,
-    and TrackingError for a store that fails; with `warn` that is a line, too, and registration.json is written.
+    and TrackingError for a store that fails; with `warn` that is a line, too, and registration.json is written. The
+    card is written in any case, without what only the store knows.
     """
     files = read_files(network)
     try:
-        told = _brought(files)
+        told, made = _brought(files)
     except store.TrackingError as error:
+        write_card(files, UNKNOWN)
         if not warn:
             raise
-        told = f"warning: {without_account(str(error))}; the pipeline goes on"
+        told, made = f"warning: {without_account(str(error))}; the pipeline goes on", UNKNOWN
+    write_card(files, made)
     registration = {"model": network, "model_sha256": files.sha256, "fingerprint": files.identity["fingerprint"]}
     write_json(files.folder / "registration.json", registration)
     return told
 
 
-def _brought(files: Files) -> str:
+def _brought(files: Files) -> tuple[str, Made]:
     if tracking_is_off():
-        return f"{files.network}: not registered, since CONVZOO_TRACKING is off"
+        return f"{files.network}: not registered, since CONVZOO_TRACKING is off", UNKNOWN
     try:
         with store.locked(store.beside("register")):
             return _register(files, store.use_store())
@@ -68,12 +73,12 @@ def _brought(files: Files) -> str:
         ) from error
 
 
-def _register(files: Files, client: MlflowClient) -> str:
+def _register(files: Files, client: MlflowClient) -> tuple[str, Made]:
     experiment = store.experiment_of(client, files.network)
     run = _complete_run(files, client, experiment)
     profile = run.data.tags.get("convzoo.profile", "unknown")
     version = _version_of(files, client)
-    made = version is None
+    new = version is None
     if version is None:
         version = _new_version(files, client, run, profile)
     elif model_of(version) not in {output.model_id for output in run.outputs.model_outputs}:
@@ -81,8 +86,12 @@ def _register(files: Files, client: MlflowClient) -> str:
     for key, value in _measured_tags(files).items():
         if version.tags.get(key) != value:
             client.set_model_version_tag(files.network, version.version, key, value)
-    told = f"version {version.version} registered" if made else f"is version {version.version} already"
-    return f"{files.network}: {told}, {_move_alias(files, client, version)}"
+    made = made_by(run, version.version)
+    card = description(files, made, version.description)
+    if card != version.description:
+        client.update_model_version(files.network, version.version, card)
+    told = f"version {version.version} registered" if new else f"is version {version.version} already"
+    return f"{files.network}: {told}, {_move_alias(files, client, version)}", made
 
 
 def _complete_run(files: Files, client: MlflowClient, experiment: str) -> Run:
@@ -118,6 +127,7 @@ def _complete_run(files: Files, client: MlflowClient, experiment: str) -> Run:
     told |= {SHA256: files.sha256, "convzoo.artifacts_sha256": digest}
     store.add_tags(client, run, {key: value for key, value in told.items() if value})
     if run.info.status != "FINISHED":
+        store.add_tags(client, run, {COMPLETED: "true"})  # so that nobody takes now for the end of the training
         client.set_terminated(run_id, "FINISHED")
     return client.get_run(run_id)
 
@@ -135,14 +145,13 @@ def _new_version(files: Files, client: MlflowClient, run: Run, profile: str) -> 
     tags = {"convzoo.fingerprint": files.identity["fingerprint"], SHA256: files.sha256}
     model_id = _logged_model(files, client, run, tags)
     try:
-        client.create_registered_model(files.network)
+        client.create_registered_model(files.network, description=MODEL)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     tags |= {SOURCE: files.source["name"]} if files.source else {}
     return client.create_model_version(
         files.network,
-        description=drawn(files) or None,
         source=f"models:/{model_id}",
         run_id=run.info.run_id,
         model_id=model_id,

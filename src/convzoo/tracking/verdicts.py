@@ -1,6 +1,7 @@
 """What a promotion leaves with a version in mlflow: tags, a section of its description, and artifacts of its run."""
 
 import json
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,27 +11,31 @@ from typing import Any
 import mlflow
 from mlflow.exceptions import MlflowException
 
+from convzoo.tracking.card import LIMIT, PROMOTION, RESERVED
 from convzoo.tracking.models import model_of
 from convzoo.tracking.versions import Version
 
 SECTION = "## Promotion"  # begins the last part of a version's description; what stands above is the card
-LONGEST = 5000  # characters of a description that every database takes
 TAG = "convzoo.promotion."
 
 
-def record(found: Version, tags: Mapping[str, str], told: str, values: Mapping[str, Any]) -> None:
-    """Write a verdict: `tags` of the version, Markdown `told` in its description, `values` as JSON with its run."""
-    name, number = found.version.name, str(found.version.version)
+def record(found: Version, tags: Mapping[str, str], whole: str, brief: str, values: Mapping[str, Any]) -> None:
+    """Write a verdict: `tags` of the version, Markdown in its description, `values` as JSON with its run.
+
+    The description gets the `brief` one where the `whole` one leaves no room for the card.
+    """
+    client, name, number = found.client, found.version.name, str(found.version.version)
     for key, value in tags.items():
-        found.client.set_model_version_tag(name, number, TAG + key, value)
-    card = (found.client.get_model_version(name, number).description or "").partition(SECTION)[0].rstrip()
-    section = f"{SECTION}\n\n{told}"
-    if len(card) + len(section) + 2 > LONGEST:
-        section = section[: max(0, LONGEST - len(card) - 40)].rpartition("\n")[0] + "\n\nThe rest is in the run."
-    found.client.update_model_version(name, number, f"{card}\n\n{section}".strip())
+        client.set_model_version_tag(name, number, TAG + key, value)
+    with store.locked(store.beside("register")):  # which writes the card above it
+        before = client.get_model_version(name, number).description or ""
+        card = PROMOTION.split(before, 1)[0].rstrip()
+        room = max(RESERVED, LIMIT - len(card)) - len(SECTION) - 4
+        told = whole if len(whole) <= room else textwrap.shorten(brief, room) if len(brief) > room else brief
+        client.update_model_version(name, number, f"{card}\n\n{SECTION}\n\n{told}".lstrip())
     place = f"promotion/version-{number}-{values['when'].replace(':', '')}"
-    found.client.log_dict(found.run.info.run_id, dict(values), f"{place}.json")
-    found.client.log_text(found.run.info.run_id, f"{SECTION}\n\n{told}\n", f"{place}.md")
+    client.log_dict(found.run.info.run_id, dict(values), f"{place}.json")
+    client.log_text(found.run.info.run_id, f"{SECTION}\n\n{whole}\n", f"{place}.md")
 
 
 def export_of(found: Version) -> dict[str, Any]:
