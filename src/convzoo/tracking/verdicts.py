@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from convzoo.tracking import store  # before mlflow: what it reads when it is imported is set there
+
 # isort: split
 import mlflow
 from mlflow.exceptions import MlflowException
