@@ -113,7 +113,7 @@ def _sections(files: Files, made: Made, shown: Shown) -> dict[str, str]:
         "Use and misuse": bullets(uses(files, family)),
         "How it was trained": _training(files, made, shown.whole),
         "How to load it": loading(files, family, made.version, shown.whole),
-        "How to make it again": making(files, made.commit),
+        "How to make it again": making(files, made.version, made.commit),
     }
 
 

@@ -13,7 +13,7 @@ STORE = "sqlite:///mlruns/mlflow.db"
 
 def loading(files: Files, family: str, version: str | None, whole: bool) -> str:
     """In Python, on the command line and over HTTP; without a version from the file in models/ alone."""
-    command = f"convzoo {COMMANDS.get(family, PREDICT).format(files.network)}  # @champion, else @candidate"
+    command = f"convzoo {COMMANDS.get(family, PREDICT).format(_named(files, version))}"
     parts = []
     if version:
         parts += ["In Python:", _from_registry(files, version)]
@@ -25,14 +25,20 @@ def loading(files: Files, family: str, version: str | None, whole: bool) -> str:
     return "\n\n".join(parts)
 
 
-def making(files: Files, commit: str | None) -> str:
+def making(files: Files, version: str | None, commit: str | None) -> str:
     """The commands that trace and reproduce it."""
+    name = _named(files, version)
     lines = [
-        f"convzoo trace {files.network}      # where it comes from: @champion, else @candidate",
-        f"convzoo reproduce {files.network}  # made again in a clone of its own, the bytes compared",
+        f"convzoo trace {name}      # where it comes from",
+        f"convzoo reproduce {name}  # made again in a clone of its own, the bytes compared",
     ]
     known = "" if commit else "\n\n`reproduce` needs the commit that trained it, which is unknown here."
     return block("", *lines) + known
+
+
+def _named(files: Files, version: str | None) -> str:
+    """This version and no other; without one the network, which is its champion or candidate."""
+    return f"{files.network}@v{version}" if version else files.network
 
 
 def _from_registry(files: Files, version: str) -> str:
