@@ -47,6 +47,16 @@ def open_runs(page: Page, address: str, network: str) -> None:
     expect(page.get_by_text(re.compile(r"\d+ matching run"))).to_be_visible()
 
 
+def widen_names(page: Page, pixels: int) -> None:
+    """Drag the edge of the column with the runs' names."""
+    header = page.get_by_role("columnheader").filter(has_text="Run Name").first.bounding_box()
+    x, y = header["x"] + header["width"] - 2, header["y"] + header["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + pixels, y, steps=5)
+    page.mouse.up()
+
+
 def row_of(page: Page, run: str | re.Pattern[str]) -> Locator:
     """The row of a run in the list, by its name or a part of it."""
     return page.get_by_role("row").filter(has=page.get_by_role("link", name=run))
@@ -98,11 +108,17 @@ def open_artifact(page: Page, address: str, network: str, run: str, *path: str) 
     return page.locator("img[src]")
 
 
-def is_loaded(image: Locator) -> bool:
-    """Whether a picture has pixels; waits for them."""
+def is_seen(image: Locator) -> bool:
+    """Whether a picture has pixels and, scrolled to, stands on the page with nothing before it; waits for it."""
     expect(image.first).to_be_visible()
+    image.first.scroll_into_view_if_needed()
     return image.first.evaluate(
-        "image => image.decode().then(() => image.naturalWidth > 0 && image.naturalHeight > 0, () => false)"
+        """async image => {
+            await image.decode();
+            const {x, y, width, height} = image.getBoundingClientRect();
+            const top = document.elementFromPoint(x + width / 2, y + height / 2);
+            return image.naturalWidth > 0 && width > 50 && (top === image || image.parentElement.contains(top));
+        }"""
     )
 
 

@@ -10,13 +10,14 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src")]
 
 from pages import (  # noqa: E402
+    SIZE,
     Page,
     chart,
     chromium,
     compare,
     enlarge,
     expect,
-    is_loaded,
+    is_seen,
     only_differences,
     open_model,
     open_runs,
@@ -26,9 +27,10 @@ from pages import (  # noqa: E402
     show_charts,
     slide,
     visitor,
+    widen_names,
 )
 from PIL import Image  # noqa: E402
-from shown import CLASSIFIER, DCGAN, VARIANT, build, server  # noqa: E402
+from shown import CLASSIFIER, DCGAN, VARIANT, build, promote, server  # noqa: E402
 
 TARGET = ROOT / "docs/images"
 COLOURS = 128
@@ -38,20 +40,23 @@ def shoot(page: Page, address: str) -> None:
     """Each page that a picture is made of."""
     open_runs(page, address, CLASSIFIER)
     expect(row_of(page, VARIANT)).to_be_visible()
+    widen_names(page, 240)
     save(page, "mlflow-runs")
 
     compare(page, VARIANT, re.compile(rf"^{CLASSIFIER} [0-9a-f]{{7}}$"))
     only_differences(page)
     plot_against(page, "test_accuracy")
+    page.set_viewport_size(SIZE | {"height": 1660})
     save(page, "mlflow-comparison")
+    page.set_viewport_size(SIZE)
 
-    cards = show_charts(page, address, CLASSIFIER, "val_")
+    cards = show_charts(page, address, CLASSIFIER, "^(train|val)_")
     expect(cards.locator("path.js-line").nth(3)).to_be_attached()
     save(page, "mlflow-curves")
 
     dialog = enlarge(page, chart(page, address, DCGAN, "generated"))
     slide(dialog, 5)
-    assert is_loaded(dialog.locator("img[src*='step%2B8%2B']"))
+    assert is_seen(dialog.locator("img[src*='step%2B8%2B']"))
     save(page, "mlflow-generated")
 
     open_model(page, address, CLASSIFIER)
@@ -78,6 +83,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         project = Path(sys.argv[1]) if sys.argv[1:] else build(Path(folder, "convzoo"), epochs=None)
         with server(project) as address, chromium() as browser, visitor(browser) as page:
+            promote(project, CLASSIFIER, 1)
             shoot(page, address)
 
 

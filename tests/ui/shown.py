@@ -13,6 +13,11 @@ from pathlib import Path
 
 from project import commit, copy_project, dvc, environment
 
+from convzoo.tracking import store  # noqa: F401 (before mlflow: what it reads when it is imported is set there)
+
+# isort: split
+from mlflow import MlflowClient
+
 CLASSIFIER, DCGAN = "mnist-classifier", "mnist-dcgan"
 VARIANT, RATE, VARIANT_RATE = "slower", "0.2", "0.02"  # an experiment, and learning rates
 EPOCHS = 3  # of the DCGAN, which has a picture of each of them
@@ -31,6 +36,16 @@ def build(folder: Path, epochs: int | None = EPOCHS) -> Path:
     rate = f"networks.{CLASSIFIER}.learning_rate={VARIANT_RATE}"
     dvc(folder, "exp", "run", "-n", VARIANT, "-S", rate, f"register@{CLASSIFIER}")
     return folder
+
+
+def client_of(folder: Path) -> MlflowClient:
+    """A client of the project's tracking database."""
+    return MlflowClient(f"sqlite:///{folder}/mlruns/mlflow.db")
+
+
+def promote(folder: Path, network: str, version: int) -> None:
+    """Put the alias `champion` on a version."""
+    client_of(folder).set_registered_model_alias(network, "champion", str(version))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pages import (
     compare,
     enlarge,
     expect,
-    is_loaded,
+    is_seen,
     only_differences,
     open_artifact,
     open_model,
@@ -20,12 +20,7 @@ from pages import (
     version_row,
 )
 from project import query
-from shown import CLASSIFIER, DCGAN, RATE, VARIANT, VARIANT_RATE
-
-from convzoo.tracking import store  # noqa: F401 (before mlflow: what it reads when it is imported is set there)
-
-# isort: split
-from mlflow import MlflowClient
+from shown import CLASSIFIER, DCGAN, RATE, VARIANT, VARIANT_RATE, client_of, promote
 
 pytestmark = pytest.mark.browser
 
@@ -45,15 +40,6 @@ def accuracy_of(shown, name: str) -> float:
 
 def length_of(line) -> float:
     return line.evaluate("line => line.getTotalLength()")
-
-
-def promote(shown, network: str, version: int) -> None:
-    """Put `champion` on a version."""
-    client_of(shown).set_registered_model_alias(network, "champion", str(version))
-
-
-def client_of(shown) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{shown}/mlruns/mlflow.db")
 
 
 def test_the_runs_are_listed_by_names_that_tell_them_apart(page, address, shown):
@@ -104,15 +90,15 @@ def test_generated_pictures_are_seen_epoch_by_epoch(page, address, shown):
     for epoch in judged:
         slide(dialog, 1)
         image = dialog.locator(f"img[src*='generated%2Bstep%2B{epoch}%2B']")
-        assert is_loaded(image), epoch
+        assert is_seen(image), epoch
 
 
 def test_a_confusion_matrix_is_seen_among_the_artifacts_and_beside_that_of_another_run(page, address, shown):
-    assert is_loaded(open_artifact(page, address, CLASSIFIER, name_of(shown), "plots", "confusion.png"))
+    assert is_seen(open_artifact(page, address, CLASSIFIER, name_of(shown), "plots", "confusion.png"))
     dialog = enlarge(page, chart(page, address, CLASSIFIER, "confusion"))
     images = dialog.locator("img[src]")
     expect(images).to_have_count(2)
-    assert is_loaded(images.first) and is_loaded(images.last)
+    assert is_seen(images.first) and is_seen(images.last)
 
 
 def test_a_registered_model_shows_versions_aliases_tags_and_description(page, address, shown):
