@@ -108,6 +108,12 @@ def open_artifact(page: Page, address: str, network: str, run: str, *path: str) 
     return page.locator("img[src]")
 
 
+def bring(found: Locator) -> None:
+    """Scroll to the last of what was found, in the page and in lists of their own."""
+    found.last.scroll_into_view_if_needed()
+    expect(found.last).to_be_in_viewport()
+
+
 def is_seen(image: Locator) -> bool:
     """Whether a picture has pixels and, scrolled to, stands on the page with nothing before it; waits for it."""
     expect(image.first).to_be_visible()

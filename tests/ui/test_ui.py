@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 from pages import (
+    bring,
     chart,
     compare,
     enlarge,
@@ -69,9 +70,9 @@ def test_two_runs_are_compared_and_their_difference_is_on_the_page(page, address
     for value in (RATE, VARIANT_RATE):
         expect(rates.get_by_text(value, exact=True)).to_be_visible()
     expect(page.get_by_role("row").filter(has=page.get_by_text("optimizer", exact=True))).to_have_count(0)
-    expect(page.get_by_text("test_accuracy", exact=True).first).to_be_attached()
+    bring(page.get_by_role("link", name="test_accuracy", exact=True))
     for name in names:
-        expect(page.get_by_text(str(round(accuracy_of(shown, name), 3)), exact=True).first).to_be_attached()
+        expect(page.get_by_text(str(round(accuracy_of(shown, name), 3)), exact=True).first).to_be_in_viewport()
 
 
 def test_a_curve_is_drawn_of_each_run(page, address):
