@@ -108,10 +108,27 @@ def open_artifact(page: Page, address: str, network: str, run: str, *path: str) 
     return page.locator("img[src]")
 
 
-def bring(found: Locator) -> None:
-    """Scroll to the last of what was found, in the page and in lists of their own."""
-    found.last.scroll_into_view_if_needed()
-    expect(found.last).to_be_in_viewport()
+def scroll_to_metric(page: Page, metric: str) -> None:
+    """Bring a metric to the top of the table of compared metrics, whose names follow the values one event late."""
+    table, name = page.locator(".ReactVirtualized__Grid").last, page.get_by_role("link", name=metric, exact=True)
+    table.hover()
+    top = table.bounding_box()["y"]
+    for _ in range(60):  # steps of a line; the machine's load stands before the test's figures
+        page.mouse.wheel(0, 22)
+        page.wait_for_timeout(100)
+        if name.count() and name.bounding_box()["y"] - top < 60:
+            break
+    page.mouse.wheel(0, 1)
+    expect(name).to_be_in_viewport()
+
+
+def values_beside(page: Page, metric: str) -> list[str]:
+    """The values that stand in the line of a metric's name in the table of compared metrics."""
+    name = page.get_by_role("link", name=metric, exact=True)
+    expect(name).to_be_in_viewport()
+    line = name.bounding_box()["y"]
+    cells = page.locator(".ReactVirtualized__Grid").last.locator("span:not(:has(*))")
+    return [cell.inner_text() for cell in cells.all() if abs(cell.bounding_box()["y"] - line) < 12]
 
 
 def is_seen(image: Locator) -> bool:

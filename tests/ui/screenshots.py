@@ -12,7 +12,6 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src")]
 from pages import (  # noqa: E402
     SIZE,
     Page,
-    bring,
     chart,
     chromium,
     compare,
@@ -25,6 +24,7 @@ from pages import (  # noqa: E402
     open_version,
     plot_against,
     row_of,
+    scroll_to_metric,
     show_charts,
     slide,
     visitor,
@@ -48,7 +48,7 @@ def shoot(page: Page, address: str) -> None:
     only_differences(page)
     plot_against(page, "test_accuracy")
     page.set_viewport_size(SIZE | {"height": 1590})
-    bring(page.get_by_text("test_top5_accuracy", exact=True))  # below the machine's load
+    scroll_to_metric(page, "test_accuracy")
     save(page, "mlflow-comparison")
     page.set_viewport_size(SIZE)
 
