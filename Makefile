@@ -13,11 +13,13 @@ export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro docs test test-gpu chaos prove lint ui
+.PHONY: help setup check repro docs test test-gpu test-ui screenshots chaos prove lint ui
 
 help:
 	@echo "make repro      rebuild everything with dvc repro, on params.yaml as it is"
 	@echo "make test       the tests (make test-gpu: those that need CUDA)"
+	@echo "make test-ui    the tests of the MLflow UI in chromium, which is installed if need be"
+	@echo "make screenshots  the pictures of docs/images/, from a run of starter"
 	@echo "make chaos      trainings and stages killed at random moments, 30 times each family, 6 times each stage"
 	@echo "make prove      rebuilds by force, in a second clone and with random kills: the same bytes"
 	@echo "make docs       the pictures of docs/networks/, from what make repro left"
@@ -47,6 +49,14 @@ test: setup
 
 test-gpu: setup
 	python -m pytest -m gpu
+
+test-ui: setup
+	@python tests/ui/chromium.py
+	OMP_WAIT_POLICY=passive python -m pytest -m browser tests/ui
+
+screenshots: setup
+	@python tests/ui/chromium.py
+	OMP_WAIT_POLICY=passive python tests/ui/screenshots.py
 
 chaos: setup
 	CONVZOO_KILLS=30 python -m pytest -s tests/test_chaos.py tests/test_chaos_stages.py

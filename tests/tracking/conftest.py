@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from registered import CLASSES, SIDE, identity_of, write_model
 
 from convzoo.files import sha256_of, write_json
@@ -30,7 +31,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def project(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The clone as current folder, with nothing of the user's in the environment."""
-    for name in ("MLFLOW_TRACKING_URI", "CONVZOO_TRACKING", "DVC_ROOT", "DVC_EXP_NAME", "DVC_STAGE"):
+    dvc = ("DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "DVC_STAGE")
+    for name in ("MLFLOW_TRACKING_URI", "CONVZOO_TRACKING", *dvc):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(clone)
     return clone
@@ -44,7 +46,7 @@ def write_network() -> Callable[[str, int], None]:
         folder = Path("models", network)
         (folder / "plots").mkdir(parents=True, exist_ok=True)
         (folder / "extra").mkdir(exist_ok=True)
-        (folder / "plots/confusion.png").write_bytes(b"confusion %d" % seed)
+        Image.new("RGB", (40, 30), (seed, 0, 0)).save(folder / "plots/confusion.png")
         (folder / "extra/augmented_batch.png").write_bytes(b"a batch")
         write_model(folder / "model.onnx", seed)
         export = {

@@ -129,8 +129,11 @@ def test_description_and_file_tell_each_family_in_its_own_numbers(write_family, 
             "Licence: `CC BY 4.0`.",
             "Images: 1,000 train, 100 val, 200 test. Dropped: 7 duplicates. Data checks: passed.",
             "3 classes in its data: `bar`, `cross`, `square`",
-            f"convzoo reproduce {network}",
-            *(line.format(network) for line in TOLD[family]),
+            f"convzoo reproduce {network}@v1",
+            *(
+                line.format(f"{network}@v1" if "{} " in line or line.endswith("{}") else network)
+                for line in TOLD[family]
+            ),
         ):
             assert told in text, told
         assert "drawn" not in text

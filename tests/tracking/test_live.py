@@ -10,7 +10,7 @@ import pytest
 from registered import identity_of
 
 from convzoo.tracking import live, store
-from convzoo.tracking.live import LiveRun, git_state, run_params
+from convzoo.tracking.live import LiveRun, git_state, made_by, run_params
 
 TAGS = {"convzoo.profile": "test"}
 
@@ -38,7 +38,7 @@ def test_a_finished_training_has_its_run_with_everything_on_it(monkeypatch):
 
     client, run = the_run("lively", 1)
     assert run.info.status == "FINISHED"
-    assert run.info.run_name.startswith("lively fast") and run.info.run_name.endswith("wet-sock")
+    assert run.info.run_name.startswith("lively ") and run.info.run_name.endswith("wet-sock")
     assert losses(client, run) == [(1, 2.0), (2, 1.0)]
     assert run.data.params == {
         "family": "classifier",
@@ -60,6 +60,20 @@ def test_a_finished_training_has_its_run_with_everything_on_it(monkeypatch):
         "train": ("shapes", "a" * 32),
         "val": ("shapes", "b" * 32),
         "augmented": ("shapes", "c" * 32),
+    }
+
+
+def test_a_run_says_which_command_made_it(monkeypatch):
+    assert made_by() == {"convzoo.made_by": "by hand, without DVC"}
+    monkeypatch.setenv("DVC_STAGE", "train@net")
+    assert made_by() == {"convzoo.made_by": "dvc repro", "convzoo.stage": "train@net"}
+    monkeypatch.setenv("DVC_EXP_NAME", "wet-sock")
+    monkeypatch.setenv("DVC_EXP_BASELINE_REV", "3d56737" + "0" * 33)
+    assert made_by() == {
+        "convzoo.made_by": "dvc exp run, experiment wet-sock on 3d56737",
+        "convzoo.stage": "train@net",
+        "convzoo.dvc_experiment": "wet-sock",
+        "convzoo.dvc_baseline": "3d56737" + "0" * 33,
     }
 
 

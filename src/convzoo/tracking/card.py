@@ -61,7 +61,7 @@ class Shown(NamedTuple):
 WHOLE, BRIEF, BRIEFER = Shown(10, None, None, whole=True), Shown(5, 8, 10), Shown(3, 5, 3)
 
 
-def made_by(run: store.Run, version: str) -> Made:
+def known_of(run: store.Run, version: str) -> Made:
     """What a version's run tells; without times that are not the training's own, as of a run made from files."""
     tags = run.data.tags
     timed = not {BACKFILLED, COMPLETED} & tags.keys()

@@ -42,6 +42,20 @@ def locked_stages() -> dict[str, Any]:
     return YAML(typ="safe").load(LOCK).get("stages", {}) if LOCK.is_file() else {}
 
 
+def locked_params(files: Files) -> dict[str, Any]:
+    """What dvc.lock has of params.yaml for a training and its data, nested as there; empty where it has none."""
+    stages, data = locked_stages(), files.identity["data"]["name"]
+    found: dict[str, Any] = {}
+    for name in (f"train@{files.network}", *(f"{verb}@{data}" for verb in ("download", "prepare", "augment"))):
+        for dotted, value in stages.get(name, {}).get("params", {}).get("params.yaml", {}).items():
+            *sections, last = dotted.split(".")
+            block = found
+            for section in sections:
+                block = block.setdefault(section, {})
+            block[last] = value
+    return found
+
+
 def ancestors(stages: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """Those of `stages` called `names`, and all whose outs they need, in the order of their names."""
     made_by = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", ())}

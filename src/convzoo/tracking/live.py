@@ -14,7 +14,9 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from convzoo import commits
-from convzoo.errors import without_account
+from convzoo.errors import SettingsError, without_account
+from convzoo.settings.load import read_params
+from convzoo.tracking.names import changed_params, flat, run_name
 
 TIME_LIMIT = 20  # seconds that the end of a training waits for the store
 TIME_LIMIT_STOPPED = 3  # the same after Ctrl-C
@@ -102,7 +104,7 @@ class LiveRun:
         tags = self.tags | origin() | {"convzoo.dirty": dirty}
         if commit:
             tags["mlflow.source.git.commit"] = commit
-        name = run_name(self.network, self.identity["params"], (commit or "")[:7], os.environ.get("DVC_EXP_NAME"))
+        name = run_name(self.network, _changed(self.network), (commit or "")[:7], os.environ.get("DVC_EXP_NAME"))
 
         client = store.open_store()
         tags[store.PROCESS] = store.this_process()
@@ -140,23 +142,10 @@ def tracking_is_off() -> bool:
     return os.environ.get("CONVZOO_TRACKING", "").lower() == "off"
 
 
-def run_name(network: str, params: Mapping[str, Any], *more: str | None) -> str:
-    """A name to tell runs apart by: network, architecture and what else there is."""
-    return " ".join(str(part) for part in (network, params.get("architecture"), *more) if part)
-
-
 def run_params(identity: Mapping[str, Any]) -> dict[str, Any]:
     """The flat params of a run: of the training, without architectures that were not chosen, and of the machine."""
-    params = identity["params"]
-    chosen = params.get("architecture")
-    alternatives = isinstance(params.get(chosen), Mapping)
-    flat = {}
-    for key, value in params.items():
-        if not isinstance(value, Mapping):
-            flat[key] = value
-        elif key == chosen or not alternatives:
-            flat |= {f"{key}.{name}": inner for name, inner in value.items()}
-    return flat | {key: value for key, value in identity["compute"].items() if key not in flat}
+    found = flat(identity["params"], identity["params"].get("architecture"))
+    return found | {key: value for key, value in identity["compute"].items() if key not in found}
 
 
 def git_state() -> tuple[str | None, str]:
@@ -170,7 +159,7 @@ def git_state() -> tuple[str | None, str]:
 
 
 def origin() -> dict[str, str]:
-    """Tags for who and what made a run: user, machine, entry, DVC stage and experiment."""
+    """Tags for who and what made a run: user, machine, entry, and `made_by`."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):
@@ -180,8 +169,28 @@ def origin() -> dict[str, str]:
         "mlflow.source.name": Path(sys.argv[0]).name,
         "mlflow.source.type": "LOCAL",
         "convzoo.machine": f"{platform.node()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "convzoo.stage": os.environ.get("DVC_STAGE"),
-        "convzoo.dvc_experiment": os.environ.get("DVC_EXP_NAME"),
-        "convzoo.dvc_baseline": os.environ.get("DVC_EXP_BASELINE_REV"),
+    }
+    return found | made_by()
+
+
+def made_by() -> dict[str, str]:
+    """Tags for the command that made a run: `dvc repro` or `dvc exp run` with name and baseline, and its stage."""
+    stage, experiment = os.environ.get("DVC_STAGE"), os.environ.get("DVC_EXP_NAME")
+    baseline = os.environ.get("DVC_EXP_BASELINE_REV")
+    command = "dvc repro" if stage else "by hand, without DVC"
+    if experiment:
+        command = f"dvc exp run, experiment {experiment} on {(baseline or 'unknown')[:7]}"
+    found = {
+        "convzoo.made_by": command,
+        "convzoo.stage": stage,
+        "convzoo.dvc_experiment": experiment,
+        "convzoo.dvc_baseline": baseline,
     }
     return {key: value for key, value in found.items() if value}
+
+
+def _changed(network: str) -> dict[str, Any]:
+    try:
+        return changed_params(network, read_params().values)
+    except (SettingsError, LookupError):  # params.yaml changed since the training began
+        return {}

@@ -16,20 +16,24 @@ import mlflow.onnx
 import numpy as np
 import onnx
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput, Run
+from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Schema, TensorSpec
 
+from convzoo import commits
 from convzoo.errors import without_account
 from convzoo.files import sha256_of, write_json
 from convzoo.settings.load import read_params
 from convzoo.tracking.aliases import CANDIDATE, set_alias
-from convzoo.tracking.card import COMPLETED, UNKNOWN, Made, description, made_by, write_card
-from convzoo.tracking.descent import DESCENT, descent
-from convzoo.tracking.live import origin, run_name, run_params, tracking_is_off
+from convzoo.tracking.card import COMPLETED, UNKNOWN, Made, description, known_of, write_card
+from convzoo.tracking.descent import DESCENT, descent, locked_params
+from convzoo.tracking.live import made_by, origin, run_params, tracking_is_off
+from convzoo.tracking.measured import data_of, link_model
 from convzoo.tracking.models import SHA256, model_of, shipped_file
+from convzoo.tracking.names import changed_params, run_name
+from convzoo.tracking.pictures import log_pictures
 from convzoo.tracking.trained import Files, drawn, read_files
 
 SOURCE, NOTE = "convzoo.source", "mlflow.note.content"  # the note is what mlflow shows as a run's description
@@ -81,12 +85,11 @@ def _register(files: Files, client: MlflowClient) -> tuple[str, Made]:
     new = version is None
     if version is None:
         version = _new_version(files, client, run, profile)
-    elif model_of(version) not in {output.model_id for output in run.outputs.model_outputs}:
-        client.log_outputs(run.info.run_id, [LoggedModelOutput(model_of(version), step=0)])
+    link_model(client, run, model_of(version), files)
     for key, value in _measured_tags(files).items():
         if version.tags.get(key) != value:
             client.set_model_version_tag(files.network, version.version, key, value)
-    made = made_by(run, version.version)
+    made = known_of(run, version.version)
     card = description(files, made, version.description)
     if card != version.description:
         client.update_model_version(files.network, version.version, card)
@@ -104,11 +107,13 @@ def _complete_run(files: Files, client: MlflowClient, experiment: str) -> Run:
     else:
         tags = {"convzoo.fingerprint": fingerprint, "convzoo.backfilled": "true"}
         tags |= {"convzoo.profile": str(read_params().values.get("profile")), "mlflow.user": origin()["mlflow.user"]}
-        name = run_name(files.network, files.identity["params"], "from files")
+        tags |= made_by()
+        commit = (commits.head() or "")[:7]
+        name = run_name(files.network, changed_params(files.network, locked_params(files)), commit, "from files")
         run = client.create_run(experiment, tags=tags, run_name=name)
     run_id = run.info.run_id
     store.add_params(client, run, run_params(files.identity))
-    store.add_data(client, run, files.identity["data"])
+    store.add_data(client, run, data_of(files))
     known = store.steps_of(client, run, {key for row in files.history.values() for key in row})
     rows = {
         step: {key: value for key, value in row.items() if (key, step) not in known}
@@ -118,8 +123,9 @@ def _complete_run(files: Files, client: MlflowClient, experiment: str) -> Run:
     changed = {key: value for key, value in files.measured.items() if run.data.metrics.get(key) != value}
     store.add_metrics(client, run_id, {0: changed})
     told_of = descent(files)
-    digest = _digest(files, told_of)
-    if run.data.tags.get("convzoo.artifacts_sha256") != digest:
+    digest, before = _digest(files, told_of), run.data.tags.get("convzoo.artifacts_sha256")
+    log_pictures(client, run_id, files, anew=before not in (None, digest))
+    if before != digest:
         for file, place in _artifacts(files):
             client.log_artifact(run_id, str(file), place)
         client.log_dict(run_id, told_of, DESCENT)
@@ -172,8 +178,7 @@ def _logged_model(files: Files, client: MlflowClient, run: Run, tags: dict[str, 
     mlflow.onnx.log_model(
         onnx.load(files.model),
         name="model",
-        run_id=run.info.run_id,
-        model_id=logged.model_id,
+        model_id=logged.model_id,  # without run_id: mlflow would put the machine's load on the model
         signature=_signature(files.export),
         input_example=_example(files.export),
         pip_requirements=[*mlflow.onnx.get_default_pip_requirements(), f"numpy=={np.__version__}"],

@@ -1,0 +1,93 @@
+"""The pictures of docs/images: MLflow's UI on a run of starter. `make screenshots`."""
+
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src")]
+
+from pages import (  # noqa: E402
+    SIZE,
+    Page,
+    chart,
+    chromium,
+    compare,
+    enlarge,
+    expect,
+    is_seen,
+    only_differences,
+    open_model,
+    open_runs,
+    open_version,
+    plot_against,
+    row_of,
+    scroll_to_metric,
+    show_charts,
+    slide,
+    visitor,
+    widen_names,
+)
+from PIL import Image  # noqa: E402
+from shown import CLASSIFIER, DCGAN, VARIANT, build, promote, server  # noqa: E402
+
+TARGET = ROOT / "docs/images"
+COLOURS = 128
+
+
+def shoot(page: Page, address: str) -> None:
+    """Each page that a picture is made of."""
+    open_runs(page, address, CLASSIFIER)
+    expect(row_of(page, VARIANT)).to_be_visible()
+    widen_names(page, 240)
+    save(page, "mlflow-runs")
+
+    compare(page, VARIANT, re.compile(rf"^{CLASSIFIER} [0-9a-f]{{7}}$"))
+    only_differences(page)
+    plot_against(page, "test_accuracy")
+    page.set_viewport_size(SIZE | {"height": 1590})
+    scroll_to_metric(page, "test_accuracy")
+    save(page, "mlflow-comparison")
+    page.set_viewport_size(SIZE)
+
+    cards = show_charts(page, address, CLASSIFIER, "^(train|val)_")
+    expect(cards.locator("path.js-line").nth(3)).to_be_attached()
+    save(page, "mlflow-curves")
+
+    dialog = enlarge(page, chart(page, address, DCGAN, "generated"))
+    slide(dialog, 5)
+    assert is_seen(dialog.locator("img[src*='step%2B8%2B']"))
+    save(page, "mlflow-generated")
+
+    open_model(page, address, CLASSIFIER)
+    save(page, "mlflow-model")
+    open_version(page, address, CLASSIFIER, 1)
+    save(page, "mlflow-version")
+
+
+def save(page: Page, name: str) -> None:
+    """Write a picture of what the page shows once it has come to rest."""
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(2000)  # charts and menus move into place
+    file = TARGET / f"{name}.png"
+    page.screenshot(path=file, animations="disabled")
+    with Image.open(file) as picture:
+        picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+    print(f"{file.relative_to(ROOT)}: {file.stat().st_size:,} bytes")
+
+
+def main() -> None:
+    """Make a project, show it and take the pictures; `screenshots.py FOLDER` takes one that is there."""
+    os.environ["LOGNAME"] = "reader"  # the user that runs name
+    TARGET.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(sys.argv[1]) if sys.argv[1:] else build(Path(folder, "convzoo"), epochs=None)
+        with server(project) as address, chromium() as browser, visitor(browser) as page:
+            promote(project, CLASSIFIER, 1)
+            shoot(page, address)
+
+
+if __name__ == "__main__":
+    main()
