@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from project import commit, copy_project, dvc, environment
+from project import commit, convzoo, copy_project, dvc, environment
 
 from convzoo.tracking import store  # noqa: F401 (before mlflow: what it reads when it is imported is set there)
 
@@ -44,8 +44,8 @@ def client_of(folder: Path) -> MlflowClient:
 
 
 def promote(folder: Path, network: str, version: int) -> None:
-    """Put the alias `champion` on a version."""
-    client_of(folder).set_registered_model_alias(network, "champion", str(version))
+    """Make a version the champion, the worse one, too."""
+    convzoo(folder, "promote", network, "--version", str(version), "--force", "--reason", "to be looked at")
 
 
 @contextmanager

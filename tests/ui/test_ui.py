@@ -106,9 +106,6 @@ def test_a_confusion_matrix_is_seen_among_the_artifacts_and_beside_that_of_anoth
 def test_a_registered_model_shows_versions_aliases_tags_and_description(page, address, shown):
     client = client_of(shown)
     card = client.get_model_version(CLASSIFIER, "1").description
-    if not card:
-        card = "Digits, 28 by 28 pixels."
-        client.update_model_version(CLASSIFIER, "1", card)
     open_model(page, address, CLASSIFIER)
     expect(version_row(page, 2)).to_be_visible()
     expect(version_row(page, 1)).to_contain_text("candidate")
