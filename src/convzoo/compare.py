@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from convzoo.tracking import store
+from convzoo.tracking.answering import answering
 from convzoo.tracking.descent import PACKAGE, identities
 from convzoo.tracking.versions import find_run, find_version
 
@@ -53,7 +53,7 @@ def _short(value: str) -> str:
 
 
 def _side(name: str) -> dict[str, Any]:
-    try:
+    with answering(f"{name}: cannot be looked up"):
         if RUN.fullmatch(name):
             run, descent = find_run(name)
             title = run.info.run_name
@@ -61,10 +61,6 @@ def _side(name: str) -> dict[str, Any]:
             found = find_version(name)
             run, descent = found.run, found.descent
             title = f"{found.version.name}@v{found.version.version}"
-    except store.FAILURES as error:
-        raise store.TrackingError(
-            f"{name}: cannot be looked up ({store.first_line(error)}), expected a store that answers; mend it"
-        ) from error
     tags = run.data.tags
     lineage = {
         "run": run.info.run_id,

@@ -356,6 +356,7 @@ def test_a_ledger_that_cannot_be_written_leaves_the_aliases_as_they_were(network
     with pytest.raises(DiskFullError):
         promote(network)
     assert aliases(network) == before
+    assert not any("promotion" in tag for tag in store.open_store().get_model_version(network, "2").tags)
 
 
 def test_a_ledger_broken_by_a_merge_is_named_before_the_work(network):
@@ -369,7 +370,7 @@ def test_a_ledger_broken_by_a_merge_is_named_before_the_work(network):
 def test_a_store_that_is_down_is_an_error_with_what_to_do(network, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    with pytest.raises(ConvzooError):
+    with pytest.raises(ConvzooError, match="@candidate: "):
         promote(network)
 
 
@@ -396,3 +397,5 @@ def test_the_list_has_all_versions_with_what_counts(network):
     assert (first["version"], first["measure"], first["value"]) == (2, "test_accuracy", 0.975)
     assert (second["aliases"], second["promotion"]) == (["champion"], "promoted")
     assert json.loads(json.dumps(first)) == first
+    with pytest.raises(ConvzooError, match="unheard-of: there is no .* registered models: "):
+        listing("unheard-of")

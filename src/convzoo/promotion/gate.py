@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convzoo.data.arrays import load_split
-from convzoo.files import read_json, sha256_of
+from convzoo.files import sha256_of
 from convzoo.plain import in_columns
 from convzoo.promotion.comparison import Difference
 from convzoo.promotion.images import Images, images_of
 from convzoo.promotion.measuring import Measured, Ruler, latencies
 from convzoo.runtime import Model
 from convzoo.settings.promotion import Promotion
+from convzoo.tracking.markdown import table
 
 LEVELS, SHARE = 1, 1e-3  # grey levels that pixels may be apart, on this share of them, where export.json names no limit
 NONE = "-"
@@ -49,10 +50,6 @@ class Judged(NamedTuple):
     conditions: list[Condition]
     difference: Difference | None  # None for a first version
     measured: dict[str, dict[str, float]]  # candidate's and champion's values
-
-    @property
-    def passed(self) -> bool:
-        return all(row.passed for row in self.conditions)
 
 
 def whole_file(contender: Contender) -> Condition:
@@ -154,8 +151,8 @@ def _row(name: str, key: str, required: str, found: list[Measured], holds: Any) 
 
 
 def gain(name: str, main: str, settings: Promotion, found: list[Measured], difference: Difference) -> Condition:
-    bound = f"{-settings.margin:g}" if settings.margin else "0"
     """Whether the candidate is better by the rule: on val the interval decides, on test the estimate confirms."""
+    bound = f"{-settings.margin:g}" if settings.margin else "0"
     deciding = name == "val"
     required = f"{'lower end' if deciding else 'estimate'} > {bound}"
     passed = (difference.low if deciding else difference.estimate) > -settings.margin
@@ -177,11 +174,4 @@ def as_text(rows: Iterable[Condition]) -> str:
 
 def as_markdown(rows: Iterable[Condition]) -> str:
     """The verdict as a table of Markdown."""
-    lines = ["| " + " | ".join(Condition._fields) + " |", "|" + " --- |" * len(Condition._fields)]
-    lines += ["| " + " | ".join([*row[:-1], "yes" if row.passed else "**no**"]) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def load_meta(dataset: str) -> dict[str, Any]:
-    """meta.json of a prepared set."""
-    return read_json(Path("data/prepared", dataset, "meta.json"))
+    return table(list(Condition._fields), [[*row[:-1], "yes" if row.passed else "**no**"] for row in rows])

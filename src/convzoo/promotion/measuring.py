@@ -10,6 +10,7 @@ import numpy as np
 
 from convzoo.data.arrays import Split
 from convzoo.errors import ConvzooError
+from convzoo.evaluation.shipped import TIMED, WARM_UP
 from convzoo.measures import probabilities as measures
 from convzoo.measures.autoencoder import psnr
 from convzoo.measures.classifier import superclass_probabilities
@@ -17,8 +18,6 @@ from convzoo.promotion.comparison import Difference, Kids, of_answers, of_errors
 from convzoo.runtime import Model, run_in_batches
 from convzoo.selection.dcgan import FeatureNetwork, kernel, kid, latents, spread_out
 from convzoo.settings.promotion import AnswerPromotion, FidelityPromotion, Promotion, SamplePromotion
-
-WARM_UP, TIMED = 5, 50  # calls with one input, for the latency
 
 
 class Measured(NamedTuple):

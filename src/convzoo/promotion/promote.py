@@ -1,10 +1,6 @@
 """Moves the alias champion: to a version that passes the gate, or back to the one before."""
 
-import atexit
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +16,8 @@ from convzoo.settings.promotion import Promotion, promotion_settings
 from convzoo.settings.whole import network_names
 from convzoo.tracking import store
 from convzoo.tracking.aliases import CANDIDATE, CHAMPION, PREVIOUS, aliases_of, put_back, set_alias
+from convzoo.tracking.answering import answering
+from convzoo.tracking.models import folder_until_exit
 from convzoo.tracking.verdicts import export_of, record
 from convzoo.tracking.versions import Version, find_version
 
@@ -133,15 +131,9 @@ def _settings(network: str) -> Promotion:
     return promotion_settings(params, network)
 
 
-@contextmanager
-def _answering(network: str) -> Iterator[None]:
-    try:
-        yield
-    except store.FAILURES as error:
-        raise store.TrackingError(
-            f"{network}: {store.tracking_uri()} failed ({store.first_line(error)}), expected a store that answers; "
-            "mend it, look with `convzoo models`, and run the same again"
-        ) from error
+def _answering(network: str) -> AbstractContextManager[None]:
+    then = "mend it, look with `convzoo models`, and run the same again"
+    return answering(f"{network}: {store.tracking_uri()} failed", then)
 
 
 def _check_way_back(network: str) -> None:
@@ -159,9 +151,8 @@ def _version(network: str, alias: str) -> Version:
 
 
 def _contender(found: Version) -> Contender:
-    folder = tempfile.mkdtemp(prefix="convzoo-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Contender(str(found.version.version), found.bring_model(Path(folder)), found.descent, export_of(found))
+    file = found.bring_model(folder_until_exit())
+    return Contender(str(found.version.version), file, found.descent, export_of(found))
 
 
 def _judge(
@@ -172,11 +163,9 @@ def _judge(
     conditions = [gate.whole_file(candidate)]
     for champion in others:
         row = gate.whole_file(champion)
-        conditions += (
-            []
-            if row.passed
-            else [row._replace(condition="file of the champion", candidate=gate.NONE, champion=row.candidate)]
-        )
+        if not row.passed:
+            named = {"condition": "file of the champion", "candidate": gate.NONE, "champion": row.candidate}
+            conditions.append(row._replace(**named))
     if not all(row.passed for row in conditions):
         return conditions, None, {}
     dataset = candidate.identity["data"]["name"]
@@ -186,8 +175,8 @@ def _judge(
     if not all(row.passed for row in conditions):
         return conditions, now, {}
 
-    folder, meta = Path("data/prepared", dataset), gate.load_meta(dataset)
-    measure = ruler(settings, meta, candidate.identity["params"]["weights"])
+    folder = Path("data/prepared", dataset)
+    measure = ruler(settings, read_json(folder / "meta.json"), candidate.identity["params"]["weights"])
     models = [Model(contender.file) for contender in contenders]
     judged = {"val": gate.judge("val", folder, measure, settings, models)}
     conditions += judged["val"].conditions
@@ -232,7 +221,7 @@ def _second_look(found: Version, expected: str | None) -> None:
 def _write(
     found: Version, values: dict[str, Any], conditions: list[Condition], judged: dict[str, Judged]
 ) -> dict[str, Any]:
-    """The verdict with the version, the aliases, and the ledger's line, which is returned; all of it or no alias."""
+    """The aliases, the ledger's line, which is returned, and the verdict with the version; no line, then no alias."""
     client, network, line = found.client, values["network"], ledger.new_line(values)
     title = f"**{values['what']}** {line['when']} by {line['who']}: {values['why']}"
     told, brief = (_told(title, conditions, whole) for whole in (True, False))
@@ -240,9 +229,7 @@ def _write(
     if "val" in judged and judged["val"].difference:
         tags |= {f"val_gain_{key}": repr(value) for key, value in judged["val"].difference._asdict().items()}
     measured = {split: each.measured for split, each in judged.items()}
-    record(
-        found, tags, told, brief, {**line, "conditions": [row._asdict() for row in conditions], "measured": measured}
-    )
+    whole = {**line, "conditions": [row._asdict() for row in conditions], "measured": measured}
     before = aliases_of(client, network)
     if values["what"] != REFUSED:
         if values["champion_before"] is not None:
@@ -254,6 +241,7 @@ def _write(
         for alias in (PREVIOUS, CHAMPION):
             put_back(client, network, alias, before.get(alias))
         raise
+    record(found, tags, told, brief, whole)
     return line
 
 
@@ -261,6 +249,5 @@ def _told(title: str, conditions: list[Condition], whole: bool) -> str:
     """The verdict as Markdown, with all conditions or those that decided."""
     shown = [row for row in conditions if whole or not row.passed or "gain" in row.condition]
     left = f"{len(conditions) - len(shown)} other conditions were passed; the run has all of them."
-    return "\n\n".join(
-        [title, *([gate.as_markdown(shown)] if shown else []), *([left] if len(shown) < len(conditions) else [])]
-    )
+    parts = [title, gate.as_markdown(shown) if shown else "", left if len(shown) < len(conditions) else ""]
+    return "\n\n".join(filter(None, parts))

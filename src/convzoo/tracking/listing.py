@@ -6,6 +6,8 @@ from typing import Any
 from convzoo.plain import in_columns
 from convzoo.tracking import store
 from convzoo.tracking.aliases import aliases_of
+from convzoo.tracking.answering import answering
+from convzoo.tracking.models import none_found
 from convzoo.tracking.verdicts import TAG
 
 MAIN = ("test_accuracy", "test_psnr", "test_kid")  # the first of these that a version has
@@ -14,26 +16,21 @@ MAIN = ("test_accuracy", "test_psnr", "test_kid")  # the first of these that a v
 def listing(network: str | None = None) -> list[dict[str, Any]]:
     """A row for each registered version, newest first within its network; `network` keeps to that one.
 
-    Raises TrackingError for a store that fails.
+    Raises ConvzooError where there is none, and TrackingError for a store that fails.
     """
-    client = store.use_store()
-    try:
-        rows = []
+    client, rows = store.use_store(), []
+    with answering(f"{store.tracking_uri()}: cannot be listed"):
         for model in sorted(client.search_registered_models(), key=lambda model: model.name):
-            if network in (None, model.name):
-                aliases = aliases_of(client, model.name)
-                found = client.search_model_versions(f"name = '{model.name}'")
-                for version in sorted(found, key=lambda version: -int(version.version)):
-                    here = [
-                        alias.named(name) for name, alias in aliases.items() if alias.version == str(version.version)
-                    ]
-                    rows.append(_row(model.name, version, here))
-        return rows
-    except store.FAILURES as error:
-        raise store.TrackingError(
-            f"{store.tracking_uri()}: cannot be listed ({store.first_line(error)}), expected a store that answers; "
-            "mend it"
-        ) from error
+            if network not in (None, model.name):
+                continue
+            aliases = aliases_of(client, model.name)
+            found = client.search_model_versions(f"name = '{model.name}'")
+            for version in sorted(found, key=lambda version: -int(version.version)):
+                here = [alias.named(name) for name, alias in aliases.items() if alias.version == str(version.version)]
+                rows.append(_row(model.name, version, here))
+    if not rows:
+        raise none_found(client, network or "the registry")
+    return rows
 
 
 def when(milliseconds: int) -> str:

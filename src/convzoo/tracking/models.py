@@ -90,10 +90,15 @@ def shipped_file(client: MlflowClient, model_id: str, folder: Path) -> Path | No
     return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"{location}/{SHIPPED}", dst_path=str(folder)))
 
 
-def _checked_file(client: MlflowClient, name: str, version: ModelVersion) -> Path:
+def folder_until_exit() -> Path:
+    """A new folder that this process takes away when it ends."""
     folder = tempfile.mkdtemp(prefix="convzoo-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    file = shipped_file(client, model_of(version), Path(folder))
+    return Path(folder)
+
+
+def _checked_file(client: MlflowClient, name: str, version: ModelVersion) -> Path:
+    file = shipped_file(client, model_of(version), folder_until_exit())
     expected = version.tags.get(SHA256)
     if file is None or sha256_of(file) != expected:
         raise ConvzooError(

@@ -11,6 +11,7 @@ from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 
+from convzoo.tracking.answering import answering
 from convzoo.tracking.live import tracking_is_off
 from convzoo.tracking.models import SHIPPED, model_of
 from convzoo.tracking.trained import MADE_BY
@@ -24,13 +25,8 @@ def orphans(networks: Iterable[str]) -> list[str]:
     if tracking_is_off():
         return []
     client, known = store.use_store(), set(networks)
-    try:
+    with answering(f"{store.tracking_uri()}: cannot be looked through", "mend it, then run: convzoo sync"):
         return [*_of_models(known), *_of_registry(client, known), *_of_runs(client)]
-    except store.FAILURES as error:
-        raise store.TrackingError(
-            f"{store.tracking_uri()}: cannot be looked through ({store.first_line(error)}), expected a store that "
-            "answers; mend it, then run: convzoo sync"
-        ) from error
 
 
 def _of_models(known: set[str]) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """What a promotion leaves with a version in mlflow: tags, a section of its description, and artifacts of its run."""
 
 import json
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,7 +32,7 @@ def record(found: Version, tags: Mapping[str, str], whole: str, brief: str, valu
         before = client.get_model_version(name, number).description or ""
         card = PROMOTION.split(before, 1)[0].rstrip()
         room = max(RESERVED, LIMIT - len(card)) - len(SECTION) - 4
-        told = whole if len(whole) <= room else textwrap.shorten(brief, room) if len(brief) > room else brief
+        told = whole if len(whole) <= room else brief[:room]
         client.update_model_version(name, number, f"{card}\n\n{SECTION}\n\n{told}".lstrip())
     place = f"promotion/version-{number}-{values['when'].replace(':', '')}"
     client.log_dict(found.run.info.run_id, dict(values), f"{place}.json")
