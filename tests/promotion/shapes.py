@@ -12,6 +12,9 @@ from onnx_files import save_linear_classifier
 from ruamel.yaml import YAML
 
 from convzoo.files import sha256_of, write_json
+from convzoo.promotion.promote import Outcome, promote
+from convzoo.tracking import store
+from convzoo.tracking.aliases import aliases_of
 from convzoo.tracking.registry import register
 
 CLASSES, SIDE, IMAGES = 3, 4, 400
@@ -123,3 +126,27 @@ def version(network: str, kind: str, parity: float = 1e-6, val_seed: int = 0, se
     (folder / "history.csv").write_text("epoch,train_loss\n1,2.5\n")
     told = register(network)
     return int(told.split("version ")[1].split()[0])
+
+
+def aliases(network: str) -> dict[str, int]:
+    """Where this network's aliases stand."""
+    return {alias: int(found.version) for alias, found in aliases_of(store.open_store(), network).items()}
+
+
+def failed(outcome: Outcome) -> list[str]:
+    return [row.condition for row in outcome.conditions if not row.passed]
+
+
+def stored_file(network: str, number: int) -> Path:
+    client = store.open_store()
+    model = client.get_model_version(network, str(number)).source.removeprefix("models:/")
+    return Path(
+        store.local_file_uri_to_path(client.get_logged_model(model).artifact_location), "extra_files/model.onnx"
+    )
+
+
+def champion_and(network: str, kind: str, **more: object) -> int:
+    """A good champion, and a candidate of this kind; its version."""
+    version(network, "good")
+    assert promote(network).done
+    return version(network, kind, **more)
