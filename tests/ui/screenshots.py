@@ -62,7 +62,10 @@ def shoot(page: Page, address: str) -> None:
     save(page, "mlflow-generated")
 
     open_model(page, address, CLASSIFIER)
+    size = page.viewport_size
+    page.set_viewport_size({**size, "height": 2 * size["height"]})  # for both versions' tags
     save(page, "mlflow-model")
+    page.set_viewport_size(size)
     open_version(page, address, CLASSIFIER, 1)
     save(page, "mlflow-version")
 
