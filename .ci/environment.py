@@ -5,6 +5,7 @@ Needs nothing but Python. A clone that was moved gets its scripts put right with
 
 import argparse
 import hashlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,7 +74,9 @@ def main() -> None:
     if done[0] == needed:
         pip("install", "-q", "--no-index", "--no-deps", "--no-build-isolation", "-e", ".")
     else:
-        print("filling .venv: up to 6 GB, most of it CUDA's libraries for torch; a few minutes", flush=True)
+        free = shutil.disk_usage(ROOT).free / 1e9
+        told = f"filling .venv: about 7 GB ({free:.1f} GB are free here), most of it CUDA's libraries for torch"
+        print(f"{told}; a few minutes", flush=True)
         if not works():
             make_venv("--clear")
         STAMP.unlink(missing_ok=True)
