@@ -75,8 +75,8 @@ def main() -> None:
         pip("install", "-q", "--no-index", "--no-deps", "--no-build-isolation", "-e", ".")
     else:
         free = shutil.disk_usage(ROOT).free / 1e9
-        told = f"filling .venv: about 7 GB ({free:.1f} GB are free here), most of it CUDA's libraries for torch"
-        print(f"{told}; a few minutes", flush=True)
+        told = f"up to 7 GB, most of it CUDA's libraries for torch; {free:.1f} GB are free here"
+        print(f"filling .venv: {told}; a few minutes", flush=True)
         if not works():
             make_venv("--clear")
         STAMP.unlink(missing_ok=True)
