@@ -41,7 +41,7 @@ repro: check
 	python -m dvc repro
 
 docs: setup
-	python -m convzoo.lessons
+	PYTHONPATH=src:docs/networks python -m figures
 
 # Two processes, whose threads wait without spinning: on two cores that is faster than one after another.
 test: setup

@@ -1,8 +1,8 @@
 """Stage `evaluate` of an autoencoder: python pipeline/evaluate_autoencoder.py NETWORK."""
 
 from convzoo.errors import main
-from convzoo.evaluation.autoencoder import evaluate
-from convzoo.settings.autoencoder import evaluation_settings
+from convzoo.families.autoencoder.evaluate import evaluate
+from convzoo.families.autoencoder.settings import evaluation_settings
 from convzoo.settings.load import read_params
 
 

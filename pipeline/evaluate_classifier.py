@@ -1,8 +1,8 @@
 """Stage `evaluate` of a classifier: python pipeline/evaluate_classifier.py NETWORK."""
 
 from convzoo.errors import main
-from convzoo.evaluation.classifier import evaluate
-from convzoo.settings.classifier import evaluation_settings
+from convzoo.families.classifier.evaluate import evaluate
+from convzoo.families.classifier.settings import evaluation_settings
 from convzoo.settings.load import read_params
 
 

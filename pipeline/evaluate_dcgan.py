@@ -1,8 +1,8 @@
 """Stage `evaluate` of a DCGAN: python pipeline/evaluate_dcgan.py NETWORK."""
 
 from convzoo.errors import main
-from convzoo.evaluation.dcgan import evaluate
-from convzoo.settings.dcgan import evaluation_settings
+from convzoo.families.dcgan.evaluate import evaluate
+from convzoo.families.dcgan.settings import evaluation_settings
 from convzoo.settings.load import read_params
 
 

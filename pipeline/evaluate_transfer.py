@@ -1,9 +1,9 @@
 """Stage `evaluate` of a transfer network: python pipeline/evaluate_transfer.py NETWORK."""
 
 from convzoo.errors import main
-from convzoo.evaluation.transfer import evaluate
+from convzoo.families.transfer.evaluate import evaluate
+from convzoo.families.transfer.settings import evaluation_settings
 from convzoo.settings.load import read_params
-from convzoo.settings.transfer import evaluation_settings
 
 
 def run(network: str) -> None:

@@ -1,8 +1,8 @@
 """Exports a trained autoencoder as one ONNX file that eats raw pixels."""
 
 from convzoo.errors import main
-from convzoo.export.autoencoder import export
-from convzoo.settings.autoencoder import export_settings
+from convzoo.families.autoencoder.export import export
+from convzoo.families.autoencoder.settings import export_settings
 from convzoo.settings.load import read_params
 
 

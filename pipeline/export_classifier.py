@@ -1,8 +1,8 @@
 """Exports a trained classifier as one ONNX file that eats raw pixels."""
 
 from convzoo.errors import main
-from convzoo.export.classifier import export
-from convzoo.settings.classifier import export_settings
+from convzoo.families.classifier.export import export
+from convzoo.families.classifier.settings import export_settings
 from convzoo.settings.load import read_params
 
 

@@ -1,8 +1,8 @@
 """Exports a trained generator as one ONNX file: latents in, pictures out."""
 
 from convzoo.errors import main
-from convzoo.export.dcgan import export
-from convzoo.settings.dcgan import export_settings
+from convzoo.families.dcgan.export import export
+from convzoo.families.dcgan.settings import export_settings
 from convzoo.settings.load import read_params
 
 

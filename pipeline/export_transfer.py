@@ -1,9 +1,9 @@
 """Exports a network that started from published weights as one ONNX file that eats raw pixels."""
 
 from convzoo.errors import main
-from convzoo.export.transfer import export
+from convzoo.families.transfer.export import export
+from convzoo.families.transfer.settings import export_settings
 from convzoo.settings.load import read_params
-from convzoo.settings.transfer import export_settings
 
 
 def run(network: str) -> None:

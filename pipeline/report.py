@@ -1,7 +1,7 @@
 """Stage `report`: python pipeline/report.py."""
 
 from convzoo.errors import main
-from convzoo.report import write_report
+from convzoo.report.report import write_report
 from convzoo.settings.load import read_params
 
 

@@ -1,10 +1,10 @@
 """Trains an autoencoder on data that passed the check."""
 
 from convzoo.errors import main
-from convzoo.settings.autoencoder import training_settings
+from convzoo.families.autoencoder.settings import training_settings
+from convzoo.families.autoencoder.train import train
 from convzoo.settings.compute import compute_settings
 from convzoo.settings.load import read_params
-from convzoo.training.autoencoder import train
 
 
 def run(network: str) -> None:

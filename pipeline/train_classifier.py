@@ -1,10 +1,10 @@
 """Trains a classifier on data that passed the check."""
 
 from convzoo.errors import main
-from convzoo.settings.classifier import training_settings
+from convzoo.families.classifier.settings import training_settings
+from convzoo.families.classifier.train import train
 from convzoo.settings.compute import compute_settings
 from convzoo.settings.load import read_params
-from convzoo.training.classifier import train
 
 
 def run(network: str) -> None:

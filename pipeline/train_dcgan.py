@@ -1,10 +1,10 @@
 """Trains a DCGAN on data that passed the check."""
 
 from convzoo.errors import main
+from convzoo.families.dcgan.settings import training_settings
+from convzoo.families.dcgan.train import train
 from convzoo.settings.compute import compute_settings
-from convzoo.settings.dcgan import training_settings
 from convzoo.settings.load import read_params
-from convzoo.training.dcgan import train
 
 
 def run(network: str) -> None:

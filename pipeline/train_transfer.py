@@ -1,10 +1,10 @@
 """Trains a network that starts from published weights, on data that passed the check."""
 
 from convzoo.errors import main
+from convzoo.families.transfer.settings import training_settings
+from convzoo.families.transfer.train import train
 from convzoo.settings.compute import compute_settings
 from convzoo.settings.load import read_params
-from convzoo.settings.transfer import training_settings
-from convzoo.training.transfer import train
 
 
 def run(network: str) -> None:

@@ -2,7 +2,7 @@
 
 from convzoo.errors import main
 from convzoo.settings.load import read_params
-from convzoo.validation import validate
+from convzoo.validation.validate import validate
 
 
 def run() -> None:

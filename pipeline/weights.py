@@ -1,9 +1,9 @@
 """Brings the published weights that networks start from; `none` is a folder that says so."""
 
-from convzoo.data.weights import bring_weights
 from convzoo.errors import main
 from convzoo.settings.load import read_params
 from convzoo.settings.weights import weights_settings
+from convzoo.weights.fetch import bring_weights
 
 
 def run(name: str) -> None:

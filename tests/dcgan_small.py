@@ -8,8 +8,8 @@ from onnx_files import save_graph
 from project import ROOT
 from small import small_project
 
+from convzoo.families.dcgan.settings import DcganSettings, EvaluationSettings, as_paper, training_settings
 from convzoo.files import sha256_of, write_json
-from convzoo.settings.dcgan import DcganSettings, EvaluationSettings, as_paper, training_settings
 from convzoo.settings.load import read_params
 
 NETWORK = "mnist-dcgan"

@@ -10,7 +10,10 @@ import dcgan_small
 import small
 import transfer_small
 
-from convzoo.training import autoencoder, classifier, dcgan, transfer
+from convzoo.families.autoencoder import train as autoencoder
+from convzoo.families.classifier import train as classifier
+from convzoo.families.dcgan import train as dcgan
+from convzoo.families.transfer import train as transfer
 
 COMPUTE = small.COMPUTE.model_copy(update={"threads": 1})
 EPOCHS = 5

@@ -7,8 +7,8 @@ import numpy as np
 from project import ROOT
 
 from convzoo.data.arrays import Split, digest
+from convzoo.families.classifier.settings import ClassifierSettings, training_settings
 from convzoo.files import write_json
-from convzoo.settings.classifier import ClassifierSettings, training_settings
 from convzoo.settings.compute import ComputeSettings
 from convzoo.settings.load import read_params
 from convzoo.versions import installed_versions

@@ -18,7 +18,7 @@ from faulty_sets import (
     write_set,
 )
 
-from convzoo.validation import InvalidDataError, validate
+from convzoo.validation.validate import InvalidDataError, validate
 
 UNREADABLE = "unreadable file, expected a whole file, got"
 ANOTHER = "other class names than the set's, expected"

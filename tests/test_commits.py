@@ -6,8 +6,8 @@ import subprocess
 import pytest
 from project import commit, git
 
-from convzoo import commits
 from convzoo.errors import ConvzooError
+from convzoo.lineage import commits
 
 FINGERPRINT = "f" * 64
 

@@ -16,17 +16,17 @@ from safetensors.torch import load_file, save_file
 from scipy.linalg import sqrtm
 from small import COMPUTE
 
+from convzoo.commands.sample import sample
 from convzoo.errors import ConvzooError
-from convzoo.evaluation.dcgan import evaluate
-from convzoo.export.dcgan import export, parity
+from convzoo.families.dcgan import train as dcgan
+from convzoo.families.dcgan.evaluate import evaluate
+from convzoo.families.dcgan.export import export, parity
+from convzoo.families.dcgan.network import Generator
+from convzoo.families.dcgan.selection import latents
+from convzoo.families.dcgan.settings import ExportSettings
 from convzoo.files import read_json, sha256_of, write_json
-from convzoo.measures import dcgan as measures
-from convzoo.networks.dcgan import Generator
-from convzoo.runtime import Model
-from convzoo.sample import sample
-from convzoo.selection.dcgan import latents
-from convzoo.settings.dcgan import ExportSettings
-from convzoo.training import dcgan
+from convzoo.metrics import features as measures
+from convzoo.shipping.model import Model
 
 FOLDER = Path("models", NETWORK)
 SETTINGS = ExportSettings(parity_images=20)
@@ -187,7 +187,7 @@ def test_another_feature_network_than_the_one_that_chose_is_refused(project):
 
 
 def test_measuring_needs_no_torch():
-    code = "import sys, convzoo.evaluation.dcgan; sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
+    code = "import sys, convzoo.families.dcgan.evaluate; sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
     source = Path(measures.__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(source)}, check=False).returncode == 0
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from convzoo.networks import dcgan
-from convzoo.networks.dcgan import Discriminator, Generator, build, samples, sides
-from convzoo.settings.dcgan import AugmentSettings
-from convzoo.training.dcgan import changed
+from convzoo.families.dcgan import network as dcgan
+from convzoo.families.dcgan.network import Discriminator, Generator, build, samples, sides
+from convzoo.families.dcgan.settings import AugmentSettings
+from convzoo.families.dcgan.train import changed
 
 SHAPES = {"28, grey": (28, 1), "32, colour": (32, 3), "64, colour": (64, 3), "64, grey": (64, 1)}
 KINDS = {"batch": ("batch", False), "none": ("none", False), "spectral": ("none", True), "both": ("batch", True)}

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from convzoo.selection import dcgan as selection
-from convzoo.settings.dcgan import CollapseSettings
+from convzoo.families.dcgan import selection
+from convzoo.families.dcgan.settings import CollapseSettings
 
 
 def test_kid_is_unbiased_and_grows_with_the_distance():

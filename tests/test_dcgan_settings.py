@@ -7,7 +7,7 @@ from dcgan_small import NETWORK, dcgan_settings
 from project import ROOT
 
 from convzoo.errors import SettingsError
-from convzoo.settings.dcgan import PAPER, DcganSettings, misfits, training_settings
+from convzoo.families.dcgan.settings import PAPER, DcganSettings, misfits, training_settings
 from convzoo.settings.load import read_params
 from convzoo.settings.whole import check_all
 

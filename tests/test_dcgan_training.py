@@ -16,12 +16,12 @@ from small import COMPUTE as TWO_THREADS
 from small import shapes
 
 from convzoo.errors import ConvzooError
+from convzoo.families.dcgan import network as players
+from convzoo.families.dcgan import selection
+from convzoo.families.dcgan import train as dcgan
+from convzoo.families.dcgan.settings import PAPER, CollapseSettings
 from convzoo.files import read_json, sha256_of
-from convzoo.networks import dcgan as players
-from convzoo.runtime import Model
-from convzoo.selection import dcgan as selection
-from convzoo.settings.dcgan import PAPER, CollapseSettings
-from convzoo.training import dcgan
+from convzoo.shipping.model import Model
 
 FOLDER = Path("models", NETWORK)
 COMPUTE = TWO_THREADS.model_copy(update={"threads": 1})  # a second one would mostly wait, at this size

@@ -13,11 +13,12 @@ from safetensors import SafetensorError
 from small import COMPUTE, small_project, small_settings
 
 from convzoo.errors import DiskFullError, main
-from convzoo.export.classifier import export
+from convzoo.families.classifier import train as classifier
+from convzoo.families.classifier.export import export
+from convzoo.families.classifier.settings import export_settings
 from convzoo.files import new_file, new_folder, sha256_of
-from convzoo.settings.classifier import export_settings
 from convzoo.settings.load import read_params
-from convzoo.training import checkpoints, classifier
+from convzoo.training import checkpoints
 
 NETWORK = "mnist-classifier"
 FOLDER = Path("models", NETWORK)

@@ -10,24 +10,24 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from figures import __main__ as lessons
+from figures import autoencoder, classifier, dcgan, layers, transfer
+from figures.activations import slopes
+from figures.drawing import mosaic, pack
+from figures.learning import PATHS, halves, walk
+from figures.trained import Data
 from PIL import Image
 from project import ROOT
 from safetensors.torch import save_file
 from small import shapes
 
 from convzoo import plots
+from convzoo.commands.structure import structure
 from convzoo.errors import ConvzooError
+from convzoo.families.classifier.network import ACTIVATIONS
+from convzoo.families.classifier.settings import ClassifierSettings
 from convzoo.files import sha256_of, write_json
-from convzoo.lessons import __main__ as lessons
-from convzoo.lessons import autoencoder, classifier, dcgan, layers, transfer
-from convzoo.lessons.activations import slopes
-from convzoo.lessons.drawing import mosaic, pack
-from convzoo.lessons.learning import PATHS, halves, walk
-from convzoo.lessons.trained import Data
-from convzoo.networks.classifier import ACTIVATIONS
-from convzoo.settings.classifier import ClassifierSettings
 from convzoo.settings.load import read_params
-from convzoo.structure import structure
 
 FOLDER = ROOT / "docs/networks"
 PAGES = sorted(FOLDER.glob("*.md"))
@@ -214,7 +214,7 @@ def test_the_dcgans_pictures_draw(workplace, monkeypatch):
     small_set("anime", 3)
     features = Path("data/weights/digits/features.onnx")
     features.parent.mkdir(parents=True)
-    shutil.copy(ROOT / "src/convzoo/measures/features/digits.onnx", features)
+    shutil.copy(ROOT / "src/convzoo/weights/digits.onnx", features)
     write_json(features.with_name("weights.json"), {"files": {features.name: sha256_of(features)}})
     monkeypatch.setattr(dcgan, "EPOCHS", 1)
     dcgan.draw(Path())

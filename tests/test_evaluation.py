@@ -12,11 +12,11 @@ from onnx_files import save_linear_classifier
 from PIL import Image
 
 from convzoo.errors import ConvzooError
-from convzoo.evaluation import answers as evaluation
-from convzoo.evaluation.classifier import evaluate
+from convzoo.families.classifier.evaluate import evaluate
+from convzoo.families.classifier.settings import EvaluationSettings
+from convzoo.families.probabilities import evaluate as evaluation
 from convzoo.files import sha256_of, write_json
-from convzoo.measures import probabilities as measures
-from convzoo.settings.classifier import EvaluationSettings
+from convzoo.metrics import classification as measures
 
 CLASSES = ["left", "middle", "right"]
 SETTINGS = EvaluationSettings(batch_size=7, confidence=0.95, top_k=2, calibration_bins=10, mistakes_shown=4)
@@ -192,6 +192,8 @@ def test_counts_that_differ_are_refused(project):
 
 
 def test_measuring_needs_no_torch():
-    code = "import sys, convzoo.evaluation.classifier; sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
+    code = (
+        "import sys, convzoo.families.classifier.evaluate; sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
+    )
     source = Path(measures.__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(source)}, check=False).returncode == 0

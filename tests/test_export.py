@@ -11,16 +11,16 @@ from safetensors.torch import load_file, save_file
 from small import COMPUTE, small_project, small_settings
 
 from convzoo.data.arrays import Split, load_split
+from convzoo.data.pixels import PixelClassifier
 from convzoo.errors import ConvzooError
-from convzoo.export import probabilities as exporting
-from convzoo.export.classifier import export
-from convzoo.export.probabilities import fitted_temperature
+from convzoo.families.classifier import train as classifier
+from convzoo.families.classifier.export import export
+from convzoo.families.classifier.network import build
+from convzoo.families.classifier.settings import ExportSettings
+from convzoo.families.probabilities import export as exporting
+from convzoo.families.probabilities.export import fitted_temperature
 from convzoo.files import read_json, sha256_of
-from convzoo.networks.classifier import build
-from convzoo.networks.pixels import PixelClassifier
-from convzoo.runtime import Model
-from convzoo.settings.classifier import ExportSettings
-from convzoo.training import classifier
+from convzoo.shipping.model import Model
 
 FOLDER = Path("models/mnist-classifier")
 SETTINGS = ExportSettings(views="identity", calibrate=False, parity_images=40)

@@ -9,12 +9,13 @@ import transfer_small
 from small import COMPUTE, small_project, small_settings
 
 from convzoo.data.arrays import load_split
-from convzoo.export import transfer as transfer_export
-from convzoo.export.classifier import export
+from convzoo.families.classifier import train as classifier
+from convzoo.families.classifier.export import export
+from convzoo.families.classifier.settings import ExportSettings
+from convzoo.families.transfer import export as transfer_export
+from convzoo.families.transfer import train as transfer
 from convzoo.files import read_json, sha256_of
-from convzoo.runtime import Model
-from convzoo.settings.classifier import ExportSettings
-from convzoo.training import classifier, transfer
+from convzoo.shipping.model import Model
 
 pytestmark = pytest.mark.gpu
 

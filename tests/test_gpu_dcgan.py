@@ -8,12 +8,12 @@ import torch
 from dcgan_small import NETWORK, dcgan_project, dcgan_settings
 from small import COMPUTE
 
-from convzoo.export.dcgan import export
+from convzoo.families.dcgan import train as dcgan
+from convzoo.families.dcgan.export import export
+from convzoo.families.dcgan.selection import latents
+from convzoo.families.dcgan.settings import ExportSettings
 from convzoo.files import read_json, sha256_of
-from convzoo.runtime import Model
-from convzoo.selection.dcgan import latents
-from convzoo.settings.dcgan import ExportSettings
-from convzoo.training import dcgan
+from convzoo.shipping.model import Model
 
 pytestmark = pytest.mark.gpu
 

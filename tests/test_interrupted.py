@@ -13,7 +13,7 @@ from killing import FAMILIES, finish, made, start, until
 from project import ROOT, environment
 from small import small_project
 
-from convzoo.training import classifier
+from convzoo.families.classifier import train as classifier
 
 NETWORK = "mnist-classifier"
 SOON = 15  # seconds; with a store that never answers it takes 3, and an end that nobody asked for waits 20

@@ -8,13 +8,13 @@ import torch
 from messages import Row, each, look
 from project import ROOT
 
-from convzoo.data.weights import bring_weights
+from convzoo.families.dcgan.selection import FeatureNetwork
+from convzoo.families.transfer import network as transfer
 from convzoo.files import write_json
-from convzoo.networks import transfer
-from convzoo.selection.dcgan import FeatureNetwork
 from convzoo.settings.load import read_params
 from convzoo.settings.weights import FileWeights
 from convzoo.settings.whole import check_all
+from convzoo.weights.fetch import bring_weights
 
 PARAMS = (ROOT / "params.yaml").read_text()
 

@@ -15,16 +15,19 @@ from project import commit, git
 from safetensors.torch import save_file
 from small import COMPUTE
 
-from convzoo import commits
+from convzoo.commands.predict import predict
 from convzoo.data.arrays import Split, load_split
 from convzoo.errors import main
-from convzoo.evaluation.shipped import shipped_model
-from convzoo.export.dcgan import export as export_dcgan
+from convzoo.families.autoencoder import train as autoencoder
+from convzoo.families.classifier import train as classifier
+from convzoo.families.dcgan import train as dcgan
+from convzoo.families.dcgan.export import export as export_dcgan
+from convzoo.families.dcgan.settings import ExportSettings
 from convzoo.files import sha256_of, write_json
-from convzoo.predict import predict
-from convzoo.runtime import Model
-from convzoo.settings.dcgan import ExportSettings
-from convzoo.training import autoencoder, classifier, dcgan, machine
+from convzoo.lineage import commits
+from convzoo.shipping.files import shipped_model
+from convzoo.shipping.model import Model
+from convzoo.training import machine
 from convzoo.training.checkpoints import Checkpoints
 from convzoo.training.fingerprint import check_data
 

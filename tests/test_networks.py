@@ -5,8 +5,8 @@ import torch
 from small import shapes
 from torch import nn
 
-from convzoo.networks.classifier import ACTIVATIONS, build
-from convzoo.networks.pixels import PixelClassifier, to_floats
+from convzoo.data.pixels import PixelClassifier, to_floats
+from convzoo.families.classifier.network import ACTIVATIONS, build
 
 FAST = {"channels": 1, "classes": 10, "activation": "gelu", "widths": [8, 16], "whitening": True, "dirac": True}
 REFERENCE = {"height": 28, "width": 28, "channels": 1, "classes": 10, "activation": "relu", "dense": 16}

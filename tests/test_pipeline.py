@@ -16,14 +16,15 @@ from convzoo.settings.whole import FAMILIES
 
 # Modules that a stage lists for some families and not for all: a stage's networks have the same list.
 RESERVED = {
-    ("train", "src/convzoo/runtime.py"),  # a dcgan judges its epochs by features, which an ONNX file computes
+    ("train", "src/convzoo/shipping/model.py"),  # a dcgan judges its epochs by features, which an ONNX file computes
     # Of families with class probabilities; an autoencoder and a dcgan have none.
-    ("export", "src/convzoo/export/probabilities.py"),
-    ("evaluate", "src/convzoo/evaluation/answers.py"),
-    ("evaluate", "src/convzoo/measures/probabilities.py"),
+    ("export", "src/convzoo/families/probabilities/export.py"),
+    ("evaluate", "src/convzoo/families/probabilities/evaluate.py"),
+    ("evaluate", "src/convzoo/metrics/classification.py"),
+    *(("evaluate", f"src/convzoo/metrics/{name}.py") for name in ("features", "images", "paired", "superclasses")),
 }
 # A dcgan's measures share KID with the selection of its epochs; the other families' need nothing of theirs.
-RESERVED |= {("evaluate", f"src/convzoo/selection/{family}.py") for family in FAMILIES if family != "dcgan"}
+RESERVED |= {("evaluate", f"src/convzoo/families/{family}/selection.py") for family in FAMILIES if family != "dcgan"}
 
 
 @cache
@@ -122,10 +123,10 @@ def test_light_stages_import_no_heavy_library():
 
 def test_each_heavy_tool_has_one_doorman():
     doors = {
-        "great_expectations": {"src/convzoo/validation.py"},
-        "onnxruntime": {"src/convzoo/runtime.py"},
+        "great_expectations": {"src/convzoo/validation/validate.py"},
+        "onnxruntime": {"src/convzoo/shipping/model.py"},
         "mlflow": {file.relative_to(ROOT).as_posix() for file in (ROOT / "src/convzoo/tracking").glob("*.py")},
-        "onnx": {"src/convzoo/export/onnx.py", "src/convzoo/tracking/registry.py"},
+        "onnx": {"src/convzoo/shipping/onnx.py", "src/convzoo/tracking/registry.py"},
     }
     for tool, files in doors.items():
         command = ["git", "grep", "-lE", "--untracked", rf"^\s*(import|from) {tool}\b", "--", "src", "pipeline"]
@@ -136,15 +137,15 @@ def test_each_heavy_tool_has_one_doorman():
 def test_nothing_unpickles_but_cifars_batches_and_published_weights():
     """The first through a list of names that are allowed, the second with weights_only."""
     ways = {
-        r"pickle\.|_Unpickler": {"src/convzoo/data/formats/cifar.py", "src/convzoo/data/conversion.py"},
-        r"torch\.load\(": {"src/convzoo/data/conversion.py"},
+        r"pickle\.|_Unpickler": {"src/convzoo/data/formats/cifar.py", "src/convzoo/weights/convert.py"},
+        r"torch\.load\(": {"src/convzoo/weights/convert.py"},
         r"joblib|dill|shelve|marshal|allow_pickle=True|weights_only=False|read_pickle": set(),
     }
     for way, files in ways.items():
         command = ["git", "grep", "-lE", "--untracked", way, "--", "src/*.py", "pipeline/*.py"]
         found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.split()
         assert set(found) == files, way
-    text = (ROOT / "src/convzoo/data/conversion.py").read_text()
+    text = (ROOT / "src/convzoo/weights/convert.py").read_text()
     assert re.findall(r"pickle\.\w+", text) == ["pickle.UnpicklingError"]
     assert re.findall(r"torch\.load\(.*", text) == ['torch.load(file, map_location="cpu", weights_only=True)']
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convzoo.predict import read_image
+from convzoo.commands.predict import read_image
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
 

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from convzoo.errors import ConvzooError
 from convzoo.files import write_json
-from convzoo.report import write_report
+from convzoo.report.report import write_report
 from convzoo.settings.load import read_params
 
 PARAMS = """

@@ -9,7 +9,7 @@ import pytest
 from onnx_files import save_linear_classifier
 from project import convzoo, python
 
-from convzoo import reproduce as reproduction
+from convzoo.commands import reproduce as reproduction
 from convzoo.files import sha256_of, write_json
 
 NETWORK = "mnist-classifier"
@@ -40,7 +40,7 @@ def test_trace_tells_the_whole_descent(rebuilt):
     assert told["data"]["source"]["files"]
     assert told["code"]["differs from it"] == "params.yaml", "the profile was chosen after the commit"
     assert len(told["code"]["snapshot of the changes"]) == 40
-    assert told["code"]["modules"]["convzoo/training/classifier.py"]
+    assert told["code"]["modules"]["convzoo/families/classifier/train.py"]
     assert told["package versions"]["torch"]
     assert told["run"]["started"].endswith("UTC")
 

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper
 from onnx_files import save_graph, save_linear_classifier
 
 from convzoo.errors import ConvzooError
-from convzoo.runtime import Model, Tensor, run_in_batches
+from convzoo.shipping.model import Model, Tensor, run_in_batches
 
 SHAPE = (2, 3, 1)
 

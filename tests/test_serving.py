@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convzoo.runtime import Model
+from convzoo.shipping.model import Model
 
 
 def test_the_candidate_is_served_and_answers_raw_pixels_with_the_files_probabilities(rebuilt, tmp_path):

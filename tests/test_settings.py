@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from project import ROOT
 
+from convzoo.commands.profiles import merged, profile_keys, profile_names, use_profile
 from convzoo.errors import SettingsError
-from convzoo.profiles import merged, profile_keys, profile_names, use_profile
 from convzoo.settings.load import read_params
 from convzoo.settings.whole import check_all
 

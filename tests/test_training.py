@@ -12,10 +12,11 @@ from safetensors.torch import load_file
 from small import COMPUTE, small_project, small_settings
 
 from convzoo.errors import ConvzooError
+from convzoo.families.classifier import train as classifier
+from convzoo.families.classifier.network import build
+from convzoo.families.classifier.selection import judge
 from convzoo.files import read_json, sha256_of
-from convzoo.networks.classifier import build
-from convzoo.selection.classifier import judge
-from convzoo.training import augmentation, classifier, machine, optimizers
+from convzoo.training import augmentation, machine, optimizers
 from convzoo.training.checkpoints import Checkpoints
 from convzoo.training.schedules import factor
 

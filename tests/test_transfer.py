@@ -15,14 +15,14 @@ from safetensors.torch import load_file
 from transfer_small import COMPUTE, FOLDER, NETWORK, small_project, small_settings, train
 
 from convzoo.data.arrays import load_split
+from convzoo.data.pixels import PixelClassifier
 from convzoo.errors import ConvzooError
+from convzoo.families.transfer import network as transfer
+from convzoo.families.transfer import selection
+from convzoo.families.transfer import train as training
+from convzoo.families.transfer.settings import misfits
 from convzoo.files import read_json, sha256_of
-from convzoo.networks import transfer
-from convzoo.networks.pixels import PixelClassifier
-from convzoo.selection import transfer as selection
-from convzoo.settings.transfer import misfits
 from convzoo.training import machine, optimizers
-from convzoo.training import transfer as training
 
 ARGUMENTS = {"side": 32, "classes": 4, "head": "linear", "dense": 16, "dropout": 0.2}
 

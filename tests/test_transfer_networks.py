@@ -5,9 +5,9 @@ import pytest
 import torch
 from transfer_small import small_settings
 
-from convzoo.networks import transfer
-from convzoo.selection import transfer as selection
-from convzoo.structure import structure
+from convzoo.commands.structure import structure
+from convzoo.families.transfer import network as transfer
+from convzoo.families.transfer import selection
 
 ARGUMENTS = {"side": 32, "classes": 4, "head": "linear", "dense": 16, "dropout": 0.2}
 ZOO = {

@@ -11,12 +11,12 @@ from transfer_small import FOLDER, NETWORK, made_weights, small_project, train
 
 from convzoo.data.arrays import load_split
 from convzoo.errors import ConvzooError
-from convzoo.evaluation.transfer import evaluate
-from convzoo.export.transfer import export
+from convzoo.families.transfer.evaluate import evaluate
+from convzoo.families.transfer.export import export
+from convzoo.families.transfer.settings import EvaluationSettings, ExportSettings
 from convzoo.files import read_json, sha256_of
-from convzoo.measures.transfer import pairs, same_views
-from convzoo.runtime import Model
-from convzoo.settings.transfer import EvaluationSettings, ExportSettings
+from convzoo.metrics.paired import pairs, same_views
+from convzoo.shipping.model import Model
 
 EXPORTED = ExportSettings(views="mirror", calibrate=True, parity_images=20)
 EVALUATED = EvaluationSettings(batch_size=10, confidence=0.95, top_k=2, calibration_bins=5, mistakes_shown=4)

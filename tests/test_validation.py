@@ -44,9 +44,9 @@ from faulty_sets import (
     write_set,
 )
 
-from convzoo.data import observed
 from convzoo.data.arrays import digest, load_split
-from convzoo.validation import InvalidDataError, validate
+from convzoo.validation.validate import InvalidDataError, validate
+from convzoo.validation.validate import observations as observed
 
 ENTRY = Path(__file__).parents[1] / "pipeline" / "validate.py"
 

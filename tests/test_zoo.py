@@ -9,8 +9,8 @@ from project import ROOT
 
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of
-from convzoo.runtime import Model
 from convzoo.settings.load import read_params
+from convzoo.shipping.model import Model
 
 NETWORKS = list(read_params(ROOT / "params.yaml").values["networks"])
 

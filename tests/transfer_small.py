@@ -11,11 +11,11 @@ from small import COMPUTE as TWO_THREADS
 from small import shapes
 
 from convzoo.data.arrays import digest
+from convzoo.families.transfer import network as transfer
+from convzoo.families.transfer import train as training
+from convzoo.families.transfer.settings import TransferSettings, training_settings
 from convzoo.files import sha256_of, write_json
-from convzoo.networks import transfer
 from convzoo.settings.load import read_params
-from convzoo.settings.transfer import TransferSettings, training_settings
-from convzoo.training import transfer as training
 from convzoo.versions import installed_versions
 
 COMPUTE = TWO_THREADS.model_copy(update={"threads": 1})  # many small layers: two threads would wait for each other

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
+from convzoo.commands.profiles import profile_names, use_profile
 from convzoo.errors import ConvzooError, show
 from convzoo.files import project_root
-from convzoo.profiles import profile_names, use_profile
 from convzoo.settings.load import read_params
 from convzoo.settings.whole import check_all, network_names
 
@@ -65,7 +65,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list of {file, class, probability}.")] = False,
 ) -> None:
     """Say what is on images, of any size and mode. Exit code 1 if one of them could not be read."""
-    from convzoo.predict import predict as answer
+    from convzoo.commands.predict import predict as answer
     from convzoo.tracking.models import find_model
 
     with _mendable():
@@ -90,8 +90,8 @@ def reconstruct(
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write to; made if need be.")],
 ) -> None:
     """Put images through an autoencoder: what comes back, as PNG, and a contact sheet. Exit code 1 as for predict."""
-    from convzoo.reconstruct import SHEET
-    from convzoo.reconstruct import reconstruct as run
+    from convzoo.commands.reconstruct import SHEET
+    from convzoo.commands.reconstruct import reconstruct as run
     from convzoo.tracking.models import find_model
 
     with _mendable():
@@ -115,7 +115,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="The same seed gives the same pictures.")] = 0,
 ) -> None:
     """Make new pictures with a generator: PNG files and a grid of them."""
-    from convzoo.sample import sample as make
+    from convzoo.commands.sample import sample as make
     from convzoo.tracking.models import find_model
 
     with _mendable():
@@ -153,8 +153,8 @@ def trace(
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
 ) -> None:
     """Show where a registered version comes from: run, weights, stages, data, params, packages, machine, commit."""
-    from convzoo.trace import as_text
-    from convzoo.trace import trace as look
+    from convzoo.commands.trace import as_text
+    from convzoo.commands.trace import trace as look
 
     with _mendable():
         told = look(network)
@@ -181,8 +181,8 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
 ) -> None:
     """Show two versions or runs side by side: params that differ, metrics with intervals, data, lineage."""
-    from convzoo.compare import as_text
-    from convzoo.compare import compare as look
+    from convzoo.commands.compare import as_text
+    from convzoo.commands.compare import compare as look
 
     with _mendable():
         told = look(a, b)
@@ -192,7 +192,7 @@ def compare(
 @app.command()
 def reproduce(network: Network) -> None:
     """Make a registered version again from its commit, in a clone of its own. Exit code 1 where the bytes differ."""
-    from convzoo.reproduce import reproduce as again
+    from convzoo.commands.reproduce import reproduce as again
 
     with _mendable():
         verdict = again(network)
@@ -249,7 +249,7 @@ def repeat(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep what each seed made, in DIR/seed-N.")] = None,
 ) -> None:
     """Train a network with several seeds, beside the pipeline, and print mean and spread of what they reach."""
-    from convzoo.repeat import repeat as run
+    from convzoo.commands.repeat import repeat as run
 
     with _mendable():
         run(network, seeds, out)
@@ -260,7 +260,7 @@ def structure(
     name: Annotated[str, typer.Argument(metavar="NETWORK|BACKBONE", help="flowers-transfer, resnet50, vgg16, ...")],
 ) -> None:
     """Print the structure of a backbone: its stages, blocks and skip connections, with shapes and weights."""
-    from convzoo.structure import structure as table
+    from convzoo.commands.structure import structure as table
 
     with _mendable():
         print(table(name))

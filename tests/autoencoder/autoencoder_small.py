@@ -7,8 +7,8 @@ import numpy as np
 from project import ROOT
 
 from convzoo.data.arrays import Split, digest
+from convzoo.families.autoencoder.settings import AutoencoderSettings, training_settings
 from convzoo.files import write_json
-from convzoo.settings.autoencoder import AutoencoderSettings, training_settings
 from convzoo.settings.compute import ComputeSettings
 from convzoo.settings.load import read_params
 from convzoo.versions import installed_versions

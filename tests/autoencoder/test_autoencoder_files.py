@@ -14,16 +14,16 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from convzoo.cli import app
+from convzoo.commands.predict import predict
+from convzoo.commands.reconstruct import reconstruct
 from convzoo.data.arrays import load_split
 from convzoo.errors import ConvzooError
-from convzoo.evaluation.autoencoder import evaluate
-from convzoo.export import autoencoder as exporting
+from convzoo.families.autoencoder import export as exporting
+from convzoo.families.autoencoder import train as autoencoder
+from convzoo.families.autoencoder.evaluate import evaluate
+from convzoo.families.autoencoder.settings import EvaluationSettings, ExportSettings
 from convzoo.files import read_json, sha256_of, write_json
-from convzoo.predict import predict
-from convzoo.reconstruct import reconstruct
-from convzoo.runtime import Model, run_in_batches
-from convzoo.settings.autoencoder import EvaluationSettings, ExportSettings
-from convzoo.training import autoencoder
+from convzoo.shipping.model import Model, run_in_batches
 
 SETTINGS = ExportSettings(parity_images=40)
 MEASURED = EvaluationSettings(

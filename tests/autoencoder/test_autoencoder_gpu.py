@@ -8,11 +8,11 @@ import torch
 from autoencoder_small import COMPUTE, FOLDER, NETWORK, small_project, small_settings
 
 from convzoo.data.arrays import load_split
-from convzoo.export.autoencoder import export
+from convzoo.families.autoencoder import train as autoencoder
+from convzoo.families.autoencoder.export import export
+from convzoo.families.autoencoder.settings import ExportSettings
 from convzoo.files import read_json, sha256_of
-from convzoo.runtime import Model
-from convzoo.settings.autoencoder import ExportSettings
-from convzoo.training import autoencoder
+from convzoo.shipping.model import Model
 
 pytestmark = pytest.mark.gpu
 

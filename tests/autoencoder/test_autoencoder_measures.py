@@ -5,8 +5,8 @@ import pytest
 from autoencoder_small import pictures, small_settings
 from skimage.metrics import peak_signal_noise_ratio
 
-from convzoo.measures import autoencoder as measures
-from convzoo.settings.autoencoder import misfits
+from convzoo.families.autoencoder.settings import misfits
+from convzoo.metrics import images as measures
 
 
 def test_fidelity_by_hand():

@@ -4,7 +4,8 @@ import pytest
 import torch
 from autoencoder_small import pictures, small_settings
 
-from convzoo.networks.autoencoder import (
+from convzoo.data.pixels import to_floats
+from convzoo.families.autoencoder.network import (
     ACTIVATIONS,
     PixelAutoencoder,
     PixelDecoder,
@@ -13,8 +14,7 @@ from convzoo.networks.autoencoder import (
     scale,
     to_pixels,
 )
-from convzoo.networks.pixels import to_floats
-from convzoo.training.autoencoder import build_optimizers
+from convzoo.families.autoencoder.train import build_optimizers
 
 PICTURE = {"height": 16, "width": 16, "channels": 3, "activation": "gelu"}
 FAST = PICTURE | {"latent": 12, "features": 8, "strides": [4], "encoder_blocks": 1, "decoder_blocks": 2}

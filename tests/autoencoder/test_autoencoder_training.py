@@ -13,11 +13,12 @@ from sklearn.decomposition import PCA
 from convzoo.data.arrays import Split, load_split
 from convzoo.data.batches import Images
 from convzoo.errors import ConvzooError
+from convzoo.families.autoencoder import train as autoencoder
+from convzoo.families.autoencoder.network import build
+from convzoo.families.autoencoder.selection import judge, psnr
 from convzoo.files import read_json, sha256_of
-from convzoo.networks.autoencoder import build
-from convzoo.runtime import Model
-from convzoo.selection.autoencoder import judge, psnr
-from convzoo.training import autoencoder, machine
+from convzoo.shipping.model import Model
+from convzoo.training import machine
 
 COLUMNS = ["epoch", "learning_rate", "train_loss", "val_loss", "val_psnr"]
 

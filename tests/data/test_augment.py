@@ -8,8 +8,8 @@ from PIL import Image
 
 from convzoo.data import augment as module
 from convzoo.data.augment import augment, changed, draw
+from convzoo.data.contact_sheet import as_picture, contact_sheet, write_picture
 from convzoo.data.manifest import COLUMNS, digests, image_rows, read_rows, write_rows
-from convzoo.data.picture import as_picture, contact_sheet, write_picture
 from convzoo.errors import ConvzooError
 from convzoo.settings.data import AugmentSettings, NoVariants
 

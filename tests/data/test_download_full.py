@@ -11,12 +11,12 @@ from full_disk import ADVICE, fill, on_small_disk
 from project import ROOT
 from ruamel.yaml import YAML
 
-from convzoo.data import weights
 from convzoo.data.download import download
 from convzoo.data.sources import archive, package, packing
 from convzoo.errors import DiskFullError
 from convzoo.settings.load import read_params
 from convzoo.settings.sources import ArchiveFile, IdxSource, Limits, source_settings
+from convzoo.weights import fetch as weights
 
 FILE = {"mirror": "some/a.gz", "checksum": "md5:" + hashlib.md5(CONTENT).hexdigest(), "bytes": len(CONTENT)}
 

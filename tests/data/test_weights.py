@@ -11,13 +11,13 @@ import torch
 from project import ROOT
 from safetensors.torch import load_file, save_file
 
-from convzoo.data.weights import bring_weights
 from convzoo.errors import ConvzooError
+from convzoo.families.transfer import network as transfer
 from convzoo.files import read_json, sha256_of
-from convzoo.networks import transfer
-from convzoo.runtime import Model
 from convzoo.settings.load import read_params
 from convzoo.settings.weights import FileWeights, NoWeights, OnnxWeights, TorchvisionWeights, weights_settings
+from convzoo.shipping.model import Model
+from convzoo.weights.fetch import bring_weights
 
 LITE = "efficientnet-lite0"
 
@@ -143,7 +143,7 @@ def test_a_file_whose_digits_are_others_is_refused(project, monkeypatch):
 
 def test_torchvision_knows_where_its_weights_are_published(monkeypatch):
     asked = []
-    monkeypatch.setattr("convzoo.data.weights.archive.bring", lambda files, folder: asked.append(files) or 1 / 0)
+    monkeypatch.setattr("convzoo.weights.fetch.archive.bring", lambda files, folder: asked.append(files) or 1 / 0)
     for backbone, tag, expected in (
         ("resnet50", "IMAGENET1K_V2", "https://download.pytorch.org/models/resnet50-11ad3fa6.pth"),
         ("vgg16", "IMAGENET1K_V1", "https://download.pytorch.org/models/vgg16-397923af.pth"),

@@ -9,12 +9,12 @@ import pytest
 from project import environment
 from shapes import aliases, champion_and, stored_file, version
 
-from convzoo.compare import as_text, compare
+from convzoo.commands.compare import as_text, compare
+from convzoo.commands.trace import trace
 from convzoo.errors import ConvzooError, DiskFullError
 from convzoo.promotion import gate, ledger
 from convzoo.promotion.ledger import read_ledger
 from convzoo.promotion.promote import promote, rollback
-from convzoo.trace import trace
 from convzoo.tracking import store
 from convzoo.tracking.listing import listing
 from convzoo.tracking.models import find_model

@@ -14,12 +14,13 @@ from onnx import TensorProto
 from project import ROOT
 from registered import SIDE, identity_of
 
+from convzoo.cards import card
 from convzoo.files import read_json, sha256_of, write_json
-from convzoo.runtime import Model
-from convzoo.tracking import card, store
+from convzoo.shipping.model import Model
+from convzoo.shipping.network_files import read_files
+from convzoo.tracking import store
 from convzoo.tracking.live import LiveRun
 from convzoo.tracking.registry import register
-from convzoo.tracking.trained import read_files
 
 META = Path("data/prepared/shapes/meta.json")
 # What each family's card must say.

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from convzoo.commands.trace import as_text, trace
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of
-from convzoo.trace import as_text, trace
+from convzoo.lineage.record import DESCENT, ancestors
 from convzoo.tracking import store
-from convzoo.tracking.descent import DESCENT, ancestors
 from convzoo.tracking.registry import register
 from convzoo.tracking.versions import find_version
 

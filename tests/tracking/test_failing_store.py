@@ -17,12 +17,12 @@ from sqlalchemy import Engine, event
 from typer.testing import CliRunner
 
 from convzoo.cli import app
+from convzoo.families.classifier import train as classifier
 from convzoo.files import read_json
 from convzoo.tracking import store
 from convzoo.tracking.live import LiveRun
 from convzoo.tracking.registry import register
 from convzoo.tracking.sync import sync
-from convzoo.training import classifier
 
 NETWORK = "mnist-classifier"
 FOLDER = Path("models", NETWORK)

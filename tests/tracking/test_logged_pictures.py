@@ -8,10 +8,10 @@ from PIL import Image
 from test_registry import pictures_of, runs_of
 
 from convzoo.files import write_json
+from convzoo.shipping.network_files import read_files
 from convzoo.tracking import store
 from convzoo.tracking.pictures import FRAMES, pictures
 from convzoo.tracking.registry import register
-from convzoo.tracking.trained import read_files
 
 
 def folder_of(run) -> Path:

@@ -9,9 +9,9 @@ from messages import Row, each, look
 from project import git
 from registered import identity_of, write_model
 
-from convzoo import reproduce as reproduction
+from convzoo.commands import reproduce as reproduction
+from convzoo.lineage.record import DESCENT
 from convzoo.tracking import store
-from convzoo.tracking.descent import DESCENT
 from convzoo.tracking.live import LiveRun
 from convzoo.tracking.models import find_model
 from convzoo.tracking.registry import register

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from convzoo.data.arrays import load_split
+from convzoo.data.contact_sheet import as_array, as_picture, contact_sheet, write_picture
 from convzoo.data.manifest import digests, write_rows
-from convzoo.data.picture import as_array, as_picture, contact_sheet, write_picture
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder
 from convzoo.settings.data import AugmentSettings, NoVariants

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convzoo.measures.autoencoder import psnr
+from convzoo.metrics.images import psnr
 
 # scipy is imported where it is used, since that takes time.
 

@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from convzoo.cards.markdown import table
 from convzoo.data.arrays import load_split
 from convzoo.files import sha256_of
-from convzoo.plain import in_columns
 from convzoo.promotion.comparison import Difference
 from convzoo.promotion.images import Images, images_of
 from convzoo.promotion.measuring import Measured, Ruler, latencies
-from convzoo.runtime import Model
 from convzoo.settings.promotion import Promotion
-from convzoo.tracking.markdown import table
+from convzoo.shipping.model import Model
+from convzoo.text import in_columns
 
 LEVELS, SHARE = 1, 1e-3  # grey levels that pixels may be apart, on this share of them, where export.json names no limit
 NONE = "-"

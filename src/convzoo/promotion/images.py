@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from convzoo.errors import ConvzooError
 from convzoo.files import project_root, read_json
-from convzoo.tracking.descent import locked_stages
+from convzoo.lineage.record import locked_stages
 
 SPLITS = ("val", "test")
 

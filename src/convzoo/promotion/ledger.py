@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from convzoo import commits
 from convzoo.errors import ConvzooError
 from convzoo.files import new_file, project_root
+from convzoo.lineage import commits
 
 LEDGER = "promotions.jsonl"
 

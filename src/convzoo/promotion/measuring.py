@@ -10,14 +10,14 @@ import numpy as np
 
 from convzoo.data.arrays import Split
 from convzoo.errors import ConvzooError
-from convzoo.evaluation.shipped import TIMED, WARM_UP
-from convzoo.measures import probabilities as measures
-from convzoo.measures.autoencoder import psnr
-from convzoo.measures.classifier import superclass_probabilities
+from convzoo.families.dcgan.selection import FeatureNetwork, kernel, kid, latents, spread_out
+from convzoo.metrics import classification as measures
+from convzoo.metrics.images import psnr
+from convzoo.metrics.superclasses import superclass_probabilities
 from convzoo.promotion.comparison import Difference, Kids, of_answers, of_errors, of_samples
-from convzoo.runtime import Model, run_in_batches
-from convzoo.selection.dcgan import FeatureNetwork, kernel, kid, latents, spread_out
 from convzoo.settings.promotion import AnswerPromotion, FidelityPromotion, Promotion, SamplePromotion
+from convzoo.shipping.files import TIMED, WARM_UP
+from convzoo.shipping.model import Model, run_in_batches
 
 
 class Measured(NamedTuple):

@@ -10,10 +10,10 @@ from convzoo.promotion import gate, ledger
 from convzoo.promotion.gate import Condition, Contender, Judged
 from convzoo.promotion.images import Images, images_on_disk
 from convzoo.promotion.measuring import ruler
-from convzoo.runtime import Model
 from convzoo.settings.load import read_params
 from convzoo.settings.promotion import Promotion, promotion_settings
 from convzoo.settings.whole import network_names
+from convzoo.shipping.model import Model
 from convzoo.tracking import store
 from convzoo.tracking.aliases import CANDIDATE, CHAMPION, PREVIOUS, aliases_of, put_back, set_alias
 from convzoo.tracking.answering import answering

@@ -4,7 +4,10 @@ import re
 from collections.abc import Callable
 
 from convzoo.errors import SettingsError
-from convzoo.settings import autoencoder, classifier, dcgan, transfer
+from convzoo.families.autoencoder import settings as autoencoder
+from convzoo.families.classifier import settings as classifier
+from convzoo.families.dcgan import settings as dcgan
+from convzoo.families.transfer import settings as transfer
 from convzoo.settings.compute import compute_settings
 from convzoo.settings.data import data_settings, prepare_settings
 from convzoo.settings.load import Params, Settings, check, dotted, shown

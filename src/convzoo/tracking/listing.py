@@ -3,7 +3,7 @@
 import datetime
 from typing import Any
 
-from convzoo.plain import in_columns
+from convzoo.text import in_columns
 from convzoo.tracking import store
 from convzoo.tracking.aliases import aliases_of
 from convzoo.tracking.answering import answering

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from convzoo import commits
 from convzoo.errors import SettingsError, without_account
+from convzoo.lineage import commits
 from convzoo.settings.load import read_params
 from convzoo.tracking.names import changed_params, flat, run_name
 

@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, Metric, Run
 
 from convzoo.data.arrays import digest, load_split
-from convzoo.tracking.trained import Files
+from convzoo.shipping.network_files import Files
 
 
 def data_of(files: Files) -> dict[str, str]:

@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from convzoo.errors import ConvzooError
 from convzoo.files import sha256_of
-from convzoo.tracking.trained import read_files
+from convzoo.shipping.network_files import read_files
 
 SHIPPED = "extra_files/model.onnx"  # in a logged model, the file as it was exported
 SHA256 = "convzoo.model_sha256"  # the tag of a version that names its file

@@ -8,7 +8,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from convzoo import commits
+from convzoo.lineage import commits
 
 NAMED = 3  # differences in a name; the others are counted
 OF_DATA = ("source", "prepare", "augment")  # the blocks of a data set that decide what a network sees

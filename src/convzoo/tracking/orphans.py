@@ -11,10 +11,10 @@ from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 
+from convzoo.shipping.network_files import MADE_BY
 from convzoo.tracking.answering import answering
 from convzoo.tracking.live import tracking_is_off
 from convzoo.tracking.models import SHIPPED, model_of
-from convzoo.tracking.trained import MADE_BY
 
 
 def orphans(networks: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from mlflow import MlflowClient
 from PIL import Image, ImageSequence
 
-from convzoo.tracking.trained import Files
+from convzoo.shipping.network_files import Files
 
 FRAMES = 12  # at most, of an animation
 # What is shown of a network, by what mlflow calls it.

@@ -22,19 +22,19 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Schema, TensorSpec
 
-from convzoo import commits
+from convzoo.cards.card import COMPLETED, UNKNOWN, Made, description, known_of, write_card
 from convzoo.errors import without_account
 from convzoo.files import sha256_of, write_json
+from convzoo.lineage import commits
+from convzoo.lineage.record import DESCENT, descent, locked_params
 from convzoo.settings.load import read_params
+from convzoo.shipping.network_files import Files, drawn, read_files
 from convzoo.tracking.aliases import CANDIDATE, set_alias
-from convzoo.tracking.card import COMPLETED, UNKNOWN, Made, description, known_of, write_card
-from convzoo.tracking.descent import DESCENT, descent, locked_params
 from convzoo.tracking.live import made_by, origin, run_params, tracking_is_off
 from convzoo.tracking.measured import data_of, link_model
 from convzoo.tracking.models import SHA256, model_of, shipped_file
 from convzoo.tracking.names import changed_params, run_name
 from convzoo.tracking.pictures import log_pictures
-from convzoo.tracking.trained import Files, drawn, read_files
 
 SOURCE, NOTE = "convzoo.source", "mlflow.note.content"  # the note is what mlflow shows as a run's description
 EXAMPLES = 2  # images of val in the model's input example

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from convzoo.errors import ConvzooError
+from convzoo.shipping.network_files import missing_files
 from convzoo.tracking.registry import register
-from convzoo.tracking.trained import missing_files
 
 
 def sync(networks: Iterable[str]) -> list[str]:

@@ -12,7 +12,7 @@ from convzoo.tracking import store  # before mlflow: what it reads when it is im
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from convzoo.tracking.card import LIMIT, PROMOTION, RESERVED
+from convzoo.cards.card import LIMIT, PROMOTION, RESERVED
 from convzoo.tracking.models import model_of
 from convzoo.tracking.versions import Version
 

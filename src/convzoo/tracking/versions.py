@@ -15,7 +15,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from convzoo.errors import ConvzooError
-from convzoo.tracking.descent import DESCENT
+from convzoo.lineage.record import DESCENT
 from convzoo.tracking.models import by_alias, model_of, none_found, shipped_file
 
 

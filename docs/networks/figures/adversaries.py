@@ -1,0 +1,255 @@
+"""Pictures of a generative adversarial network: its players, their objective, their training, and how it is judged."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 (the field's name)
+from torch import Tensor, nn
+
+from convzoo.families.dcgan.network import Discriminator, Generator, samples, to_pixels, to_signed
+from convzoo.families.dcgan.selection import FeatureNetwork, kid, latents, walk
+from convzoo.families.dcgan.settings import AugmentSettings
+from convzoo.families.dcgan.train import changed
+from convzoo.metrics.features import frechet_distance
+from convzoo.plots import BLUE, BLUES, COLOURS, GREEN, GREY, INK, ORANGE, picture
+from figures.drawing import (
+    PALE,
+    WIDTH,
+    labelled,
+    ring,
+    show_image,
+    show_map,
+    show_mosaic,
+    strongest,
+    write_numbers,
+)
+from figures.trained import Data
+
+SEED = 1
+SHOWN = 8
+COUNTS = (25, 50, 100, 200, 360)  # images on each side of a distance
+REPEATS = 5
+EPOCHS_SHOWN = 6
+PROBED = 64  # images that make a batch for the discriminator
+
+
+@torch.no_grad()
+def draw_players(path: Path, generator: Generator, discriminator: Discriminator, data: Data, early: Tensor) -> None:
+    """Real and generated digits, with what the discriminator says of each. `early` ones are of epoch 1."""
+    count = min(PROBED, len(data.val.images))
+    rows = np.linspace(0, len(data.val.images) - 1, count).astype(np.int64)
+    noise = latents(count, generator.layers[0].in_channels, SEED)
+    parts = [
+        ("real", torch.from_numpy(np.asarray(data.val.images[rows])), GREEN),
+        ("generated,\nepoch 1", early[:count], GREY),
+        ("generated,\nepoch kept", torch.from_numpy(samples(generator, noise)), BLUE),
+    ]
+    with picture(path, WIDTH, 2.5) as figure:
+        left, right = figure.subfigures(1, 2, width_ratios=[2.1, 1])
+        grid = left.subplots(len(parts), SHOWN)
+        axes = right.subplots()
+        for line, (name, images, colour) in zip(grid, parts, strict=True):
+            discriminator.train()  # as in the training: BatchNorm sees a batch of one kind
+            told = discriminator(to_signed(images)).sigmoid().numpy()
+            chosen = np.linspace(0, len(images) - 1, SHOWN).astype(np.int64)
+            for place, row in zip(line, chosen, strict=True):
+                show_image(place, images[row].numpy(), "", f"{told[row]:.2f}")
+            line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+            axes.hist(told, np.linspace(0, 1, 21), color=colour, alpha=0.6, label=name.replace("\n", " "))
+        labelled(axes, "What D says", "probability of being real", "images")
+        axes.legend(fontsize=7.5)
+    discriminator.eval()
+
+
+@torch.no_grad()
+def draw_transposed(path: Path) -> None:
+    """A transposed convolution with stride 2 in numbers: each number stamps its multiple of the filter."""
+    x = torch.tensor([[[[1.0, 2.0], [3.0, -1.0]]]])
+    layer = nn.ConvTranspose2d(1, 1, 4, stride=2, padding=1, bias=False)
+    layer.weight.data = torch.tensor([1.0, 2.0, 2.0, 1.0]).outer(torch.tensor([1.0, 2.0, 2.0, 1.0]))[None, None] / 4
+    whole = F.conv_transpose2d(x, layer.weight, stride=2)[0, 0].numpy()
+    alone = torch.zeros_like(x)
+    alone[0, 0, 0, 0] = x[0, 0, 0, 0]
+    stamp = F.conv_transpose2d(alone, layer.weight, stride=2)[0, 0].numpy()
+    limit = float(np.abs(whole).max())
+    with picture(path, WIDTH, 2.35) as figure:
+        axes = figure.subplots(1, 4, width_ratios=[0.55, 0.8, 1.2, 1.2])
+        panels = [
+            (x[0, 0].numpy(), "a small map", ""),
+            (layer.weight[0, 0].numpy(), "the filter", ""),
+            (stamp, "one stamp", "1 × the filter"),
+            (whole, "all four, added up", "framed: what padding leaves, 4 × 4"),
+        ]
+        for place, (values, title, caption) in zip(axes, panels, strict=True):
+            show_map(place, values, title, caption, limit)
+            write_numbers(place, values, 6.5, "{:.4g}", limit)
+        ring(axes[0], 0, 0, colour=ORANGE)
+        ring(axes[2], 0, 0, 4, 4, ORANGE)
+        ring(axes[3], 1, 1, 4, 4, INK)
+        assert np.allclose(layer(x)[0, 0].numpy(), whole[1:5, 1:5])
+
+
+@torch.no_grad()
+def draw_way(path: Path, generator: Generator) -> None:
+    """A latent's way through the generator: maps that grow until they are a picture."""
+    z = torch.from_numpy(latents(1, generator.layers[0].in_channels, SEED + 1))
+    stages, x = [], z[:, :, None, None]
+    for layer in generator.layers:
+        x = layer(x)
+        if isinstance(layer, nn.ReLU):
+            stages.append(x[0])
+    with picture(path, WIDTH, 2.4) as figure:
+        axes = figure.subplots(1, len(stages) + 2, width_ratios=[0.5, *[1] * len(stages), 1])
+        show_map(axes[0], z.numpy().reshape(-1, 5), "z", f"{z.shape[1]} numbers")
+        for place, maps in zip(axes[1:-1], stages, strict=True):
+            show_mosaic(place, strongest(maps, 9), 3, "{} maps of {} × {}".format(*maps.shape), BLUES)
+        show_image(axes[-1], to_pixels(x)[0].numpy(), "G(z)")
+
+
+def draw_objective(path: Path) -> None:
+    """What the generator lowers in the first formula and in the one that is used, and the hinge losses."""
+    a = torch.linspace(-6, 6, 400, requires_grad=True)
+    curves = [
+        ("ln(1 − D)", torch.log(1 - a.sigmoid()), ORANGE),
+        ("−ln D", F.softplus(-a), BLUE),
+        ("hinge: −a", -a, GREEN),
+    ]
+    with picture(path, WIDTH, 2.5) as figure:
+        values, slopes, hinge = figure.subplots(1, 3)
+        for name, value, colour in curves:
+            [slope] = torch.autograd.grad(value.sum(), a, retain_graph=True)
+            values.plot(a.detach(), value.detach(), color=colour, label=name)
+            slopes.plot(a.detach(), slope.abs(), color=colour, label=name)
+        labelled(values, "What G lowers", "D's logit a on a generated image", "loss")
+        labelled(slopes, "How hard it is pulled", "D's logit a", "size of the gradient")
+        values.legend(fontsize=7.5)
+        with torch.no_grad():
+            hinge.plot(a, F.softplus(-a), color=PALE, label="bce, real")
+            hinge.plot(a, F.softplus(a), "--", color=PALE, label="bce, generated")
+            hinge.plot(a, F.relu(1 - a), color=BLUE, label="hinge, real")
+            hinge.plot(a, F.relu(1 + a), "--", color=BLUE, label="hinge, generated")
+        labelled(hinge, "What D lowers", "D's logit a", "loss")
+        hinge.legend(fontsize=7)
+        for axes in (values, slopes, hinge):
+            axes.axvline(0, color=INK, linewidth=0.6)
+            axes.set(ylim=None if axes is values else (0, None))
+
+
+def draw_history(path: Path, history: list[dict[str, Any]], kept: int) -> None:
+    """Losses, the discriminator's mean answers, and KID on val, by epoch."""
+    epochs = [row["epoch"] for row in history]
+    panels = [
+        ("Losses", [("train_discriminator_loss", "D"), ("train_generator_loss", "G")]),
+        ("The discriminator's answers", [("train_real_probability", "D(x)"), ("train_fake_probability", "D(G(z))")]),
+        ("KID to val", [("val_kid", "")]),
+    ]
+    with picture(path, WIDTH, 2.4) as figure:
+        for axes, (title, columns) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+            for (column, name), colour in zip(columns, COLOURS, strict=False):
+                axes.plot(epochs, [row[column] for row in history], color=colour, label=name)
+            labelled(axes, title, "epoch")
+            if len(columns) > 1:
+                axes.legend(fontsize=8)
+            else:
+                axes.set_yscale("log")
+                axes.axvline(kept, color=ORANGE, linestyle="--", linewidth=1.2)
+                axes.text(kept, axes.get_ylim()[1], " kept ", color=ORANGE, fontsize=8, va="top", ha="right")
+        figure.axes[1].set_ylim(0, 1)
+        figure.axes[1].axhline(0.5, color=GREY, linewidth=0.8, linestyle=":")
+
+
+def draw_epochs(path: Path, frames: list[dict[str, Any]]) -> None:
+    """The same latents over the epochs."""
+    last = len(frames) - 1
+    chosen = sorted({round(last ** (step / (EPOCHS_SHOWN - 1))) if step else 0 for step in range(EPOCHS_SHOWN)})
+    with picture(path, WIDTH, 0.66 * len(chosen)) as figure:
+        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01)
+        grid = np.atleast_2d(figure.subplots(len(chosen), 2 * SHOWN - 4))
+        for line, number in zip(grid, chosen, strict=True):
+            for axes, image in zip(line, frames[number]["images"].numpy(), strict=False):
+                show_image(axes, image)
+            line[0].set_ylabel(f"epoch {frames[number]['epoch']}", rotation=0, ha="right", va="center", fontsize=8)
+
+
+def draw_walk(path: Path, generator: Generator, steps: int = 11) -> None:
+    """From one latent to the next along arcs, and why not along straight lines: latents in between would be short."""
+    size = generator.layers[0].in_channels
+    ends = latents(4, size, SEED + 3)
+    ways = walk(ends, steps)
+    share = np.linspace(0, 1, steps)[:, None]
+    straight = (1 - share) * ends[0] + share * ends[1]
+    norms = np.linalg.norm(latents(2000, size, SEED + 4), axis=1)
+    with picture(path, WIDTH, 2.2) as figure:
+        left, right = figure.subfigures(1, 2, width_ratios=[2.6, 1])
+        left.get_layout_engine().set(w_pad=0.01, h_pad=0.01)
+        for line, way in zip(left.subplots(len(ways), steps), ways, strict=True):
+            for axes, image in zip(line, samples(generator, way), strict=True):
+                show_image(axes, image)
+        axes = right.subplots()
+        axes.axhspan(*np.quantile(norms, (0.01, 0.99)), color=PALE, alpha=0.6, label="98 % of all latents")
+        axes.plot(share, np.linalg.norm(ways[0], axis=1), color=BLUE, label="arc")
+        axes.plot(share, np.linalg.norm(straight, axis=1), color=ORANGE, label="straight")
+        labelled(axes, "Length of z", "of the way")
+        axes.set(ylim=(0, norms.max() * 1.1))
+        axes.legend(fontsize=7.5, loc="lower left")
+
+
+def draw_changes(path: Path, images: np.ndarray) -> None:
+    """Images as the discriminator sees them under each change of differentiable augmentation."""
+    x = to_signed(torch.from_numpy(images))
+    side = images.shape[1]
+    none = {"flip": False, "shift": 0, "brightness": 0.0, "saturation": 0.0, "contrast": 0.0, "cutout": 0}
+    rows = [
+        ("as they are", {}),
+        ("flip", {"flip": True}),
+        (f"shift: {side // 8}", {"shift": side // 8}),
+        ("colour", {"brightness": 0.5, "saturation": 1.0, "contrast": 0.5}),
+        (f"cutout: {side // 2}", {"cutout": side // 2}),
+    ]
+    with picture(path, WIDTH, 1.35 * len(rows) * 0.78) as figure:
+        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+        for line, (name, change) in zip(figure.subplots(len(rows), len(images)), rows, strict=True):
+            settings = AugmentSettings.model_validate(none | change)
+            made = to_pixels(changed(x, settings, torch.Generator().manual_seed(SEED)).clamp(-1, 1)).numpy()
+            for axes, image in zip(line, made, strict=True):
+                show_image(axes, image)
+            line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+
+
+def draw_distances(path: Path, features: FeatureNetwork, data: Data, generator: Generator) -> None:
+    """Frechet distance and KID by the number of images: of real digits against others, and of generated ones."""
+    real = features(np.asarray(data.train.images))
+    made = features(samples(generator, latents(2 * max(COUNTS), generator.layers[0].in_channels, SEED)))
+    counts = [count for count in COUNTS if 2 * count <= len(real)]
+    rng = np.random.default_rng(SEED)
+    found: dict[str, list[list[tuple[float, float]]]] = {"real": [], "generated": []}
+    for count in counts:
+        for name, other in (("real", real), ("generated", made)):
+            values = []
+            for _ in range(REPEATS):
+                order = rng.permutation(len(real))
+                mine = real[order[:count]]
+                rest = real[order[count : 2 * count]] if name == "real" else other[rng.permutation(len(other))[:count]]
+                values.append((frechet_distance(mine, rest), kid(mine, rest)))
+            found[name].append(values)
+    with picture(path, WIDTH, 2.6) as figure:
+        for number, (axes, title) in enumerate(zip(figure.subplots(1, 2), ("Frechet distance", "KID"), strict=True)):
+            for (name, rows), colour in zip(found.items(), (GREEN, BLUE), strict=True):
+                values = np.array(rows)[:, :, number]
+                axes.errorbar(
+                    counts,
+                    values.mean(1),
+                    values.std(1),
+                    fmt="o-",
+                    color=colour,
+                    capsize=3,
+                    label=f"{name} digits against real ones",
+                )
+            axes.set_xscale("log")
+            axes.set_xticks(counts, [str(count) for count in counts])
+            axes.minorticks_off()
+            axes.axhline(0, color=INK, linewidth=0.6)
+            labelled(axes, title, "images on each side")
+        figure.axes[0].legend(fontsize=8)

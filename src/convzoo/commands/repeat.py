@@ -1,0 +1,99 @@
+"""The same training with several seeds: what it reaches on average, and how far that spreads."""
+
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from convzoo.commands.outputs import cannot_be_written, must_be_free
+from convzoo.commands.profiles import merged
+from convzoo.errors import ConvzooError
+from convzoo.files import new_folder, read_json
+from convzoo.settings.load import PARAMS, read_params
+from convzoo.settings.whole import check_all
+from convzoo.versions import installed_versions
+
+STEPS = ("train", "export", "evaluate")
+
+
+def repeat(network: str, seeds: int, kept: Path | None = None) -> None:
+    """Train, export and evaluate `network` with seeds 0 to `seeds` - 1 on the prepared data, as the stages do but in a
+    temporary folder and without tracking, and print a table. What seed N makes stays in the folder `kept`/seed-N.
+
+    Raises ConvzooError where data or network are missing, and where `kept` has files or cannot be made.
+    """
+    params = read_params()
+    check_all(params)
+    networks = params.values["networks"]
+    if network not in networks:
+        raise ConvzooError(f"network '{network}': params.yaml has none; expected one of: {', '.join(networks)}")
+    family, dataset = networks[network]["family"], networks[network]["data"]
+    if not Path("data/validated", f"{dataset}.json").exists():
+        raise ConvzooError(f"data/validated/{dataset}.json: is missing; run: dvc repro validate")
+
+    made = read_json(Path("data/prepared", dataset, "meta.json"))["source"]["name"]
+    wanted = params.values["data"][dataset]["source"]
+    if made != wanted:
+        raise ConvzooError(
+            f"data/prepared/{dataset}: is from {made}, params.yaml says {wanted}; run: dvc repro validate"
+        )
+
+    if kept:
+        try:  # now rather than after a long training
+            must_be_free(kept)
+            kept.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_be_written(kept, error) from error
+
+    rows = []
+    for seed in range(seeds):
+        with tempfile.TemporaryDirectory(prefix="convzoo-") as folder:
+            rows.append(_once(Path(folder), network, family, seed))
+            if kept:
+                with new_folder(kept.absolute() / f"seed-{seed}") as temporary:
+                    shutil.copytree(Path(folder, "models", network), temporary, dirs_exist_ok=True)
+        print("  ".join(f"{name} {value:g}" for name, value in rows[-1].items()), flush=True)
+    print(
+        f"\n{network}, profile {params.values['profile']}, {seeds} seed(s): mean +- sample standard deviation (range)"
+    )
+    for name in list(rows[0])[1:]:
+        values = [row[name] for row in rows]
+        spread = f" +- {statistics.stdev(values):.4g}" if seeds > 1 else ""
+        print(f"  {name:<28} {statistics.mean(values):.6g}{spread} ({min(values):g} to {max(values):g})")
+    torch = installed_versions()["torch"]
+    print(f"  on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch}")
+
+
+def _once(folder: Path, network: str, family: str, seed: int) -> dict[str, float]:
+    for shared in ("data", "pipeline", "src"):
+        (folder / shared).symlink_to(Path(shared).resolve(), target_is_directory=True)
+    seeded = f"networks:\n  {network}:\n    seed: {seed}\n"
+    text, _ = merged(PARAMS.read_text(encoding="utf-8"), seeded, "the seed")
+    (folder / PARAMS).write_text(text, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": "src", "DVC_ROOT": str(folder), "CONVZOO_TRACKING": "off"}
+    row: dict[str, float] = {"seed": seed}
+    for step in STEPS:
+        command = [sys.executable, f"pipeline/{step}_{family}.py", network]
+        started = time.perf_counter()
+        with (folder / f"{step}.log").open("wb") as log:
+            process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            end = (folder / f"{step}.log").read_text(errors="replace").strip().splitlines()[-5:]
+            raise ConvzooError(f"seed {seed}: {step} failed:\n" + "\n".join(end))
+        if step == "train":
+            history = (folder / "models" / network / "history.csv").read_text().splitlines()
+            last = dict(zip(history[0].split(","), history[-1].split(","), strict=True))
+            row |= {name: float(value) for name, value in last.items() if name.startswith("val_")}
+            row["train_seconds"] = round(time.perf_counter() - started, 1)
+            # Linux counts in KiB, macOS in bytes.
+            row["train_peak_mb"] = round(usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6)
+    metrics = read_json(folder / "models" / network / "metrics.json")
+    row |= {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    return row

@@ -1,0 +1,54 @@
+"""The file that ships, as every family's evaluation meets it: checked, timed with one input, its figures rounded."""
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convzoo.errors import ConvzooError
+from convzoo.files import read_json, sha256_of
+from convzoo.shipping.model import Model
+
+DIGITS = 6
+WARM_UP, TIMED = 5, 50  # calls with one input, for the latency
+
+
+def shipped_model(folder: Path) -> tuple[Model, dict[str, Any]]:
+    """The model.onnx in `folder`, and its export.json. Raises ConvzooError where they do not belong together."""
+    model = Model(folder / "model.onnx")
+    described = folder / "export.json"
+    if not described.is_file():
+        raise ConvzooError(
+            f"{described}: there is no such file, expected what the export says of model.onnx; `dvc repro` makes both"
+        )
+    export = read_json(described)
+    check_exported(model.path, export["model_sha256"])
+    return model, export
+
+
+def check_exported(file: Path, sha256: str) -> None:
+    """Raises ConvzooError where a file is not the one of this `sha256` in export.json."""
+    found = f"sha256 {sha256_of(file)}" if file.is_file() else "missing"
+    if found != f"sha256 {sha256}":
+        raise ConvzooError(
+            f"{file}: {found} is not what export.json says, expected {sha256}; export it again: dvc repro"
+        )
+
+
+def latency(model: Model, one: np.ndarray) -> float:
+    """The median time of a call with one input, in milliseconds."""
+    seconds = []
+    for _ in range(WARM_UP + TIMED):
+        started = time.perf_counter()
+        model(one)
+        seconds.append(time.perf_counter() - started)
+    return 1000 * statistics.median(seconds[WARM_UP:])
+
+
+def rounded(value: Any) -> Any:
+    """A float with six digits after the point, also in dicts in dicts; everything else as it is."""
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    return round(float(value), DIGITS) if isinstance(value, float | np.floating) else value
