@@ -51,15 +51,15 @@ test-gpu: setup
 	python -m pytest -m gpu
 
 test-ui: setup
-	@python tests/ui/chromium.py
+	@python tests/helpers/chromium.py
 	OMP_WAIT_POLICY=passive python -m pytest -m browser tests/ui
 
 screenshots: setup
-	@python tests/ui/chromium.py
+	@python tests/helpers/chromium.py
 	OMP_WAIT_POLICY=passive python tests/ui/screenshots.py
 
 chaos: setup
-	CONVZOO_KILLS=30 python -m pytest -s tests/test_chaos.py tests/test_chaos_stages.py
+	CONVZOO_KILLS=30 python -m pytest -s tests/pipeline/test_chaos.py tests/pipeline/test_chaos_stages.py
 
 prove: setup
 	python -m pytest -s -m prove

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pytest
 from filelock import FileLock
-from gpu_table import TABLE, GpuTable
-from project import ROOT, commit, convzoo, copy_project, dvc
+from helpers.gpu_table import TABLE, GpuTable
+from helpers.project import ROOT, commit, convzoo, copy_project, dvc
 
 
 class Rebuilt(NamedTuple):

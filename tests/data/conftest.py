@@ -1,11 +1,3 @@
-"""What several tests of the data share."""
+"""A server that answers badly."""
 
-import pytest
-from bad_server import bad_server
-
-
-@pytest.fixture
-def server():
-    """A server that answers as badly as the first part of a path says."""
-    with bad_server() as server:
-        yield server
+from helpers.server_fixture import server  # noqa: F401 (a fixture)

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from cifar_files import (
+from helpers.cifar_files import (
     COARSE,
     COLOUR,
     FINE,
@@ -20,7 +20,7 @@ from cifar_files import (
     read,
     ten,
 )
-from raw_sets import gathered, prepared
+from helpers.raw_sets import gathered, prepared
 
 from convzoo.data.prepare import prepare
 from convzoo.errors import ConvzooError

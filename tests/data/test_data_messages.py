@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 import tenacity
-from bad_server import CONTENT, bad_server
 from filelock import FileLock
-from messages import Row, each, look
-from raw_sets import settings, tar, zipped
+from helpers.bad_server import CONTENT, bad_server
+from helpers.messages import Row, each, look
+from helpers.raw_sets import settings, tar, zipped
 
 from convzoo.data.formats.members import Limits, contents, listings
 from convzoo.data.sources import archive

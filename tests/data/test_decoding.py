@@ -4,10 +4,10 @@ import io
 
 import numpy as np
 import pytest
+from helpers.raw_sets import encoded, noise
 from PIL import Image, ImageDraw
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngInfo
-from raw_sets import encoded, noise
 
 from convzoo.data.formats.decoding import SizeError, UnreadableError, Wanted, decode
 

@@ -6,8 +6,8 @@ import random
 
 import pytest
 import tenacity
-from bad_server import CONTENT
 from filelock import FileLock
+from helpers.bad_server import CONTENT
 
 from convzoo.data.download import download
 from convzoo.data.sources import archive

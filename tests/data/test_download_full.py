@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from bad_server import CONTENT
-from full_disk import ADVICE, fill, on_small_disk
-from project import ROOT
+from helpers.bad_server import CONTENT
+from helpers.full_disk import ADVICE, fill, on_small_disk
+from helpers.project import ROOT
 from ruamel.yaml import YAML
 
 from convzoo.data.download import download

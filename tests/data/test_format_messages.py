@@ -4,13 +4,13 @@ import gzip
 from pathlib import Path
 
 import pytest
-from cifar_files import framed, python2, ten
-from cifar_files import raw as cifar_raw
-from cifar_files import read as read_cifar
-from messages import Row, each, look
+from helpers.cifar_files import framed, python2, ten
+from helpers.cifar_files import raw as cifar_raw
+from helpers.cifar_files import read as read_cifar
+from helpers.messages import Row, each, look
+from helpers.project import ROOT
+from helpers.raw_sets import encoded, noise, note, settings, tar
 from PIL import Image
-from project import ROOT
-from raw_sets import encoded, noise, note, settings, tar
 
 from convzoo.data.formats import idx, pictures
 from convzoo.data.sources import folder, package

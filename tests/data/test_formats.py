@@ -8,7 +8,7 @@ from pathlib import Path
 import mlxtend as package
 import numpy as np
 import pytest
-from raw_sets import gathered, settings
+from helpers.raw_sets import gathered, settings
 
 from convzoo.data.formats import arrays, idx, mlxtend, parts
 from convzoo.errors import ConvzooError

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 
 import pytest
-from raw_sets import tar, zipped
+from helpers.raw_sets import tar, zipped
 
 from convzoo.data.formats.members import Limits, contents, listings
 from convzoo.errors import ConvzooError

@@ -6,7 +6,7 @@ import struct
 import tracemalloc
 
 import pytest
-from cifar_files import array, framed, pixels, python2, raw, read, ten, text
+from helpers.cifar_files import array, framed, pixels, python2, raw, read, ten, text
 
 from convzoo.errors import ConvzooError
 

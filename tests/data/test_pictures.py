@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from helpers.raw_sets import LIMITS, SPLITS, encoded, gathered, noise, note, prepared, settings, tar, zipped
 from PIL import Image
-from raw_sets import LIMITS, SPLITS, encoded, gathered, noise, note, prepared, settings, tar, zipped
 
 from convzoo.data.formats import pictures
 from convzoo.data.formats.layout import compiled

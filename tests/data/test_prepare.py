@@ -11,8 +11,8 @@ import sys
 
 import numpy as np
 import pytest
-from project import ROOT
-from raw_sets import SPLITS, noise, prepared, settings
+from helpers.project import ROOT
+from helpers.raw_sets import SPLITS, noise, prepared, settings
 
 from convzoo.data import manifest
 from convzoo.data.formats import parts
@@ -235,7 +235,7 @@ def test_arrays_that_do_not_fit_the_names_or_the_settings_stop_the_run(tmp_path,
 MEASURED = """
 import resource, sys
 from pathlib import Path
-from raw_sets import settings
+from helpers.raw_sets import settings
 from convzoo.data.prepare import prepare
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 prepare("made", settings(classes=[], height=128, width=128, channels=3), Path(sys.argv[1]), Path(sys.argv[2]))
@@ -245,7 +245,7 @@ print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 def test_memory_stays_bounded_when_the_images_do_not_fit_into_it(tmp_path):
     raw = array_folder(tmp_path, noise(3000, 128, 128, 3), np.zeros(3000, np.int64), classes=[])
-    path = os.pathsep.join(str(folder) for folder in (ROOT / "src", ROOT / "tests/data"))
+    path = os.pathsep.join(str(folder) for folder in (ROOT / "src", ROOT / "tests"))
     command = [sys.executable, "-c", MEASURED, raw, tmp_path / "out"]
     told = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=True, capture_output=True, text=True)
     before, peak = (int(size) / 1024 / (1024 if sys.platform == "darwin" else 1) for size in told.stdout.split())

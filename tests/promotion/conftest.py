@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from shapes import write_data, write_params
+from helpers.promotions import write_data, write_params
 
 
 @pytest.fixture(scope="session")

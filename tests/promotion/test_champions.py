@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from project import environment
-from shapes import aliases, champion_and, stored_file, version
+from helpers.project import environment
+from helpers.promotions import aliases, champion_and, stored_file, version
 
 from convzoo.commands.compare import as_text, compare
 from convzoo.commands.trace import trace

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from project import convzoo, dvc, query
+from helpers.project import convzoo, dvc, query
 
 OF_EACH_FAMILY = {
     "mnist-classifier": "val accuracy",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from shapes import IMAGES, aliases, champion_and, failed, stored_file, version, write_data, write_params
+from helpers.promotions import IMAGES, aliases, champion_and, failed, stored_file, version, write_data, write_params
 
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json, write_json

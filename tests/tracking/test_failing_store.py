@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from failing import WAIT, Down, Full, Locked
+from helpers.failing_stores import WAIT, Down, Full, Locked
+from helpers.project import ROOT
+from helpers.small import COMPUTE, small_project, small_settings
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
-from project import ROOT
-from small import COMPUTE, small_project, small_settings
 from sqlalchemy import Engine, event
 from typer.testing import CliRunner
 

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from registered import identity_of
+from helpers.registered import identity_of
 
 from convzoo.tracking import live, store
 from convzoo.tracking.live import LiveRun, git_state, made_by, run_params

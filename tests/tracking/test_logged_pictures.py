@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.registered import pictures_of, runs_of
 from PIL import Image
-from test_registry import pictures_of, runs_of
 
 from convzoo.files import write_json
 from convzoo.shipping.network_files import read_files

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from registered import SIDE, identity_of
-from test_registry import runs_of, versions_of
+from helpers.registered import SIDE, identity_of, runs_of, versions_of
 
 from convzoo.data.arrays import digest, load_split
 from convzoo.files import write_json

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from registered import identity_of
+from helpers.registered import identity_of
 
 from convzoo.tracking import store
 from convzoo.tracking.live import LiveRun
@@ -18,7 +18,7 @@ from convzoo.tracking.sync import sync
 
 TRAINING = """
 import time
-from registered import identity_of
+from helpers.registered import identity_of
 from convzoo.tracking.live import LiveRun
 run = LiveRun({network!r}, identity_of({seed}), {{}})
 run.log(1, {{"train_loss": 2.0}})

@@ -3,7 +3,15 @@
 from pathlib import Path
 
 import pytest
-from registered import identity_of, write_model
+from helpers.registered import (
+    artifacts_of,
+    candidate_of,
+    identity_of,
+    runs_of,
+    stored_file,
+    versions_of,
+    write_model,
+)
 
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of, write_json
@@ -11,39 +19,6 @@ from convzoo.tracking import store
 from convzoo.tracking.live import LiveRun
 from convzoo.tracking.registry import register
 from convzoo.tracking.sync import sync
-
-
-def runs_of(network: str) -> list:
-    client = store.open_store()
-    return client.search_runs([store.experiment_of(client, network)])
-
-
-def versions_of(network: str) -> list:
-    return sorted(store.open_store().search_model_versions(f"name = '{network}'"), key=lambda found: int(found.version))
-
-
-def candidate_of(network: str) -> int:
-    return int(store.open_store().get_model_version_by_alias(network, "candidate").version)
-
-
-def artifacts_of(run) -> list[str]:
-    client, found, folders = store.open_store(), [], [None]
-    while folders:
-        for entry in client.list_artifacts(run.info.run_id, folders.pop()):
-            (folders if entry.is_dir else found).append(entry.path)
-    return sorted(found)
-
-
-def pictures_of(run) -> list[str]:
-    """What mlflow's image grid shows of a run, by name and epoch."""
-    found = [path for path in artifacts_of(run) if path.startswith("images/") and path.endswith(".png")]
-    return [path.removeprefix("images/").partition("+timestamp+")[0] for path in found]
-
-
-def stored_file(version) -> Path:
-    client = store.open_store()
-    location = client.get_logged_model(version.source.removeprefix("models:/")).artifact_location
-    return Path(store.local_file_uri_to_path(location), "extra_files/model.onnx")
 
 
 def test_a_live_run_is_completed_and_its_model_registered_once(write_network):

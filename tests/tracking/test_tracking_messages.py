@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
-from messages import Row, each, look
-from project import git
-from registered import identity_of, write_model
+from helpers.messages import Row, each, look
+from helpers.project import git
+from helpers.registered import identity_of, write_model
 
 from convzoo.commands import reproduce as reproduction
 from convzoo.lineage.record import DESCENT

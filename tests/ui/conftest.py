@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pages import Browser, Page, chromium, visitor
-from shown import build, server
+from helpers.pages import Browser, Page, chromium, visitor
+from helpers.shown import build, server
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src")]
 
-from pages import (  # noqa: E402
+from helpers.pages import (  # noqa: E402
     SIZE,
     Page,
     chart,
@@ -30,8 +30,8 @@ from pages import (  # noqa: E402
     visitor,
     widen_names,
 )
+from helpers.shown import CLASSIFIER, DCGAN, VARIANT, build, promote, server  # noqa: E402
 from PIL import Image  # noqa: E402
-from shown import CLASSIFIER, DCGAN, VARIANT, build, promote, server  # noqa: E402
 
 TARGET = ROOT / "docs/images"
 COLOURS = 128

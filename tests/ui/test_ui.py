@@ -4,7 +4,7 @@ import csv
 import subprocess
 
 import pytest
-from pages import (
+from helpers.pages import (
     chart,
     compare,
     enlarge,
@@ -21,8 +21,8 @@ from pages import (
     values_beside,
     version_row,
 )
-from project import query
-from shown import CLASSIFIER, DCGAN, RATE, VARIANT, VARIANT_RATE, client_of, promote
+from helpers.project import query
+from helpers.shown import CLASSIFIER, DCGAN, RATE, VARIANT, VARIANT_RATE, client_of, promote
 
 pytestmark = pytest.mark.browser
 

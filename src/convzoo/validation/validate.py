@@ -15,8 +15,8 @@ from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, write_json
 from convzoo.settings.data import DataSettings, ValidateSettings, data_settings
 from convzoo.settings.load import Params
+from convzoo.validation import observations as observed
 from convzoo.validation.observations import AUGMENTED, NONE, PREPARED, WHOLE, Names, split_folder
-from convzoo.validation.validate import observations as observed
 
 SPLITS = (*PREPARED, AUGMENTED)
 

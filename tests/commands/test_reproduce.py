@@ -1,0 +1,98 @@
+"""`convzoo trace` and `convzoo reproduce`, as a user runs them and on differences made by hand."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from helpers.onnx_files import save_linear_classifier
+from helpers.project import convzoo, python
+
+from convzoo.commands import reproduce as reproduction
+from convzoo.files import sha256_of, write_json
+
+NETWORK = "mnist-classifier"
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """All but MLflow's database and DVC's own, which a look at them may touch."""
+    found = (file for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+    own = (".dvc", ".git", "mlruns", "__pycache__")
+    return {str(file): sha256_of(file) for file in found if not set(own) & set(file.relative_to(folder).parts)}
+
+
+def test_a_registered_version_is_made_again_bit_by_bit_and_the_clone_left_alone(clone):
+    before = files_of(clone)
+    told = convzoo(clone, "reproduce", f"{NETWORK}@candidate")
+    assert "verdict: identical bytes" in told
+    assert f"{NETWORK} epoch 1/" in told, "it was really trained"
+    assert "resuming" not in told
+    assert files_of(clone) == before
+
+
+def test_trace_tells_the_whole_descent(rebuilt):
+    told = json.loads(convzoo(rebuilt.folder, "trace", NETWORK, "--json"))
+    weights = rebuilt.folder / "models" / NETWORK / "weights.safetensors"
+    assert told["version"]["weights sha256"] == sha256_of(weights)
+    assert {f"train@{NETWORK}", "prepare@mnist", "download@mnist", "validate"} <= told["stages"].keys()
+    assert not any(name.startswith("train@cifar") for name in told["stages"])
+    assert told["data"]["source"]["files"]
+    assert told["code"]["differs from it"] == "params.yaml", "the profile was chosen after the commit"
+    assert len(told["code"]["snapshot of the changes"]) == 40
+    assert told["code"]["modules"]["convzoo/families/classifier/train.py"]
+    assert told["package versions"]["torch"]
+    assert told["run"]["started"].endswith("UTC")
+
+
+def test_a_training_whose_changes_are_lost_cannot_be_made_again(clone):
+    for ref in (clone / ".git/refs/convzoo").iterdir():
+        ref.unlink()
+    told = convzoo(clone, "reproduce", NETWORK, expected=1)
+    assert "with changes (params.yaml), and the snapshot refs/convzoo/" in told
+    assert "fetch it from the clone that trained" in told
+
+
+def test_code_that_git_does_not_track_stops_a_training(clone):
+    (clone / "src/convzoo/mine.py").write_text("RATE = 1\n")
+    told = python(clone, "pipeline/train_classifier.py", NETWORK, expected=1, CONVZOO_TRACKING="off")
+    assert "git does not track src/convzoo/mine.py" in told and "Traceback" not in told
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A registered file and what was made again, with one weight that differs."""
+    folder = tmp_path / "made"
+    weights = np.random.default_rng(0).normal(size=(16, 3))
+    save_linear_classifier(tmp_path / "registered.onnx", weights, (4, 4, 1))
+    weights[3, 1] += 0.25
+    folder.mkdir()
+    save_linear_classifier(folder / "model.onnx", weights, (4, 4, 1))
+    (folder / "weights.safetensors").write_bytes(b"now")
+    write_json(folder / "metrics.json", {"test_accuracy": 0.5, "test_images": 8})
+    write_json(folder / "fingerprint.json", {"fingerprint": "2", "versions": {"torch": "2.8"}, "params": {"seed": 0}})
+    return folder
+
+
+def test_a_difference_is_told_by_tensors_metrics_and_what_was_otherwise(made, tmp_path):
+    identity = {"fingerprint": "1", "versions": {"torch": "2.7"}, "params": {"seed": 0}}
+    descent = {
+        "model_sha256": sha256_of(tmp_path / "registered.onnx"),
+        "weights_sha256": "0" * 64,
+        "metrics": {"test_accuracy": 0.75, "test_images": 8},
+        "identity": identity,
+    }
+    verdict = reproduction._compare(SimpleNamespace(descent=descent), made, tmp_path / "registered.onnx")
+    assert not verdict.identical
+    told = "\n".join(verdict.lines)
+    assert "metrics: 1 of 2 DIFFERENT\n  test_accuracy: registered 0.75, now 0.5" in told
+    assert "tensors of model.onnx: 1 of" in told and "up to 0.25 apart" in told
+    assert "what was otherwise:\n  versions.torch: '2.7', now '2.8'" in told
+    assert "fingerprint:" not in told
+
+
+def test_a_file_that_the_registry_lost_is_said(made):
+    descent = {"model_sha256": "1", "weights_sha256": None, "metrics": {}, "identity": {}}
+    verdict = reproduction._compare(SimpleNamespace(descent=descent), made, None)
+    assert "tensors: the registered file is not in the store any more" in verdict.lines
+    assert any("registered unknown" in line for line in verdict.lines)

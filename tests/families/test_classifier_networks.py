@@ -1,0 +1,110 @@
+"""What holds for every classifier, in both architectures."""
+
+import pytest
+import torch
+from helpers.small import shapes
+from torch import nn
+
+from convzoo.data.pixels import PixelClassifier, to_floats
+from convzoo.families.classifier.network import ACTIVATIONS, build
+
+FAST = {"channels": 1, "classes": 10, "activation": "gelu", "widths": [8, 16], "whitening": True, "dirac": True}
+REFERENCE = {"height": 28, "width": 28, "channels": 1, "classes": 10, "activation": "relu", "dense": 16}
+ZOO = {
+    "fast": ("fast", FAST | {"logit_scale": 0.125}),
+    "fast, colour": ("fast", FAST | {"logit_scale": 0.125, "channels": 3, "whitening": False, "dirac": False}),
+    "reference": ("reference", REFERENCE | {"blocks": [[8], [8, 8]], "padding": "valid", "dropout": 0.5}),
+    "reference, colour": (
+        "reference",
+        REFERENCE | {"blocks": [[8, 8], [8, 8]], "padding": "same", "dropout": 0.0, "channels": 3},
+    ),
+}
+
+
+def inputs(arguments: dict, count: int) -> torch.Tensor:
+    return torch.randn(count, arguments["channels"], 28, 28, generator=torch.Generator().manual_seed(count))
+
+
+@pytest.fixture(params=ZOO)
+def described(request):
+    return ZOO[request.param]
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_forward_is_finite_and_of_the_right_shape(described, count):
+    logits = build(*described).eval()(inputs(described[1], count))
+    assert logits.shape == (count, 10)
+    assert logits.isfinite().all()
+
+
+def test_every_trainable_parameter_receives_a_gradient(described):
+    network = build(*described).train()
+    network(inputs(described[1], 7)).square().sum().backward()
+    missing = [name for name, weight in network.named_parameters() if weight.requires_grad and weight.grad is None]
+    assert missing == []
+
+
+def test_the_same_seed_gives_the_same_weights(described):
+    def weights(seed: int) -> list[torch.Tensor]:
+        torch.manual_seed(seed)
+        return list(build(*described).state_dict().values())
+
+    assert all(torch.equal(a, b) for a, b in zip(weights(1), weights(1), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(weights(1), weights(2), strict=True))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_of_params_builds_and_differs(activation):
+    torch.manual_seed(0)
+    network = build("fast", FAST | {"logit_scale": 1.0, "activation": activation})
+    assert any(isinstance(layer, ACTIVATIONS[activation]) for layer in network.modules())
+    assert network.eval()(inputs(FAST, 2)).isfinite().all()
+
+
+def test_a_layout_that_pools_the_picture_away_is_refused():
+    with pytest.raises(ValueError, match="pool the picture away"):
+        build("reference", REFERENCE | {"blocks": [[8]] * 5, "padding": "valid", "dropout": 0.0})
+
+
+def test_whitening_makes_the_patches_of_the_train_images_uncorrelated():
+    network = build("fast", FAST | {"logit_scale": 1.0})
+    x = to_floats(torch.from_numpy(shapes(200, 0).images), torch.tensor([0.2]), torch.tensor([0.3]))
+    network.whiten(x, epsilon=0.0)
+    patches = nn.functional.conv2d(x, network.stem.weight[:4]).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(patches @ patches.T / patches.shape[1], torch.eye(4), atol=1e-3, rtol=0)
+    torch.testing.assert_close(network.stem.weight[4:], -network.stem.weight[:4])
+    assert not network.stem.weight.requires_grad
+
+
+def test_pixels_are_scaled_channels_last():
+    images = torch.full((2, 4, 4, 3), 255, dtype=torch.uint8)
+    x = to_floats(images, torch.tensor([0.5, 0.5, 0.0]), torch.tensor([0.5, 0.25, 1.0]))
+    assert x.shape == (2, 3, 4, 4)
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    assert x[0, :, 0, 0].tolist() == [1.0, 2.0, 1.0]
+
+
+class Corners(nn.Module):
+    """A body whose logits are the left and right half of the top left pixel's row, to see what a view does."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([x[:, 0, 0, :14].sum(1), x[:, 0, 0, 14:].sum(1)], dim=1) / 14
+
+
+@pytest.mark.parametrize(
+    ("views", "expected"), [("identity", [1.0, 0.0]), ("mirror", [0.5, 0.5]), ("mirror_shift", [0.5, 0.5])]
+)
+def test_views_are_averaged_inside_the_graph(views, expected):
+    images = torch.zeros((1, 28, 28, 1), dtype=torch.uint8)
+    images[:, :, :14] = 255
+    probabilities = PixelClassifier(Corners(), [0.0], [1.0], views)(images)
+    torch.testing.assert_close(probabilities[0], torch.tensor(expected).softmax(0))
+
+
+def test_the_shifted_view_sees_the_neighbouring_pixels():
+    images = torch.zeros((1, 28, 28, 1), dtype=torch.uint8)
+    images[:, 1, :14] = 255  # a bright row just below the one that the body looks at
+    logits = PixelClassifier(Corners(), [0.0], [1.0], "shift")(images).log()
+    # Padding mirrors that row to the place above the picture: up-left and down-right both meet it, 13 of 14 columns
+    # or all of them being bright.
+    assert (logits[0, 0] - logits[0, 1]).item() > 0.4

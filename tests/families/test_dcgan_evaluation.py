@@ -1,0 +1,288 @@
+"""A generator's exported file: what ships, how it is measured, and samples of it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from helpers.dcgan_small import EVALUATION, NETWORK, dcgan_project, dcgan_settings, save_features
+from helpers.onnx_files import save_linear_classifier
+from helpers.small import COMPUTE
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from scipy.linalg import sqrtm
+
+from convzoo.commands.sample import sample
+from convzoo.errors import ConvzooError
+from convzoo.families.dcgan import train as dcgan
+from convzoo.families.dcgan.evaluate import evaluate
+from convzoo.families.dcgan.export import export, parity
+from convzoo.families.dcgan.network import Generator
+from convzoo.families.dcgan.selection import latents
+from convzoo.families.dcgan.settings import ExportSettings
+from convzoo.files import read_json, sha256_of, write_json
+from convzoo.metrics import features as measures
+from convzoo.shipping.model import Model
+
+FOLDER = Path("models", NETWORK)
+SETTINGS = ExportSettings(parity_images=20)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A project with a small trained generator, exported; its files are not to be changed."""
+    folder = dcgan_project(tmp_path_factory.mktemp("trained"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        patched.setenv("CONVZOO_TRACKING", "off")
+        patched.delenv("DVC_ROOT", raising=False)
+        dcgan.train(NETWORK, dcgan_settings(), COMPUTE, "test")
+        export(NETWORK, SETTINGS)
+    torch.use_deterministic_algorithms(False)
+    return folder
+
+
+@pytest.fixture
+def project(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    return trained
+
+
+def test_the_file_says_what_it_is_and_agrees_with_the_weights(project):
+    model = Model(FOLDER / "model.onnx")
+    assert str(model.input) == "float32 (N, 8)"
+    assert str(model.output) == "uint8 (N, 28, 28, 1)"
+    assert model.described == {
+        "family": "dcgan",
+        "dataset": "mnist",
+        "classes": list("abcd"),
+        "network": NETWORK,
+    }
+    said = read_json(FOLDER / "export.json")
+    assert said["model_sha256"] == sha256_of(FOLDER / "model.onnx")
+    assert said["weights_sha256"] == sha256_of(FOLDER / "weights.safetensors")
+    assert said["input"] == {"name": "latents", "dtype": "float32", "shape": [None, 8]}
+    assert said["output"] == {"name": "images", "dtype": "uint8", "shape": [None, 28, 28, 1]}
+    assert said["parity"]["images"] == 20
+    assert said["parity"]["max_levels"] <= 1
+    assert said["parity"]["share_different"] <= 0.001
+
+
+def test_the_same_weights_give_the_same_bytes_and_nothing_of_this_machine(project):
+    first = (FOLDER / "model.onnx").read_bytes()
+    export(NETWORK, SETTINGS)
+    assert (FOLDER / "model.onnx").read_bytes() == first
+    for trace in (b"site-packages", b".py", str(project).encode()):
+        assert trace not in first
+    assert [entry.key for entry in onnx.load(FOLDER / "model.onnx").metadata_props] == ["convzoo"]
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_any_batch_size_is_taken(project, count):
+    images = Model(FOLDER / "model.onnx")(latents(count, 8, 0))
+    assert images.shape == (count, 28, 28, 1)
+    assert images.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("given", "got"),
+    [
+        (np.zeros((2, 8), np.float64), r"float64 \(2, 8\)"),
+        (np.zeros((2, 9), np.float32), r"float32 \(2, 9\)"),
+        (np.zeros((2, 28, 28, 1), np.uint8), r"uint8 \(2, 28, 28, 1\)"),
+    ],
+)
+def test_what_are_no_latents_is_refused(project, given, got):
+    with pytest.raises(ConvzooError, match=rf"expected float32 \(N, 8\) \(latents\), got {got}"):
+        Model(FOLDER / "model.onnx")(given)
+
+
+def test_a_file_that_does_something_else_is_refused(project):
+    other = Generator(**read_json(FOLDER / "architecture.json")["generator"])
+    other.load_state_dict(load_file(FOLDER / "weights.safetensors"))
+    with torch.no_grad():
+        other.layers[-2].bias += 0.5
+    with pytest.raises(ConvzooError, match=r"values differ by up to \d+ grey levels \(expected 1 at most\)"):
+        parity(NETWORK, other, FOLDER / "model.onnx", latents(4, 8, 0))
+
+
+def test_weights_of_another_network_and_other_pictures_are_refused(project, tmp_path, monkeypatch):
+    copy = tmp_path / FOLDER
+    copy.mkdir(parents=True)
+    (tmp_path / "data").symlink_to(project / "data")
+    described = read_json(FOLDER / "architecture.json")
+    save_file({"a": torch.zeros(1)}, copy / "weights.safetensors")
+    monkeypatch.chdir(tmp_path)
+    write_json(FOLDER / "architecture.json", described)
+    with pytest.raises(ConvzooError, match=r"has sha256 .*, expected .* as architecture\.json says; .* dvc checkout"):
+        export(NETWORK, SETTINGS)
+    changed = described | {"weights_sha256": sha256_of(copy / "weights.safetensors")}
+    write_json(FOLDER / "architecture.json", changed)
+    with pytest.raises(ConvzooError, match=r"is not of the network in architecture\.json .* dvc repro -f train@"):
+        export(NETWORK, SETTINGS)
+    save_file(load_file(project / FOLDER / "weights.safetensors"), FOLDER / "weights.safetensors")
+    write_json(FOLDER / "architecture.json", described | {"shape": [32, 32, 1]})
+    with pytest.raises(ConvzooError, match=r"makes pictures of \[32, 32, 1\], data/prepared/mnist has \[28, 28, 1\]"):
+        export(NETWORK, SETTINGS)
+    assert not (FOLDER / "model.onnx").exists()
+
+
+def test_evaluate_writes_metrics_and_plots(project, capsys):
+    metrics = evaluate(NETWORK, EVALUATION)
+    assert metrics == json.loads((FOLDER / "metrics.json").read_text())
+    each = ("kid", "kid_spread", "frechet_distance", "precision", "recall")
+    probe = {"test_probe_accuracy", "test_probe_accuracy_low", "test_probe_accuracy_high", "test_probe_train_images"}
+    assert set(metrics) == {
+        *(f"{side}_{name}" for side in ("train", "test") for name in each),
+        *probe,
+        *("test_generated_images", "kept_epoch", "epochs", "comparisons", "feature_network"),
+    }
+    assert metrics["test_generated_images"] == 30
+    assert metrics["test_probe_train_images"] == 40
+    assert metrics["test_probe_accuracy_low"] <= metrics["test_probe_accuracy"] <= metrics["test_probe_accuracy_high"]
+    comparisons = metrics["comparisons"]
+    assert list(comparisons) == ["generated against train", "generated against test", "test against train"]
+    assert {row["real_images"] for row in comparisons.values()} == {25}
+    assert comparisons["generated against test"]["generated_images"] == 30
+    assert comparisons["generated against test"]["frechet_distance_is"] == "mostly bias: 25 images for 49 features"
+    assert comparisons["test against train"]["kid"] < comparisons["generated against train"]["kid"]
+    sha256 = sha256_of(Path("data/weights/digits/features.onnx"))
+    assert metrics["feature_network"] == {"digits": {"features": 49, "sha256": sha256}}
+    written = {file.name for file in FOLDER.joinpath("plots").iterdir()}
+    assert written == {"comparisons.png", "feature_space.png", "nearest_real_images.png", "samples.png"}
+    for file in FOLDER.glob("plots/*.png"):
+        with Image.open(file) as picture:
+            assert set(picture.info) <= {"dpi"}
+    assert "KID" in capsys.readouterr().out
+
+
+def test_the_same_file_gives_the_same_bytes(project):
+    contents = []
+    for _ in range(2):
+        evaluate(NETWORK, EVALUATION)
+        files = sorted(file for file in FOLDER.joinpath("plots").rglob("*"))
+        contents.append([file.read_bytes() for file in (*files, FOLDER / "metrics.json")])
+    assert contents[0] == contents[1]
+
+
+def test_without_a_probe_there_is_no_accuracy(project):
+    metrics = evaluate(NETWORK, EVALUATION.model_copy(update={"probe_images": 0}))
+    assert not [name for name in metrics if "probe" in name]
+
+
+def test_another_feature_network_than_the_one_that_chose_is_refused(project):
+    file = Path("data/weights/digits/features.onnx")
+    kept = {path: path.read_bytes() for path in file.parent.iterdir()}
+    save_features(file, scale=1.0)
+    try:
+        with pytest.raises(ConvzooError, match=rf"was chosen by another feature network .* dvc repro train@{NETWORK}"):
+            evaluate(NETWORK, EVALUATION)
+    finally:
+        for path, content in kept.items():
+            path.write_bytes(content)
+
+
+def test_measuring_needs_no_torch():
+    code = "import sys, convzoo.families.dcgan.evaluate; sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
+    source = Path(measures.__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(source)}, check=False).returncode == 0
+
+
+def test_the_frechet_distance_is_that_of_the_formula():
+    randomness = np.random.default_rng(0)
+    real = randomness.standard_normal((400, 5)) @ randomness.standard_normal((5, 5))
+    made = randomness.standard_normal((300, 5)) @ randomness.standard_normal((5, 5)) + 0.5
+    gap = real.mean(0) - made.mean(0)
+    first, second = np.cov(real.T), np.cov(made.T)
+    expected = gap @ gap + np.trace(first + second - 2 * sqrtm(first @ second).real)
+    assert measures.frechet_distance(real, made) == pytest.approx(expected)
+    assert measures.frechet_distance(real, real) == pytest.approx(0, abs=1e-8)
+    # One number, normal distributions: the distance of the means and of the deviations.
+    line = np.array([[-1.0], [1.0]])
+    assert measures.frechet_distance(line, 3 * line + 2) == pytest.approx(2**2 + (3 - 1) ** 2 * 2)
+
+
+def test_precision_and_recall_by_hand():
+    # On a line, k = 1: each real image reaches as far as its nearest neighbour, 1 to either side.
+    real = np.array([[0.0], [1.0], [2.0], [3.0]])
+    inside, outside = np.array([[0.5], [1.5], [2.5], [3.9]]), np.array([[9.0], [9.5], [20.0], [21.0]])
+    assert measures.precision_recall(real, inside, 1) == (1.0, 1.0)
+    assert measures.precision_recall(real, outside, 1) == (0.0, 0.0)
+    one_mode = np.array([[0.0], [0.01], [0.02], [0.03]])  # good, but all alike
+    assert measures.precision_recall(real, one_mode, 1) == (1.0, 0.25)
+
+
+def test_nearest_finds_the_row_also_in_a_later_part(monkeypatch):
+    monkeypatch.setattr(measures, "ROWS", 3)
+    others = np.arange(20, dtype=np.float32).reshape(10, 2)
+    assert measures.nearest(others[[7, 0, 9]] + 0.1, others).tolist() == [7, 0, 9]
+
+
+def test_kid_over_subsets_has_a_spread_and_the_same_draws_for_a_seed():
+    randomness = np.random.default_rng(0)
+    real, made = randomness.standard_normal((100, 5)), randomness.standard_normal((90, 5)) + 1
+    found = measures.kid_over_subsets(real, made, 10, 40, 0)
+    assert found == measures.kid_over_subsets(real, made, 10, 40, 0)
+    assert 0 < found.spread < found.mean
+    assert measures.kid_over_subsets(real, made, 3, 1000, 0).spread > 0
+
+
+def pixels(folder: Path) -> list[bytes]:
+    return [file.read_bytes() for file in sorted(folder.iterdir())]
+
+
+def test_samples_are_pictures_and_a_grid_with_the_same_bytes_for_the_same_seed(project, tmp_path):
+    files = sample(FOLDER / "model.onnx", 12, 3, tmp_path / "new/first")
+    names = [f"{number:05d}.png" for number in range(12)]
+    assert [file.name for file in files] == [*names, "grid.png"]
+    assert sorted(file.name for file in (tmp_path / "new/first").iterdir()) == [*names, "grid.png"]
+    with Image.open(files[0]) as picture:
+        assert (picture.size, picture.mode, picture.info) == ((28, 28), "L", {})
+    with Image.open(files[-1]) as sheet:
+        assert sheet.size == (4 * 62 + 6, 3 * 62 + 6)
+    sample(FOLDER / "model.onnx", 12, 3, tmp_path / "again")
+    assert pixels(tmp_path / "again") == pixels(tmp_path / "new/first")
+    sample(FOLDER / "model.onnx", 5, 3, tmp_path / "fewer")
+    assert pixels(tmp_path / "fewer")[:5] == pixels(tmp_path / "again")[:5], "a smaller count has the same first ones"
+    sample(FOLDER / "model.onnx", 5, 4, tmp_path / "other")
+    assert pixels(tmp_path / "other")[0] != pixels(tmp_path / "fewer")[0]
+
+
+@pytest.mark.parametrize(
+    ("count", "seed", "told"),
+    [
+        (0, 0, "--count: got 0, expected 1 to 100,000"),
+        (10**6, 0, "--count: got 1000000"),
+        (1, -1, "--seed: got -1, expected 0 to"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(project, tmp_path, count, seed, told):
+    with pytest.raises(ConvzooError, match=told):
+        sample(FOLDER / "model.onnx", count, seed, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_has_files_is_left_alone(project, tmp_path):
+    (tmp_path / "mine.txt").write_text("precious")
+    for folder in (tmp_path, tmp_path / "mine.txt"):
+        with pytest.raises(ConvzooError, match=r"--out: .* is there already and not an empty folder; name a new one"):
+            sample(FOLDER / "model.onnx", 2, 0, folder)
+    assert (tmp_path / "mine.txt").read_text() == "precious"
+    (tmp_path / "empty").mkdir()
+    assert len(sample(FOLDER / "model.onnx", 2, 0, tmp_path / "empty")) == 3
+
+
+def test_a_folder_that_cannot_be_made_is_said(project, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConvzooError, match=r"--out: .*file/below: cannot be written"):
+        sample(FOLDER / "model.onnx", 2, 0, tmp_path / "file/below")
+
+
+def test_what_makes_no_pictures_is_refused(tmp_path):
+    save_linear_classifier(tmp_path / "model.onnx", np.ones((12, 3)), (4, 3, 1))
+    with pytest.raises(ConvzooError, match=r"makes no pictures, it takes images uint8 \(N, 4, 3, 1\)"):
+        sample(tmp_path / "model.onnx", 2, 0, tmp_path / "new")

@@ -1,0 +1,126 @@
+"""The networks of the transfer family: backbones of all kinds, what is changed in their images, their structure."""
+
+import numpy as np
+import pytest
+import torch
+from helpers.transfer_small import small_settings
+
+from convzoo.commands.structure import structure
+from convzoo.families.transfer import network as transfer
+from convzoo.families.transfer import selection
+
+ARGUMENTS = {"side": 32, "classes": 4, "head": "linear", "dense": 16, "dropout": 0.2}
+ZOO = {
+    "EfficientNet-Lite0": ("efficientnet-lite0", ARGUMENTS),
+    "EfficientNet-Lite0, dense head": ("efficientnet-lite0", ARGUMENTS | {"head": "dense"}),
+    "ResNet-50": ("resnet50", ARGUMENTS),
+}
+
+
+@pytest.fixture(params=ZOO)
+def described(request):
+    return ZOO[request.param]
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_forward_is_finite_and_of_the_right_shape(described, count):
+    network = transfer.build(*described).eval()
+    x = torch.randn(count, 3, 40, 28, generator=torch.Generator().manual_seed(count))
+    with torch.no_grad():
+        logits = network(x)
+    assert logits.shape == (count, 4)
+    assert logits.isfinite().all()
+
+
+def test_every_parameter_receives_a_gradient(described):
+    network = transfer.build(*described).train()
+    network(torch.randn(7, 3, 32, 32)).square().sum().backward()
+    assert [name for name, weight in network.named_parameters() if weight.grad is None] == []
+
+
+def test_the_same_seed_gives_the_same_weights(described):
+    def weights(seed: int) -> list[torch.Tensor]:
+        torch.manual_seed(seed)
+        return list(transfer.build(*described).state_dict().values())
+
+    first = weights(1)
+    assert all(torch.equal(a, b) for a, b in zip(first, weights(1), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, weights(2), strict=True))
+
+
+# A name of each kind of torchvision's classifiers, and how many features are left of it.
+BACKBONES = {
+    **{"alexnet": 256, "convnext_tiny": 768, "densenet121": 1024, "efficientnet_b0": 1280, "googlenet": 1024},
+    **{"inception_v3": 2048, "maxvit_t": 512, "mnasnet0_5": 1280, "mobilenet_v2": 1280, "mobilenet_v3_small": 576},
+    **{"resnet18": 512, "resnet50": 2048, "shufflenet_v2_x0_5": 1024, "squeezenet1_1": 512, "swin_t": 768},
+    **{"vgg16": 512, "vgg19_bn": 512, "vit_b_16": 768, "wide_resnet50_2": 2048, "efficientnet-lite0": 1280},
+}
+
+
+@pytest.mark.filterwarnings("ignore:The default weight initialization:FutureWarning")
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_what_is_left_without_the_classifier_are_features(backbone):
+    with torch.device("meta"), torch.no_grad():  # shapes alone, no memory
+        network = transfer.cut(transfer.whole(backbone))
+        assert network.train()(torch.zeros(2, 3, 224, 224)).shape == (2, BACKBONES[backbone])
+    parts = [weight for block in transfer.blocks(network) for part in block for weight in part.parameters()]
+    assert len({id(weight) for weight in parts}) == len(parts)
+    assert sum(weight.numel() for weight in parts) > 0.99 * sum(weight.numel() for weight in network.parameters())
+
+
+def test_an_unknown_backbone_is_named_with_those_that_there_are():
+    with pytest.raises(ValueError, match=r"backbone: got 'resnet51', expected efficientnet-lite0 or .* resnet50, "):
+        transfer.whole("resnet51")
+
+
+def test_a_side_that_the_backbone_cannot_take_is_said():
+    with torch.device("meta"), pytest.raises(ValueError, match="side: the backbone takes no pictures of 96x96"):
+        transfer.features(transfer.cut(transfer.whole("vit_b_16")), 96)
+
+
+def test_the_structure_of_resnet_50_has_five_stages_and_its_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = structure("resnet50")
+    assert "resnet50: 5 stages, 17 blocks, 23,508,032 weights without the classifier" in told
+    assert told.count("convolution block, + 1x1 of the input") == 4
+    assert told.count("identity block, + input") == 12
+    assert "1x1 2048->512, 3x3 512->512, 1x1 512->2048" in told
+
+
+def phase(**changes):
+    still = {"flip": False, "crop": 1, "rotation": 0, "brightness": 0, "contrast": 0, "saturation": 0}
+    return small_settings(finetune=still | {"mixup": 0, "cutmix": 0} | changes).finetune
+
+
+def pictures(count: int = 6) -> torch.Tensor:
+    return torch.randint(0, 256, (count, 12, 12, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+
+
+def test_without_changes_images_are_resized_and_no_more():
+    found = selection.varied(pictures(), phase(), 24, torch.Generator().manual_seed(0))
+    expected = transfer.resized(pictures().permute(0, 3, 1, 2).float(), 24).permute(0, 2, 3, 1)
+    torch.testing.assert_close(found[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], atol=1e-2, rtol=0)
+
+
+def test_images_are_mirrored_cut_out_and_lit():
+    def found(**changes) -> torch.Tensor:
+        return selection.varied(pictures(), phase(**changes), 12, torch.Generator().manual_seed(0)).round()
+
+    mirrored = [torch.equal(new, old.flip(1).float()) for new, old in zip(found(flip=True), pictures(), strict=True)]
+    kept = [torch.equal(new, old.float()) for new, old in zip(found(flip=True), pictures(), strict=True)]
+    assert sum(mirrored) + sum(kept) == 6 and 0 < sum(kept) < 6
+    for change in ({"crop": 0.3}, {"rotation": 30}, {"brightness": 0.5}, {"contrast": 0.5}, {"saturation": 0.5}):
+        assert (found(**change) - pictures()).abs().flatten(1).amax(1).min() > 1, change
+    assert found(brightness=1.0, contrast=1.0).amin() >= 0 and found(brightness=1.0).amax() <= 255
+    grey = found(saturation=1.0)
+    assert grey.isfinite().all()
+
+
+@pytest.mark.parametrize("way", ["mixup", "cutmix"])
+def test_images_are_mixed_in_pairs_and_their_shares_are_told(way):
+    x = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 1, 20, 20).contiguous()
+    found, partners, share = selection.mixed(x.clone(), phase(**{way: 1.0}), np.random.default_rng(3))
+    assert 0 < share < 1
+    expected = share * torch.arange(6.0) + (1 - share) * partners
+    torch.testing.assert_close(found.mean((1, 2, 3)), expected)
+    assert (len(found[0].unique()) == 1) == (way == "mixup")

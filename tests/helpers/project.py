@@ -1,0 +1,84 @@
+"""Copies of this project for tests that run its commands, and how to run them."""
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def copy_project(target: Path) -> Path:
+    """The project's files, as git would commit them, in a git repository of their own with one commit."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    (target / "dvc.lock").unlink(missing_ok=True)
+    git(target, "init", "-q", "-b", "main")
+    commit(target, "a copy for a test")
+    return target
+
+
+def commit(folder: Path, message: str) -> None:
+    """Commit all that git does not ignore."""
+    git(folder, "add", "--all")
+    git(folder, "-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "-q", "-m", message)
+
+
+def git(folder: Path, *arguments: str) -> None:
+    """Run git in `folder`."""
+    subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """That of a process of its own in a copy: this Python first, the copy's src, nothing of whoever runs the tests."""
+    cleared = {name: value for name, value in os.environ.items() if name not in ("CONVZOO_TRACKING", "DVC_ROOT")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return cleared | {"PATH": path, "PYTHONPATH": "src", "NO_COLOR": "1"} | more
+
+
+def python(folder: Path, *arguments: str, expected: int = 0, **more: str) -> str:
+    """Run `python ARGUMENTS` in `folder` with its own src; what it printed, which must end with the expected code."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=540,
+    )
+    told = done.stdout + done.stderr
+    assert done.returncode == expected, f"{' '.join(arguments)} ended with {done.returncode}:\n{told}"
+    return told
+
+
+def dvc(folder: Path, *arguments: str, expected: int = 0, **more: str) -> str:
+    """Run dvc in `folder`."""
+    return python(folder, "-m", "dvc", *arguments, expected=expected, **more)
+
+
+def convzoo(folder: Path, *arguments: str, expected: int = 0, **more: str) -> str:
+    """Run convzoo in `folder`."""
+    return python(folder, "-m", "convzoo.cli", *arguments, expected=expected, **more)
+
+
+def ran(told: str) -> list[str]:
+    """The stages that a `dvc repro` ran."""
+    return re.findall(r"Running stage '([^']+)'", told)
+
+
+def query(folder: Path, sql: str) -> list[tuple]:
+    """Rows of the tracking database of `folder`."""
+    with sqlite3.connect(folder / "mlruns/mlflow.db") as database:
+        return database.execute(sql).fetchall()

@@ -1,0 +1,152 @@
+"""A data set, and classifiers of it whose right answers are known image by image, as versions in mlflow.
+
+Each image of 4x4 pixels holds five words of three pixels, one of them bright: what the network of that number answers.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+from ruamel.yaml import YAML
+
+from convzoo.files import sha256_of, write_json
+from convzoo.promotion.promote import Outcome, promote
+from convzoo.tracking import store
+from convzoo.tracking.aliases import aliases_of
+from convzoo.tracking.registry import register
+from helpers.onnx_files import save_linear_classifier
+
+CLASSES, SIDE, IMAGES = 3, 4, 400
+# Of every 400 images, those that each network answers wrong.
+WRONG = {
+    "good": range(0, 40),  # 90 %
+    "same": range(0, 40),
+    "noise": range(3, 45),  # 2 more, of which 3 are others'
+    "bad": range(0, 80),
+    "best": range(0, 10),
+}
+PARAMS = """\
+profile: test
+compute: {}
+sources: {}
+weights: {}
+data: {}
+networks:
+  NET: {family: classifier}
+export: {}
+evaluation: {}
+promotion:
+  NET:
+    rule: better
+    not_worse_by: 0.02
+    confidence: 0.95
+    floors: {accuracy: 0.85, class_recall: 0.5, coarse_accuracy: null}
+    ceilings: {calibration_error: 0.9, latency: 1000, file_size: 1}
+    batch_size: 100
+    calibration_bins: 10
+"""
+
+
+def write_data(seed: int = 0, val_seed: int = 0) -> None:
+    """data/prepared/shapes with its verdict, and dvc.lock's entry of it; another `seed` gives other test images."""
+    folder = Path("data/prepared/shapes")
+    for split, chance in (("train", 7), ("val", val_seed), ("test", 100 + seed)):
+        labels = np.random.default_rng(chance).integers(0, CLASSES, IMAGES)
+        pixels = np.zeros((IMAGES, SIDE * SIDE), np.uint8)
+        for number, wrong in enumerate(WRONG.values()):
+            answers = labels.copy()
+            answers[list(wrong)] = (answers[list(wrong)] + 1) % CLASSES
+            pixels[np.arange(IMAGES), 3 * number + answers] = 255
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        np.save(folder / split / "images.npy", pixels.reshape(-1, SIDE, SIDE, 1))
+        np.save(folder / split / "labels.npy", labels)
+    write_json(folder / "meta.json", {"dataset": "shapes", "shape": [SIDE, SIDE, 1], "source": {}})
+    verdict = {"dataset": "shapes", "passed": True, "train": "a" * 64, "val": f"{val_seed:064x}"}
+    write_json(Path("data/validated/shapes.json"), verdict)
+    lock_data()
+
+
+def lock_data() -> None:
+    """dvc.lock with the folder as it is, whose listing lies in DVC's cache, too."""
+    folder = Path("data/prepared/shapes")
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    rows = [
+        {"md5": hashlib.md5(file.read_bytes()).hexdigest(), "relpath": str(file.relative_to(folder))} for file in files
+    ]
+    text = json.dumps(sorted(rows, key=lambda row: row["relpath"]), sort_keys=True)
+    md5 = hashlib.md5(text.encode()).hexdigest() + ".dir"
+    listed = Path(".dvc/cache/files/md5", md5[:2], md5[2:])
+    listed.parent.mkdir(parents=True, exist_ok=True)
+    listed.write_text(text)
+    prepare = {"cmd": "prepare", "outs": [{"path": str(folder), "hash": "md5", "md5": md5}]}
+    train = {"cmd": "train", "deps": [{"path": str(folder / "train")}], "outs": [{"path": "models"}]}
+    networks = {f"train@{name}": train for name in YAML(typ="safe").load(Path("params.yaml"))["networks"]}
+    YAML().dump({"schema": "2.0", "stages": {"prepare@shapes": prepare, **networks}}, Path("dvc.lock"))
+
+
+def write_params(network: str, **changes: object) -> None:
+    """params.yaml for one network; `changes` are of its promotion."""
+    yaml = YAML(typ="safe")
+    params = yaml.load(PARAMS.replace("NET", network))
+    params["promotion"][network] |= changes
+    yaml.dump(params, Path("params.yaml"))
+
+
+def version(network: str, kind: str, parity: float = 1e-6, val_seed: int = 0, seed: int = 0) -> int:
+    """Write models/NETWORK for one of WRONG and register it; its version. Every `seed` is a file of its own."""
+    lock_data()
+    folder = Path("models", network)
+    (folder / "plots").mkdir(parents=True, exist_ok=True)
+    (folder / "extra").mkdir(exist_ok=True)
+    number = list(WRONG).index(kind)
+    weights = np.zeros((SIDE * SIDE, CLASSES))
+    weights[range(3 * number, 3 * number + CLASSES), range(CLASSES)] = 0.02 + seed / 1e6
+    save_linear_classifier(folder / "model.onnx", weights, (SIDE, SIDE, 1))
+    sha256 = sha256_of(folder / "model.onnx")
+    ends = {
+        "input": {"name": "images", "dtype": "uint8", "shape": [None, SIDE, SIDE, 1]},
+        "output": {"name": "probabilities", "dtype": "float32", "shape": [None, CLASSES]},
+    }
+    export = {"model_sha256": sha256, "dataset": "shapes", "parity": {"max_abs_difference": parity, "tolerance": 1e-4}}
+    write_json(folder / "export.json", export | ends)
+    identity = {
+        "fingerprint": hashlib.sha256(f"{network} {kind} {seed}".encode()).hexdigest(),
+        "params": {"family": "classifier", "weights": "none", "network_of": kind},
+        "compute": {"device": "cpu"},
+        "data": {"name": "shapes", "train": "a" * 64, "val": f"{val_seed:064x}", "augmented": "c" * 64},
+        "code": {},
+        "versions": {"torch": "1"},
+    }
+    write_json(folder / "fingerprint.json", identity)
+    write_json(folder / "architecture.json", {"family": "classifier"})
+    accuracy = 1 - len(WRONG[kind]) / IMAGES
+    measured = {"test_accuracy": accuracy, "test_accuracy_low": accuracy - 0.02, "test_accuracy_high": accuracy + 0.02}
+    write_json(folder / "metrics.json", measured)
+    (folder / "history.csv").write_text("epoch,train_loss\n1,2.5\n")
+    told = register(network)
+    return int(told.split("version ")[1].split()[0])
+
+
+def aliases(network: str) -> dict[str, int]:
+    """Where this network's aliases stand."""
+    return {alias: int(found.version) for alias, found in aliases_of(store.open_store(), network).items()}
+
+
+def failed(outcome: Outcome) -> list[str]:
+    return [row.condition for row in outcome.conditions if not row.passed]
+
+
+def stored_file(network: str, number: int) -> Path:
+    client = store.open_store()
+    model = client.get_model_version(network, str(number)).source.removeprefix("models:/")
+    return Path(
+        store.local_file_uri_to_path(client.get_logged_model(model).artifact_location), "extra_files/model.onnx"
+    )
+
+
+def champion_and(network: str, kind: str, **more: object) -> int:
+    """A good champion, and a candidate of this kind; its version."""
+    version(network, "good")
+    assert promote(network).done
+    return version(network, kind, **more)

@@ -1,0 +1,93 @@
+"""Measures of reconstructions and latents, with answers worked out by hand or by others' code."""
+
+import numpy as np
+import pytest
+from helpers.autoencoder_small import pictures, small_settings
+from skimage.metrics import peak_signal_noise_ratio
+
+from convzoo.families.autoencoder.settings import misfits
+from convzoo.metrics import images as measures
+
+
+def test_fidelity_by_hand():
+    images = np.full((2, 16, 16, 3), 100, np.uint8)
+    made = images.copy()
+    made[1] += 10
+    found = measures.fidelity(images, made)
+    assert found.mse.tolist() == [0, 100]
+    # A perfect image counts as one whose one value is off by one level: 10 log10(255^2 * 768).
+    assert found.psnr == pytest.approx([10 * np.log10(255**2 * 768), 10 * np.log10(255**2 / 100)])
+    assert found.ssim[0] == 1
+    summary = found.summary()
+    assert summary["psnr"] == pytest.approx(10 * np.log10(255**2 / 50))
+    assert summary["image_psnr"] == pytest.approx(found.psnr.mean())
+
+
+def test_psnr_is_scikit_images():
+    images, made = pictures(5, 0).images, pictures(5, 1).images
+    expected = [peak_signal_noise_ratio(a, b, data_range=255) for a, b in zip(images, made, strict=True)]
+    np.testing.assert_allclose(measures.fidelity(images, made).psnr, expected)
+    assert measures.psnr(0.0) == np.inf
+
+
+def test_pictures_smaller_than_the_window_of_ssim_are_measured_too():
+    images = pictures(3, 0).images[:, :6, :8]
+    assert measures.fidelity(images, images).ssim == pytest.approx([1, 1, 1])
+
+
+@pytest.mark.parametrize("made", [np.zeros((2, 16, 16, 3)), np.zeros((2, 16, 16, 1), np.uint8)])
+def test_other_shapes_and_types_are_refused(made):
+    with pytest.raises(ValueError, match="expected images and reconstructions as uint8"):
+        measures.fidelity(np.zeros((2, 16, 16, 3), np.uint8), made)
+
+
+def test_pca_of_all_components_gives_the_images_back_and_fewer_do_not():
+    split = pictures(30, 0)
+    assert np.array_equal(measures.pca_reconstructions(split.images, split.images, 100), split.images)
+    less = measures.fidelity(split.images, measures.pca_reconstructions(split.images, split.images, 3))
+    more = measures.fidelity(split.images, measures.pca_reconstructions(split.images, split.images, 10))
+    assert less.mse.mean() > more.mse.mean() > 0
+
+
+def test_the_probe_reads_a_class_that_is_there_and_none_that_is_not():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 300)
+    noise = rng.standard_normal((300, 8)).astype(np.float32)
+    told = noise + 5 * np.eye(3, 8)[labels]
+    assert measures.probe_accuracy(told[:200], labels[:200], told[200:], labels[200:], 100) > 0.95
+    assert measures.probe_accuracy(noise[:200], labels[:200], noise[200:], labels[200:], 100) < 0.5
+
+
+@pytest.mark.parametrize("kind", ["pca", "tsne"])
+def test_a_map_keeps_neighbours_and_is_the_same_again(kind):
+    rng = np.random.default_rng(0)
+    latents = rng.standard_normal((40, 6)) + 20 * np.repeat(np.eye(2, 6), 20, axis=0)
+    found = measures.latent_map(latents, kind)
+    assert found.shape == (40, 2)
+    assert np.array_equal(found, measures.latent_map(latents, kind))
+    first, second = found[:20].mean(axis=0), found[20:].mean(axis=0)
+    near = np.linalg.norm(found - first, axis=1) < np.linalg.norm(found - second, axis=1)
+    assert near.tolist() == [True] * 20 + [False] * 20
+
+
+def test_rows_are_spread_over_all():
+    assert measures.spread(10, 3).tolist() == [0, 4, 9]
+    assert measures.spread(3, 10).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "told"),
+    [
+        ({"strides": [5]}, ("fast", "strides"), "together 5, which does not divide pictures of 32x32"),
+        ({"latent": 2000}, ("fast", "latent"), "got 2000, expected 1024 at most"),
+        ({"shift": 32}, ("shift",), "got 32, expected less than the side"),
+    ],
+)
+def test_what_does_not_fit_the_pictures_is_said(changes, key, told):
+    [(found, message)] = misfits(small_settings(**changes), 32, 32)
+    assert found == key
+    assert told in message
+
+
+def test_the_committed_settings_fit_their_pictures():
+    assert misfits(small_settings(), 32, 32) == []

@@ -1,0 +1,125 @@
+"""The same bytes again: by force, in another folder, from DVC's cache alone, and after DVC was killed."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers.project import ROOT, commit, convzoo, dvc, environment, git, python, query, ran
+
+from convzoo.files import read_json, sha256_of, write_json
+from convzoo.settings.load import read_params
+
+NETWORK = "mnist-classifier"
+PARAMS = read_params(ROOT / "params.yaml").values
+NETWORKS = list(PARAMS["networks"])
+
+
+def test_a_forced_repro_in_another_folder_trains_again_and_leaves_the_lock_as_it_was(clone, rebuilt):
+    before = (clone / "dvc.lock").read_bytes()
+    shutil.copy(ROOT / "tests/helpers/steps.py", clone / "src/sitecustomize.py")
+    commit(clone, "steps are counted")
+
+    told = dvc(clone, "repro", "--force")
+    assert sorted(ran(told)) == sorted(ran(rebuilt.told)), "every stage"
+    assert (clone / "dvc.lock").read_bytes() == before
+    assert query(clone, "SELECT count(*) FROM model_versions") == [(len(NETWORKS),)], "the same files, no new versions"
+
+    steps = {network: int((clone / "steps" / f"train@{network}").read_text()) for network in NETWORKS}
+    assert min(steps.values()) > 0
+    settings = read_params(clone / "params.yaml").values["networks"][NETWORK]
+    images = sum(
+        len(np.load(clone / f"data/{part}/images.npy")) for part in ("prepared/mnist/train", "augmented/mnist")
+    )
+    assert steps[NETWORK] == images // settings["batch_size"] * settings["epochs"]
+
+
+def test_a_clone_with_dvcs_cache_alone_fills_mlflow_and_twice_changes_nothing(rebuilt, tmp_path):
+    clone = tmp_path / "from the cache"
+    git(tmp_path, "clone", "-q", str(rebuilt.folder), str(clone))
+    shutil.copytree(rebuilt.folder / ".dvc/cache", clone / ".dvc/cache")
+    dvc(clone, "checkout")
+    told = convzoo(clone, "sync")
+    for network in NETWORKS:
+        assert f"{network}: version 1 registered, alias candidate" in told
+    assert "orphan" not in told
+    filled = query(clone, "SELECT count(*) FROM tags WHERE key = 'convzoo.backfilled' AND value = 'true'")
+    assert filled == [(len(NETWORKS),)], "the times and the load of the machine are not those of the training"
+    tables = (
+        "runs",
+        "metrics",
+        "params",
+        "tags",
+        "inputs",
+        "logged_models",
+        "model_versions",
+        "registered_model_aliases",
+    )
+    before = {table: query(clone, f"SELECT * FROM {table}") for table in tables}
+    assert "is version 1 already" in convzoo(clone, "sync")
+    assert {table: query(clone, f"SELECT * FROM {table}") for table in tables} == before
+
+
+def test_killed_with_dvc_a_training_goes_on_in_the_same_run_with_the_same_bytes(clone):
+    params = clone / "params.yaml"
+    params.write_text(params.read_text().replace("    epochs: 2\n", "    epochs: 6\n", 1))
+    assert read_params(params).values["networks"][NETWORK]["epochs"] == 6
+    stage = f"train@{NETWORK}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", stage],
+        cwd=clone,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    for line in process.stdout:
+        if f"{NETWORK} epoch 2/" in line:
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (clone / "models" / NETWORK / "weights.safetensors").exists()
+
+    assert re.search(rf"resuming {NETWORK} at epoch [3-6]", dvc(clone, "repro", stage))
+    weights = sha256_of(clone / "models" / NETWORK / "weights.safetensors")
+    identity = read_json(clone / "models" / NETWORK / "fingerprint.json")["fingerprint"]
+    runs = query(
+        clone,
+        "SELECT status FROM runs JOIN tags ON runs.run_uuid = tags.run_uuid "
+        f"WHERE tags.key = 'convzoo.fingerprint' AND tags.value = '{identity}'",
+    )
+    assert runs == [("FINISHED",)]
+
+    told = dvc(clone, "repro", "--force", "--single-item", stage)
+    assert "resuming" not in told and f"{NETWORK} epoch 1/6" in told
+    assert sha256_of(clone / "models" / NETWORK / "weights.safetensors") == weights
+
+
+@pytest.fixture
+def trained_elsewhere(clone):
+    """The clone with the record of one network's training changed, as if another torch had been there."""
+    file = clone / "models" / NETWORK / "fingerprint.json"
+    identity = read_json(file)
+    identity["versions"]["torch"] = "1.13.1"
+    write_json(file, identity)
+    return clone
+
+
+def test_another_torch_than_a_network_was_trained_with_is_said(trained_elsewhere):
+    told = python(trained_elsewhere, "pipeline/versions.py")
+    assert re.search(rf"warning: torch \S+ is installed, {NETWORK}: trained with 1\.13\.1; .* torch==1\.13\.1", told)
+    assert told.count("warning") == 1
+
+
+def test_another_version_makes_all_that_computes_run_again(clone):
+    versions = read_json(clone / "data/versions.json") | {"torch": "1.13.1"}
+    write_json(clone / "data/versions.json", versions)
+    told = dvc(
+        clone, "status", f"train@{NETWORK}", f"evaluate@{NETWORK}", f"prepare@{PARAMS['networks'][NETWORK]['data']}"
+    )
+    for stage in (f"train@{NETWORK}", f"evaluate@{NETWORK}", "prepare@mnist"):
+        assert re.search(rf"{stage}:\s+changed deps:\s+modified:\s+data/versions.json", told), told

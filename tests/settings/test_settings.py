@@ -1,0 +1,189 @@
+"""params.yaml, its check and its profiles."""
+
+import re
+from pathlib import Path
+
+import pytest
+from helpers.project import ROOT
+
+from convzoo.commands.profiles import merged, profile_keys, profile_names, use_profile
+from convzoo.errors import SettingsError
+from convzoo.settings.load import read_params
+from convzoo.settings.whole import check_all
+
+PARAMS = (ROOT / "params.yaml").read_text()
+PROFILES = sorted(path.stem for path in (ROOT / "profiles").glob("*.yaml"))
+
+
+@pytest.fixture
+def complaint(tmp_path, monkeypatch):
+    """What is said about params.yaml after `old` in it was replaced by `new`."""
+    monkeypatch.chdir(tmp_path)
+
+    def told(old: str, new: str) -> str:
+        assert PARAMS.count(old) >= 1, f"params.yaml has no {old!r}"
+        Path("params.yaml").write_text(PARAMS.replace(old, new, 1))
+        with pytest.raises(SettingsError) as raised:
+            check_all(read_params())
+        return str(raised.value)
+
+    return told
+
+
+def line_of(text: str, part: str) -> int:
+    return next(number for number, line in enumerate(text.splitlines(), 1) if part in line)
+
+
+def test_the_committed_params_are_well():
+    check_all(read_params(ROOT / "params.yaml"))
+
+
+def test_a_wrong_type_names_key_line_value_and_what_it_may_be(complaint):
+    told = complaint("epochs: 3", "epochs: ten")
+    line = line_of(PARAMS, "epochs: 3")
+    expected = f"params.yaml:{line}: networks.mnist-classifier.epochs: got 'ten', expected a whole number of at least 1"
+    assert told == expected
+
+
+def test_a_missing_key_is_named_with_what_it_may_be(complaint):
+    told = complaint("    loss: cross_entropy\n", "")
+    assert re.search(r"params.yaml:\d+: networks.mnist-classifier.loss: is missing; expected cross_entropy", told)
+
+
+def test_an_unknown_key_is_named_with_the_one_that_was_meant(complaint):
+    told = complaint("    batch_size: 250", "    batch_size: 250\n    learning_rte: 1")
+    assert "networks.mnist-classifier.learning_rte: is not known; did you mean 'learning_rate'?" in told
+
+
+def test_a_doubled_key_is_named_with_both_lines(complaint):
+    told = complaint("    batch_size: 250", "    batch_size: 250\n    epochs: 3")
+    assert re.search(r"networks.mnist-classifier.epochs: stands here twice \(first in line \d+\); keep one", told)
+
+
+MISTAKES = [
+    ("family: classifier", "family: clasifier", "networks.mnist-classifier.family: got 'clasifier', expected one of"),
+    ("data: mnist\n", "data: mnst\n", "networks.mnist-classifier.data: got 'mnst', expected a block of `data`: mnist"),
+    (
+        "weights: none\n    seed",
+        "weights: some\n    seed",
+        "networks.mnist-classifier.weights: got 'some', expected none",
+    ),
+    ("source: mnist-package", "source: mnist", "data.mnist.source: got 'mnist', expected a block of `sources`"),
+    ("activation: relu", "activation: swish", "activation: got 'swish', expected one of: relu, leaky_relu"),
+    ("optimizer: sgd", "optimizer: sdg", "optimizer: got 'sdg', expected one of: sgd, adam, adamw, rmsprop, muon"),
+    ("label_smoothing: 0.1", "label_smoothing: 1", "got 1, expected a number of at least 0 and below 1"),
+    ("widths: [32, 64, 128]", "widths: [32, 0, 128]", "fast.widths.1: got 0, expected a whole number of at least 1"),
+    ("deterministic: true", "deterministic: 1", "compute.deterministic: got 1, expected true or false"),
+    ("val_fraction: 0.1", "val_fraction: 1.5", "val_fraction: got 1.5, expected a number above 0 and below 1"),
+    ("kind: archive", "kind: torrent", "kind: got 'torrent', expected one of: archive, kaggle, folder, synthetic"),
+    ("format: cifar", "format: cfar", "published.format: got 'cfar', expected one of: idx, cifar, pictures"),
+    ("drawing: shapes10 ", "drawing: shape ", "drawing: got 'shape', expected one of: shapes10, shapes100, faces"),
+    ("limits: {files: 20", "limits: {files: 0", "limits.files: got 0, expected a whole number of at least 1"),
+    ("handle: alxmamaev/flowers", "handle: flowers", "handle: got 'flowers-recognition', expected text that matches"),
+    ("resize: none  ", "resize: squash  ", "resize: got 'squash', expected one of: none, crop, pad, stretch"),
+    ("crop: 1  ", "crop: 0  ", "augment.crop: got 0, expected a number above 0 and up to 1"),
+    ("checksum: md5:f68", "checksum: md5:xyz", "expected text that matches"),
+    (
+        "train-images-idx3-ubyte.gz:\n",
+        "../train-images:\n",
+        "files.../train-images: got '../train-images', expected text",
+    ),
+    ('classes: ["0", "1"', 'classes: ["0", "0"', "expected every class name in `classes` once"),
+    ("  mnist-classifier:\n    views", "  mnist-clasifier:\n    views", "there is no network of this name"),
+    ("seed: 0", "seed: -1", "seed: got -1, expected a whole number of at least 0"),
+    ("compute:", "compute: 3\nold:", "compute: got 3, expected a block"),
+    ("networks:\n", "networks: [\n", "is not valid YAML"),
+    ("widths: [32, 64, 128]", "widths: [8, 8, 8, 8, 8]", "fast.widths: 5 halvings leave nothing of pictures of 28x28"),
+    ("shift: 2  ", "shift: 28  ", "shift: got 28, expected less than the side of pictures of 28x28"),
+    ("cutout: 0  ", "cutout: 40  ", "cutout: got 40, expected less than the side"),
+    ("ema_decay: 0.9 ", "ema_decay: .nan ", "ema_decay: got nan, expected a number of at least 0 and below 1"),
+    ("evaluation:\n", "evaluation:\n  1: {}\n", "the key '1' is no text; put it in quotes"),
+    ("sources:\n", "sources:\n  ? [a]\n  : 1\n", "is no text; put it in quotes"),
+    ("profile: starter", "profile: &a starter\nold: *a", "aliases (*name) are not allowed"),
+]
+
+
+def test_without_variants_the_rest_of_augment_need_not_be_said(tmp_path):
+    short = " {variants: 0, pictured: 12}"
+    text = re.sub(r"(  mnist:\n(?:    .*\n)*?    augment:).*\n(?:      .*\n)+", rf"\1{short}\n", PARAMS)
+    assert text != PARAMS
+    (tmp_path / "params.yaml").write_text(text)
+    check_all(read_params(tmp_path / "params.yaml"))
+    (tmp_path / "params.yaml").write_text(text.replace(short, short.replace("0", "1")))
+    with pytest.raises(SettingsError, match=r"data\.mnist\.augment\.variants: got 1, expected 0"):
+        check_all(read_params(tmp_path / "params.yaml"))
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), MISTAKES)
+def test_a_mistake_is_answered_with_the_key_and_what_it_may_be(complaint, old, new, expected):
+    told = complaint(old, new)
+    assert expected in told
+    assert re.match(r"params\.yaml:\d+|params\.yaml: ", told)
+
+
+def test_a_reference_layout_that_pools_the_picture_away_is_named(complaint, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.PARAMS", PARAMS.replace("architecture: fast", "architecture: reference"))
+    told = complaint("blocks: [[32], [64, 64]]", "blocks: [[8], [8, 8], [8], [8]]")
+    assert "reference.blocks: convolutions and pooling leave nothing of pictures of 28x28; expected fewer" in told
+
+
+def test_all_mistakes_are_told_at_once(complaint, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.PARAMS", PARAMS.replace("epochs: 3", "epochs: ten", 1))
+    assert len(complaint("rotation: 12", "rotation: 200").splitlines()) == 2
+
+
+def test_1e_3_is_a_number(tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text("rate: 1e-3\n")
+    assert read_params(file).values == {"rate": 0.001}
+
+
+@pytest.mark.parametrize("text", ["", "- 1\n", "a: [1\n", "\ta: 1\n", "a: \x00\n"])
+def test_a_file_that_is_no_mapping_is_refused_in_a_line(tmp_path, text):
+    file = tmp_path / "params.yaml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=r"params\.yaml"):
+        read_params(file)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(SettingsError, match="run this from the project's folder"):
+        read_params(tmp_path / "params.yaml")
+
+
+def test_the_committed_params_are_the_profile_starter():
+    assert merged(PARAMS, (ROOT / "profiles/starter.yaml").read_text(), "starter") == (PARAMS, [])
+
+
+def test_all_profiles_set_the_same_keys():
+    keys = {name: profile_keys((ROOT / f"profiles/{name}.yaml").read_text()) for name in PROFILES}
+    assert PROFILES == ["compact", "full", "starter", "test"]
+    assert all(found == keys["starter"] for found in keys.values())
+
+
+def test_going_round_all_profiles_and_back_gives_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(PARAMS)
+    Path("profiles").symlink_to(ROOT / "profiles")
+    seen = set()
+    for name in [*profile_names(), "starter"]:
+        use_profile(name)
+        check_all(read_params())
+        seen.add(Path("params.yaml").read_text())
+    assert Path("params.yaml").read_text() == PARAMS
+    assert len(seen) == len(PROFILES)
+
+
+def test_a_profile_that_does_not_pass_leaves_params_as_they_were(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(PARAMS)
+    Path("profiles").mkdir()
+    Path("profiles/odd.yaml").write_text("networks:\n  mnist-classifier:\n    epochs: none\n")
+    with pytest.raises(SettingsError, match=r"networks.mnist-classifier.epochs: got 'none'"):
+        use_profile("odd")
+    Path("profiles/odd.yaml").write_text("networks:\n  mnist-classifier:\n    epoch: 3\n")
+    with pytest.raises(SettingsError, match=r"params\.yaml has no such value"):
+        use_profile("odd")
+    with pytest.raises(SettingsError, match="expected one of: odd"):
+        use_profile("even")
+    assert Path("params.yaml").read_text() == PARAMS
