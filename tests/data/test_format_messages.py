@@ -1,10 +1,10 @@
-"""The table of messages about pickles, idx files and pictures: each names the thing, what was expected, what to do."""
+"""The table of messages about CIFAR, idx files and pictures: each names the thing, what was expected, what to do."""
 
 import gzip
 from pathlib import Path
 
 import pytest
-from helpers.cifar_files import framed, python2, ten
+from helpers.cifar_files import BIN10, BIN100, hundred, lines, pixels, records, ten
 from helpers.cifar_files import raw as cifar_raw
 from helpers.cifar_files import read as read_cifar
 from helpers.messages import Row, each, look
@@ -28,37 +28,38 @@ def world(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+def cifar(name, content, files=ten):
+    """CIFAR with other bytes in one file; None leaves the file out."""
+
+    def cause(_):
+        changed = {path: data for path, data in (files() | {name: content}).items() if data is not None}
+        for _part in read_cifar(cifar_raw(Path("raw"), changed)).parts:
+            pass
+
+    return cause
+
+
 def batch(content):
-    return lambda _: read_cifar(cifar_raw(Path("raw"), ten() | {"cifar-10-batches-py/data_batch_1": content}))
+    return cifar(f"{BIN10}data_batch_1.bin", content)
 
 
-def batch_with(**values):
-    good = {"labels": [0], "data": noise(1, 3072)}
-    return batch(framed(python2(good | values)))
+def hundred_test(coarse):
+    return cifar(f"{BIN100}test.bin", records(pixels(0, 1), [coarse], [0]), hundred)
 
 
-BATCH, PUBLISHED = "cifar.tar.gz: .*data_batch_1: ", "bring the published archive"
-CALL = framed(b"cos\nsystem\nU\x01x\x85R")
-PICKLES = [
-    Row(
-        "pickle: calls",
-        batch(CALL),
-        f"{BATCH}asks for os",
-        "no batch of CIFAR needs",
-        PUBLISHED,
-    ),
-    Row("pickle: none", batch(b"<html>"), BATCH, "no batch of CIFAR .*expected what was published", PUBLISHED),
-    Row("pickle: kind", batch_with(data=3), f"{BATCH}has int under data", "expected array", PUBLISHED),
-    Row("pickle: shape", batch_with(data=noise(1, 7)), BATCH, r"expected uint8 of shape \(N, 3072\)", PUBLISHED),
-    Row("pickle: count", batch_with(labels=[0, 1]), f"{BATCH}has 1 images and 2", "expected one each", PUBLISHED),
-    Row("pickle: label", batch_with(labels=[10]), BATCH, "not in 0 to 9, the first is 10", PUBLISHED),
-    Row(
-        "pickle: a batch that is not there",
-        lambda _: read_cifar(cifar_raw(Path("raw"), {"batches.meta": b""})),
-        "raw: ",
-        "expected one file data_batch_1 in the archive, as published, found 0",
-        PUBLISHED,
-    ),
+BATCH, META, PUBLISHED = "cifar.tar.gz: .*data_batch_1.bin: ", f"{BIN10}batches.meta.txt", "use the published binary"
+NAMES = f"cifar.tar.gz: {META}: "
+CIFAR = [
+    Row("cifar: length", batch(bytes(3074)), f"{BATCH}has 3074 bytes", "records of 3073 bytes each", PUBLISHED),
+    Row("cifar: empty", batch(b""), f"{BATCH}has 0 bytes", "records of 3073 bytes each", PUBLISHED),
+    Row("cifar: label", batch(records(pixels(0), [0, 1, 10, 2])), f"{BATCH}record 2", "expected 0 to 9", PUBLISHED),
+    Row("cifar: missing", cifar(META, None), f"raw: its archive holds {META} 0 times", "expected once", PUBLISHED),
+    Row("cifar: names", cifar(META, lines("abc")), f"{NAMES}has 3 names", "expected 10 different", PUBLISHED),
+    Row("cifar: blank", cifar(META, b"a\n\nb"), f"{NAMES}line 2 is ''", "a name on each line", PUBLISHED),
+    Row("cifar: text", cifar(META, b"\xff"), f"{NAMES}is not UTF-8", "expected 10 names", PUBLISHED),
+    Row("cifar: long", cifar(META, bytes(70_000)), f"{NAMES}has 70000 bytes", "expected 10 names", PUBLISHED),
+    Row("cifar: coarse", hundred_test(20), "test.bin: record 0 has .* 20 in byte 0", "expected 0 to 19", PUBLISHED),
+    Row("cifar: superclass", hundred_test(3), "raw: .* class fine 0 .* coarse 0, coarse 3", "one", PUBLISHED),
 ]
 
 
@@ -159,6 +160,6 @@ FOLDERS = [
 ]
 
 
-@each(PICKLES, IDX, PICTURES, FOLDERS)
+@each(CIFAR, IDX, PICTURES, FOLDERS)
 def test_a_message_names_the_thing_what_was_expected_and_what_to_do(world, capsys, row):
     look(row, world, capsys)

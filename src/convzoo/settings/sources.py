@@ -51,7 +51,7 @@ class IdxSource(ArchiveSource):
 
 
 class CifarSource(ArchiveSource):
-    """CIFAR's archive of python batches."""
+    """CIFAR's binary archive."""
 
     format: Literal["cifar"]
     limits: Limits
