@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from convzoo.checks.stage import main
 from convzoo.data.augment import augment
-from convzoo.errors import main
 from convzoo.settings.data import augment_settings
 from convzoo.settings.load import read_params
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from convzoo.checks.stage import main
 from convzoo.data.download import download
-from convzoo.errors import main
 from convzoo.settings.load import block, read_params
 from convzoo.settings.sources import source_settings
 

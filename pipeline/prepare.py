@@ -3,8 +3,8 @@
 from pathlib import Path
 from time import perf_counter
 
+from convzoo.checks.stage import main
 from convzoo.data.prepare import prepare
-from convzoo.errors import main
 from convzoo.settings.data import prepare_settings
 from convzoo.settings.load import read_params
 

@@ -1,6 +1,6 @@
 """Completes a network's run in MLflow and registers its exported model."""
 
-from convzoo.errors import main
+from convzoo.checks.stage import main
 from convzoo.tracking.registry import register
 
 

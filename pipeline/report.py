@@ -1,6 +1,6 @@
 """Stage `report`: python pipeline/report.py."""
 
-from convzoo.errors import main
+from convzoo.checks.stage import main
 from convzoo.report.report import write_report
 from convzoo.settings.load import read_params
 

@@ -1,6 +1,6 @@
 """Checks every data set with Great Expectations; without its verdict nothing trains."""
 
-from convzoo.errors import main
+from convzoo.checks.stage import main
 from convzoo.settings.load import read_params
 from convzoo.validation.validate import validate
 

@@ -1,6 +1,6 @@
 """Brings the published weights that networks start from; `none` is a folder that says so."""
 
-from convzoo.errors import main
+from convzoo.checks.stage import main
 from convzoo.settings.load import read_params
 from convzoo.settings.weights import weights_settings
 from convzoo.weights.fetch import bring_weights

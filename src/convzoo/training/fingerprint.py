@@ -2,25 +2,27 @@
 
 import hashlib
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+from convzoo.checks.code import stage_code
 from convzoo.data.arrays import Split, digest
 from convzoo.errors import ConvzooError
-from convzoo.files import read_json, sha256_of
-
-VERSIONS = Path("data/versions.json")
+from convzoo.files import read_json
 
 
 def fingerprint(params: dict[str, Any], compute: dict[str, Any], data: dict[str, str]) -> dict[str, Any]:
-    """The parts and their sha256: settings, what `compute` came to, data digests, loaded code, versions."""
+    """The parts and their sha256: settings, what `compute` came to, data digests, code, versions.
+
+    Code and versions are those that the stage `check` writes for the stage `train` of this family.
+    """
+    code = stage_code("train", params["family"])
     parts = {
         "params": params,
         "compute": compute,
         "data": data,
-        "code": _loaded_code(),
-        "versions": read_json(VERSIONS),
+        "code": code["modules"],
+        "versions": code["versions"],
     }
     text = json.dumps(parts, sort_keys=True)
     return {"fingerprint": hashlib.sha256(text.encode()).hexdigest(), **parts}
@@ -37,13 +39,3 @@ def check_data(dataset: str, verdict: Path, splits: dict[str, Split]) -> dict[st
                 f"{checked[name][:12]}); run: dvc repro validate"
             )
     return {"name": dataset, **found}
-
-
-def _loaded_code() -> dict[str, str]:
-    package = Path(__file__).parents[1]
-    found = {}
-    for name, module in sorted(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if name.split(".")[0] == "convzoo" and not name.startswith("convzoo.tracking") and file:
-            found[Path(file).relative_to(package.parent).as_posix()] = sha256_of(Path(file))
-    return found

@@ -32,8 +32,6 @@ CACHE = Path(".features")  # under the project's root: what frozen backbones mad
 BATCH = 50  # images at a time
 ASPECT = 4 / 3  # of a cut-out, at most, either way
 GREY = (0.299, 0.587, 0.114)  # what red, green and blue add to how bright a pixel looks (ITU-R BT.601)
-# What the bits of features depend on besides weights, images and side.
-CODE = ("convzoo/data/pixels.py", "convzoo/families/transfer/network.py", "convzoo/families/transfer/selection.py")
 
 
 @torch.no_grad()
@@ -71,8 +69,7 @@ def cached_features(
     state of the same network are removed.
     """
     params = {name: identity["params"][name] for name in ("architecture", "weights_sha256", "side")}
-    parts = [params, identity["data"], identity["compute"], identity["versions"]]
-    parts.append({name: identity["code"].get(name) for name in CODE})
+    parts = [params, *(identity[name] for name in ("data", "compute", "versions", "code"))]
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     file = project_root() / CACHE / f"{network}-{key[:32]}.safetensors"
     if fabric.is_global_zero and not _whole(file):

@@ -1,0 +1,114 @@
+"""The stage `check`: validates params.yaml, and digests the code and the user's own files that stages depend on."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from convzoo.checks.code import FAMILY_STAGES, stage_code
+from convzoo.checks.folders import FileDigests
+from convzoo.checks.modules import ModuleCache
+from convzoo.checks.versions import version_warnings
+from convzoo.files import project_root, write_json
+from convzoo.settings.load import Params, read_params
+from convzoo.settings.sources import FolderSource, source_settings
+from convzoo.settings.weights import FileWeights, weights_settings
+from convzoo.settings.whole import check_all
+
+CODE = Path("data/code")
+STAGES = ("download", "weights", "prepare", "augment", "validate", "register", "report")  # the same for all families
+
+
+def code_file(stage: str, family: str | None = None) -> Path:
+    """The file of a stage in data/code."""
+    return CODE / f"{f'{stage}-{family}' if family else stage}.json"
+
+
+def check() -> None:
+    """Validate all of params.yaml, then bring data/code up to date: a file per stage and family, per source of images
+    and per file of weights. Prints what changed since the last check, and for which stages.
+
+    A file is written only if its content changes, and one that is no longer due is removed. Raises SettingsError, and
+    ConvzooError for code that is not valid Python; data/code is then as it was.
+    """
+    params = read_params()
+    check_all(params)
+    with ModuleCache() as cache:
+        due = {code_file(*key): stage_code(*key, cache=cache) for key in _stages(params)}
+        cache.forget_others()
+    digests = FileDigests()
+    due |= dict(_own_files(params, digests))
+    digests.save()
+
+    before = {file: _stored(file) for file in CODE.glob("*.json")}
+    for line in [*_changes(before, due), *version_warnings()]:
+        print(line)
+    for file, content in due.items():
+        if before.get(file) != content:
+            write_json(file, content)
+    for file in before.keys() - due.keys():
+        file.unlink()
+
+
+def _stages(params: Params) -> Iterator[tuple[str, str | None]]:
+    yield from ((stage, None) for stage in STAGES)
+    families = {network["family"] for network in params.values["networks"].values()}
+    yield from ((stage, family) for family in sorted(families) for stage in FAMILY_STAGES)
+
+
+def _own_files(params: Params, digests: FileDigests) -> Iterator[tuple[Path, Any]]:
+    """What stands behind every data set and every block of weights; nothing if those are no files of the user's.
+
+    Of files that are not there the last digest stays, so that results that are cached can be used without them.
+    """
+    for name, dataset in params.values["data"].items():
+        source, file = source_settings(params, dataset["source"]), CODE / f"source-{name}.json"
+        found = {}
+        if isinstance(source, FolderSource):
+            found = digests.folder(_place(source.path)) or _stored(file) or {}
+        yield file, found
+    for name in params.values["weights"]:
+        weights, file = weights_settings(params, name), CODE / f"file-{name}.json"
+        found = {}
+        if isinstance(weights, FileWeights):
+            found = digests.single(_place(weights.path)) or _stored(file) or {}
+        yield file, found
+
+
+def _place(path: str) -> Path:
+    return project_root() / os.path.expanduser(path)  # noqa: PTH111 (Path raises for a home that is not known)
+
+
+def _stored(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # not there, or not what a check wrote
+        return None
+
+
+def _changes(before: dict[Path, Any], due: dict[Path, Any]) -> list[str]:
+    """A line for each module, package or folder that changed, with the stages that depend on it."""
+    stages: dict[str, list[str]] = {}
+    for file, content in due.items():
+        stored = before.get(file)
+        if stored is None or stored == content:
+            continue
+        if "modules" in content:
+            messages = list(_differences(stored, content))
+        else:
+            messages = [f"own files changed ({stored.get('files', 0)} before, {content.get('files', 0)} now)"]
+        for message in messages:
+            stages.setdefault(message, []).append(file.stem)
+    return [f"{message}: {', '.join(names)}" for message, names in sorted(stages.items())]
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    for path in sorted(before["modules"].keys() | now["modules"].keys()):
+        old, new = before["modules"].get(path), now["modules"].get(path)
+        if old != new:
+            yield f"{path} {'is new' if old is None else 'is no longer used' if new is None else 'changed'}"
+    for package in sorted(before["versions"].keys() | now["versions"].keys()):
+        old, new = before["versions"].get(package), now["versions"].get(package)
+        if old != new:
+            yield f"{package} {old or 'not used'} -> {new or 'not used'}"

