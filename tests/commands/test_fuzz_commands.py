@@ -22,7 +22,7 @@ COMMANDS = [
     ("convzoo.cli", "profile", "tag"),
     ("convzoo.cli", "sync", "sections"),
     ("convzoo.cli", "structure resnet18", "sections"),
-    ("pipeline.settings", "", "half"),
+    ("pipeline.check", "", "half"),
 ]
 
 

@@ -55,7 +55,7 @@ def test_a_training_whose_changes_are_lost_cannot_be_made_again(clone):
 
 def test_code_that_git_does_not_track_stops_a_training(clone):
     (clone / "src/convzoo/mine.py").write_text("RATE = 1\n")
-    told = python(clone, "pipeline/train_classifier.py", NETWORK, expected=1, CONVZOO_TRACKING="off")
+    told = python(clone, "pipeline/train.py", NETWORK, expected=1, CONVZOO_TRACKING="off")
     assert "git does not track src/convzoo/mine.py" in told and "Traceback" not in told
 
 

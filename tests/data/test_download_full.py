@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.bad_server import CONTENT
 from helpers.full_disk import ADVICE, fill, on_small_disk
-from helpers.project import ROOT
+from helpers.project import ROOT, link_code
 from ruamel.yaml import YAML
 
 from convzoo.data.download import download
@@ -32,8 +32,7 @@ def project(tmp_path, monkeypatch):
 
 @pytest.mark.prove
 def test_a_download_that_fills_the_disk_goes_on_where_that_stopped(project, server):
-    for shared in ("src", "pipeline"):
-        (project / shared).symlink_to(ROOT / shared, target_is_directory=True)
+    link_code(project)
     yaml = YAML()
     params = yaml.load(ROOT / "params.yaml")
     params["data"]["mnist"]["source"] = "mnist-published"

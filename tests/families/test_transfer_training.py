@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.project import ROOT
+from helpers.project import link_code
 from helpers.transfer_small import COMPUTE, FOLDER, NETWORK, small_project, small_settings, train
 from safetensors.torch import load_file
 
@@ -137,15 +137,14 @@ def test_stopped_and_resumed_ends_with_the_same_bytes_in_both_phases(project, mo
 
 
 def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(project):
-    for shared in ("src", "pipeline"):
-        (project / shared).symlink_to(ROOT / shared, target_is_directory=True)
+    link_code(project)
     params = Path("params.yaml")
     text = params.read_text().replace("height: 96", "height: 28").replace("width: 96", "width: 28")
     params.write_text(text.replace("  threads: 2 ", "  threads: 1 ").replace("epochs: 20\n", "epochs: 2\n"))
     environment = {**os.environ, "PYTHONPATH": "src", "CONVZOO_TRACKING": "off"}
 
     def start() -> subprocess.Popen:
-        command = [sys.executable, "pipeline/train_transfer.py", NETWORK]
+        command = [sys.executable, "pipeline/train.py", NETWORK]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     told, _ = (whole := start()).communicate(timeout=240)

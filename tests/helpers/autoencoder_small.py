@@ -10,7 +10,6 @@ from convzoo.families.autoencoder.settings import AutoencoderSettings, training_
 from convzoo.files import write_json
 from convzoo.settings.compute import ComputeSettings
 from convzoo.settings.load import read_params
-from convzoo.versions import installed_versions
 from helpers.project import ROOT
 
 NETWORK = "cifar10-autoencoder"
@@ -57,7 +56,6 @@ def small_project(folder: Path) -> Path:
     write_json(prepared / "meta.json", {"classes": CLASSES, "source": {"kind": "synthetic", "name": "blends"}})
     digests = {name: digest(split) for name, (_, split) in parts.items() if name != "test"}
     write_json(folder / "data/validated/cifar10.json", {"dataset": "cifar10", "passed": True} | digests)
-    write_json(folder / "data/versions.json", installed_versions())
     return folder
 
 

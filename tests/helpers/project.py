@@ -6,7 +6,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+
+from convzoo.checks.check import STAGES
+from convzoo.checks.code import FAMILY_STAGES, code_file, stage_code
+from convzoo.checks.modules import ModuleCache
+from convzoo.families.find import family_names
+from convzoo.files import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,6 +35,24 @@ def copy_project(target: Path) -> Path:
     git(target, "init", "-q", "-b", "main")
     commit(target, "a copy for a test")
     return target
+
+
+@cache
+def checked_code() -> dict[Path, dict]:
+    """What the stage `check` finds for this tree: the files of data/code and what is in them."""
+    keys = [(stage, None) for stage in STAGES] + [
+        (stage, family) for stage in FAMILY_STAGES for family in family_names()
+    ]
+    with ModuleCache() as cache:
+        return {code_file(*key): stage_code(*key, cache=cache) for key in keys}
+
+
+def link_code(folder: Path) -> None:
+    """Put src and pipeline of this tree into `folder`, and data/code as the stage `check` leaves it."""
+    for shared in ("src", "pipeline"):
+        (folder / shared).symlink_to(ROOT / shared, target_is_directory=True)
+    for file, content in checked_code().items():
+        write_json(folder / file, content)
 
 
 def commit(folder: Path, message: str) -> None:

@@ -10,7 +10,6 @@ from convzoo.families.classifier.settings import ClassifierSettings, training_se
 from convzoo.files import write_json
 from convzoo.settings.compute import ComputeSettings
 from convzoo.settings.load import read_params
-from convzoo.versions import installed_versions
 from helpers.project import ROOT
 
 CLASSES = 4
@@ -49,7 +48,6 @@ def small_project(folder: Path, channels: int = 1) -> Path:
     write_json(prepared / "train/meta.json", meta | {"mean": [0.2] * channels, "std": [0.3] * channels})
     digests = {name: digest(split) for name, (_, split) in parts.items() if name != "test"}
     write_json(folder / "data/validated/mnist.json", {"dataset": "mnist", "passed": True} | digests)
-    write_json(folder / "data/versions.json", installed_versions())
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Put into a clone's src as sitecustomize.py: each training there counts the steps of its optimizers."""
+"""Put into a clone's src as sitecustomize.py: each stage lists the modules that it loaded, each training its steps."""
 
 import atexit
 import importlib.util
@@ -28,6 +28,16 @@ class Finder:
         return spec
 
 
+def list_modules() -> None:
+    """Write the names of this project's modules that were loaded; empty ones left out."""
+    files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+    names = [name for name, file in files.items() if name.startswith("convzoo.") and file and Path(file).stat().st_size]
+    Path("steps", f"{os.environ['DVC_STAGE']} modules").write_text("\n".join(sorted(names)))
+
+
+if "DVC_STAGE" in os.environ:
+    Path("steps").mkdir(exist_ok=True)
+    atexit.register(list_modules)
 if os.environ.get("DVC_STAGE", "").startswith("train@"):
     Path("steps").mkdir(exist_ok=True)
     sys.meta_path.insert(0, Finder)

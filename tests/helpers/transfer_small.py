@@ -13,7 +13,6 @@ from convzoo.families.transfer import train as training
 from convzoo.families.transfer.settings import TransferSettings, training_settings
 from convzoo.files import sha256_of, write_json
 from convzoo.settings.load import read_params
-from convzoo.versions import installed_versions
 from helpers.project import ROOT
 from helpers.small import COMPUTE as TWO_THREADS
 from helpers.small import shapes
@@ -58,7 +57,6 @@ def small_project(folder: Path, backbone: str = "efficientnet-lite0") -> Path:
     write_json(prepared / "meta.json", meta | {"source": {"kind": "archive", "name": "shapes"}})
     digests = {name: digest(split) for name, (_, split) in parts.items() if name != "test"}
     write_json(folder / "data/validated/flowers.json", {"dataset": "flowers", "passed": True} | digests)
-    write_json(folder / "data/versions.json", installed_versions())
     return folder
 
 

@@ -19,7 +19,7 @@ FIRST_LOOK = {"autoencoder": "reconstructions.png", "dcgan": "samples.png"}  # t
 PICTURES = {name: FIRST_LOOK.get(block["family"], "confusion.png") for name, block in PARAMS["networks"].items()}
 STAGES = [f"{verb}@{name}" for verb in ("download", "prepare", "augment") for name in SETS]
 STAGES += [f"{verb}@{name}" for verb in ("train", "export", "evaluate", "register") for name in NETWORKS]
-STAGES += ["versions", "settings", "validate", "report", *(f"weights@{name}" for name in PARAMS["weights"])]
+STAGES += ["check", "validate", "report", *(f"weights@{name}" for name in PARAMS["weights"])]
 
 
 def last_epoch(folder: Path, network: str) -> str:
@@ -32,7 +32,7 @@ def last_epoch(folder: Path, network: str) -> str:
 def test_a_repro_from_nothing_runs_every_stage_and_makes_every_output(rebuilt):
     folder, told = rebuilt
     assert sorted(ran(told)) == sorted(STAGES)
-    assert ran(told)[0] in ("versions", "settings")
+    assert ran(told)[0] == "check"
     made = [f"data/validated/{name}.json" for name in SETS]
     made += [f"models/{name}/{file}" for name in NETWORKS for file in ("model.onnx", f"plots/{PICTURES[name]}")]
     for path in (*made, "reports/index.html", "reports/data_docs/index.html"):
@@ -50,7 +50,7 @@ def test_the_network_learned_real_digits(rebuilt):
 
 def test_a_second_repro_has_nothing_to_do(clone):
     before = (clone / "dvc.lock").read_bytes()
-    assert ran(dvc(clone, "repro")) == ["versions"]
+    assert ran(dvc(clone, "repro")) == ["check"]
     assert (clone / "dvc.lock").read_bytes() == before
 
 
@@ -64,7 +64,7 @@ def test_a_second_network_is_a_block_in_params_and_makes_no_other_train(clone):
     params.write_text(re.sub(r"learning_rate: 0.2\n", "learning_rate: 0.02\n", text, count=1))
     told = dvc(clone, "repro")
     new = [f"{verb}@mnist-reference" for verb in ("train", "export", "evaluate", "register")]
-    assert sorted(ran(told)) == sorted(["versions", "settings", *new, "report"])
+    assert sorted(ran(told)) == sorted(["check", *new, "report"])
     aliases = query(clone, "SELECT name, alias, version FROM registered_model_aliases")
     assert sorted(aliases) == sorted((name, "candidate", 1) for name in (*NETWORKS, "mnist-reference"))
     assert "mnist-reference" in (clone / "reports/index.html").read_text()
@@ -76,13 +76,13 @@ def test_a_learning_rate_makes_only_its_network_run_again(clone):
     params.write_text(params.read_text().replace("learning_rate: 0.2\n", "learning_rate: 0.3\n"))
     told = dvc(clone, "status")
     changed = [line.rstrip(":") for line in told.splitlines() if re.match(r"\S+:$", line)]
-    assert sorted(changed) == ["report", "settings", f"train@{NETWORK}", "versions"]
+    assert sorted(changed) == ["check", "report", f"train@{NETWORK}"]
 
 
 def test_a_comment_in_params_makes_only_the_check_run_again(clone):
     params = clone / "params.yaml"
     params.write_text("# A comment.\n" + params.read_text())
-    assert sorted(ran(dvc(clone, "repro"))) == ["settings", "versions"]
+    assert ran(dvc(clone, "repro")) == ["check"]
 
 
 def test_broken_settings_stop_everything_with_a_line(clone):
@@ -91,7 +91,7 @@ def test_broken_settings_stop_everything_with_a_line(clone):
     told = dvc(clone, "repro", expected=255)
     assert "networks.mnist-classifier.epochs: got 'ten', expected a whole number of at least 1" in told
     assert "Traceback" not in told
-    assert [stage for stage in ran(told) if stage != "versions"] == ["settings"]
+    assert ran(told) == ["check"]
     told = convzoo(clone, "check", expected=1)
     assert re.match(r"error: params.yaml:\d+: networks.mnist-classifier.epochs", told)
 

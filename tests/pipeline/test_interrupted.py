@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers.killing import FAMILIES, finish, made, start, until
-from helpers.project import ROOT, environment
+from helpers.project import environment, link_code
 from helpers.small import small_project
 
 from convzoo.families.classifier import train as classifier
@@ -55,8 +55,7 @@ def test_a_training_stopped_before_its_first_epoch_says_that_nothing_is_kept(tmp
 @pytest.fixture
 def project(tmp_path):
     folder = small_project(tmp_path)
-    for shared in ("src", "pipeline"):
-        (folder / shared).symlink_to(ROOT / shared, target_is_directory=True)
+    link_code(folder)
     params, block = (folder / "params.yaml").read_text(), f"  {NETWORK}:\n    family: classifier"
     before, after = params.split(block)
     (folder / "params.yaml").write_text(before + block + after.replace("epochs: 3", "epochs: 3000", 1))
@@ -69,7 +68,7 @@ def interrupted(folder: Path, connection: socket.socket | None = None, **more: s
     With a `connection` that comes after somebody connected.
     """
     process = subprocess.Popen(
-        [sys.executable, "pipeline/train_classifier.py", NETWORK],
+        [sys.executable, "pipeline/train.py", NETWORK],
         cwd=folder,
         env=environment(**more),
         stdout=subprocess.PIPE,

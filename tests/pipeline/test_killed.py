@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.project import ROOT, environment
+from helpers.project import environment, link_code
 from helpers.small import small_project
 
 from convzoo.files import sha256_of
@@ -18,15 +18,14 @@ NETWORK = "mnist-classifier"
 @pytest.fixture
 def project(tmp_path):
     folder = small_project(tmp_path)
-    for shared in ("src", "pipeline"):
-        (folder / shared).symlink_to(ROOT / shared, target_is_directory=True)
+    link_code(folder)
     return folder
 
 
 def start(folder: Path) -> subprocess.Popen:
     """The stage `train`, as DVC runs it."""
     return subprocess.Popen(
-        [sys.executable, "pipeline/train_classifier.py", NETWORK],
+        [sys.executable, "pipeline/train.py", NETWORK],
         cwd=folder,
         env=environment(CONVZOO_TRACKING="off"),
         stdout=subprocess.PIPE,

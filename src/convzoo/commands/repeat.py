@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 from convzoo.commands.outputs import cannot_be_written, must_be_free
@@ -16,7 +17,6 @@ from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, read_json
 from convzoo.settings.load import PARAMS, read_params
 from convzoo.settings.whole import check_all
-from convzoo.versions import installed_versions
 
 STEPS = ("train", "export", "evaluate")
 
@@ -32,7 +32,7 @@ def repeat(network: str, seeds: int, kept: Path | None = None) -> None:
     networks = params.values["networks"]
     if network not in networks:
         raise ConvzooError(f"network '{network}': params.yaml has none; expected one of: {', '.join(networks)}")
-    family, dataset = networks[network]["family"], networks[network]["data"]
+    dataset = networks[network]["data"]
     if not Path("data/validated", f"{dataset}.json").exists():
         raise ConvzooError(f"data/validated/{dataset}.json: is missing; run: dvc repro validate")
 
@@ -53,7 +53,7 @@ def repeat(network: str, seeds: int, kept: Path | None = None) -> None:
     rows = []
     for seed in range(seeds):
         with tempfile.TemporaryDirectory(prefix="convzoo-") as folder:
-            rows.append(_once(Path(folder), network, family, seed))
+            rows.append(_once(Path(folder), network, seed))
             if kept:
                 with new_folder(kept.absolute() / f"seed-{seed}") as temporary:
                     shutil.copytree(Path(folder, "models", network), temporary, dirs_exist_ok=True)
@@ -65,11 +65,11 @@ def repeat(network: str, seeds: int, kept: Path | None = None) -> None:
         values = [row[name] for row in rows]
         spread = f" +- {statistics.stdev(values):.4g}" if seeds > 1 else ""
         print(f"  {name:<28} {statistics.mean(values):.6g}{spread} ({min(values):g} to {max(values):g})")
-    torch = installed_versions()["torch"]
+    torch = version("torch")
     print(f"  on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch}")
 
 
-def _once(folder: Path, network: str, family: str, seed: int) -> dict[str, float]:
+def _once(folder: Path, network: str, seed: int) -> dict[str, float]:
     for shared in ("data", "pipeline", "src"):
         (folder / shared).symlink_to(Path(shared).resolve(), target_is_directory=True)
     seeded = f"networks:\n  {network}:\n    seed: {seed}\n"
@@ -78,7 +78,7 @@ def _once(folder: Path, network: str, family: str, seed: int) -> dict[str, float
     environment = os.environ | {"PYTHONPATH": "src", "DVC_ROOT": str(folder), "CONVZOO_TRACKING": "off"}
     row: dict[str, float] = {"seed": seed}
     for step in STEPS:
-        command = [sys.executable, f"pipeline/{step}_{family}.py", network]
+        command = [sys.executable, f"pipeline/{step}.py", network]
         started = time.perf_counter()
         with (folder / f"{step}.log").open("wb") as log:
             process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
