@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import tenacity
 from bad_server import CONTENT, bad_server
 from filelock import FileLock
 from messages import Row, each, look
@@ -29,6 +28,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("CONVZOO_MIRROR", raising=False)
     monkeypatch.setattr(archive, "TIMEOUTS", (1, 0.1))
+    monkeypatch.setattr(archive, "BACK_OFF", 0)
     monkeypatch.chdir(tmp_path)
     with bad_server() as server:
         yield SimpleNamespace(address=server.address, patch=monkeypatch)
@@ -39,7 +39,7 @@ def bring(world, kind=None, mirror=None):
         world.patch.setenv("CONVZOO_MIRROR", mirror)
     url = kind and (kind if "://" in kind else f"{world.address}/{kind}")
     file = ArchiveFile(url=url, mirror="some/digits.gz", checksum=MD5, bytes=len(CONTENT))
-    archive.bring({"digits.gz": file}, Path("raw"), back_off=tenacity.wait_none())
+    archive.bring({"digits.gz": file}, Path("raw"))
 
 
 def held(world):
