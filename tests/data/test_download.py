@@ -3,9 +3,9 @@
 import hashlib
 import json
 import random
+from types import SimpleNamespace
 
 import pytest
-import tenacity
 from filelock import FileLock
 from helpers.bad_server import CONTENT
 
@@ -24,6 +24,7 @@ NAME = "digits.gz"
 def project(tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(archive, "BACK_OFF", 0)
     monkeypatch.delenv("CONVZOO_MIRROR", raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -32,7 +33,7 @@ def project(tmp_path, monkeypatch):
 def bring(folder, url, checksum=MD5):
     folder.mkdir(exist_ok=True)
     file = ArchiveFile(url=url, mirror=f"some/{NAME}", checksum=checksum, bytes=len(CONTENT))
-    archive.bring({NAME: file}, folder, back_off=tenacity.wait_none())
+    archive.bring({NAME: file}, folder)
     return (folder / NAME).read_bytes()
 
 
@@ -41,7 +42,7 @@ def bring_weights(folder, url, digits=8):
     folder.mkdir(exist_ok=True)
     checksum = SHA256[: len("sha256:") + digits]
     file = WeightsFile(url=url, mirror=f"weights/{NAME}", checksum=checksum, bytes=None)
-    archive.bring({NAME: file}, folder, back_off=tenacity.wait_none())
+    archive.bring({NAME: file}, folder)
     return (folder / NAME).read_bytes()
 
 
@@ -117,6 +118,9 @@ def test_a_part_of_an_earlier_run_is_completed_or_replaced(project, server, kind
         ("broken", archive.ATTEMPTS, "answers 500"),
         ("silent", archive.ATTEMPTS, "broke off after 0 of 102400 bytes"),
         ("always_cut", archive.ATTEMPTS, "broke off after 1000 of 102400 bytes"),
+        ("busy_or_cut", archive.ATTEMPTS, "answers 503"),
+        ("long_wait/soon", 1, "cannot be reached (Invalid Retry-After header: soon)"),
+        ("long_wait/" + "9" * 5000, 1, "cannot be reached (Exceeds the limit"),
     ],
 )
 def test_what_cannot_be_the_file_is_an_error_with_names_and_a_way_out(
@@ -127,7 +131,7 @@ def test_what_cannot_be_the_file_is_an_error_with_names_and_a_way_out(
         bring(project / "raw", f"{server.address}/{kind}")
     text = str(caught.value)
     assert NAME in text and server.address in text and message in text and "set CONVZOO_MIRROR to a folder" in text
-    assert server.asked[kind] == attempts
+    assert server.asked[kind.partition("/")[0]] == attempts
     assert not (project / "raw" / NAME).exists()
 
 
@@ -150,6 +154,30 @@ def test_a_server_that_falls_silent_is_asked_again_for_the_rest(project, server,
     monkeypatch.setattr(archive, "TIMEOUTS", (1, 0.1))
     assert bring(project / "raw", f"{server.address}/stalls") == CONTENT
     assert server.ranges == [None, "bytes=2000-"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "waits"),
+    [
+        ("always_cut", [2, 4, 8]),
+        ("broken", [2, 4, 8]),
+        ("busy_or_cut", [2, 4, 8]),
+        ("long_wait/7", [7, 7, 7, 7]),
+        ("long_wait/86400", [30, 30, 30, 30]),
+    ],
+)
+def test_attempts_wait_longer_each_time_or_as_the_server_asks_within_limits(project, server, monkeypatch, kind, waits):
+    slept = []
+    monkeypatch.setattr(archive, "BACK_OFF", 1)
+    monkeypatch.setattr("urllib3.util.retry.time", SimpleNamespace(sleep=slept.append))
+    with pytest.raises(ConvzooError):
+        bring(project / "raw", f"{server.address}/{kind}")
+    assert slept == waits
+
+
+def test_the_rest_of_an_answer_that_is_not_the_file_is_not_read(project, server):
+    assert bring(project / "raw", f"{server.address}/long_explanation") == CONTENT
+    assert server.asked == {"long_explanation": 2}
 
 
 def test_a_refused_connection_is_tried_again_and_named(project, server, capsys):
@@ -224,11 +252,13 @@ def test_a_mirror_of_another_kind_is_refused(project, monkeypatch):
         bring(project / "raw", None)
 
 
-def test_no_message_shows_a_password(project, server, monkeypatch, capsys):
+@pytest.mark.parametrize("kind", ["absent", "broken", "always_cut", "port 1"])
+def test_no_message_shows_a_password(project, server, monkeypatch, capfd, caplog, kind):
     monkeypatch.setenv("CONVZOO_MIRROR", server.address.replace("//", "//me:secret@") + "/broken")
+    address = "http://127.0.0.1:1/x" if kind == "port 1" else f"{server.address}/{kind}"
     with pytest.raises(ConvzooError) as caught:
-        bring(project / "raw", f"{server.address}/absent?token=secret")
-    assert "secret" not in str(caught.value) + capsys.readouterr().out
+        bring(project / "raw", f"{address}?token=secret")
+    assert "secret" not in str(caught.value) + caplog.text + "".join(capfd.readouterr())
 
 
 ABOUT = {"kind": "archive", "format": "idx", "licence": "CC0", "homepage": "https://example.org"}

@@ -4,8 +4,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 CONTENT = bytes(range(256)) * 400
 
@@ -14,7 +15,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers as the first part of the path says; the server notes what was asked for."""
 
     def do_GET(self):
-        kind = self.path.split("/")[1]
+        kind = urlsplit(self.path).path.split("/")[1]
         self.server.asked[kind] += 1
         self.server.ranges.append(self.headers.get("Range"))
         getattr(self, kind)(self.server.asked[kind])
@@ -61,6 +62,23 @@ class Handler(BaseHTTPRequestHandler):
 
     def broken(self, _):
         self.reply(500, b"broken")
+
+    def busy_or_cut(self, times):
+        self.always_cut(times) if times % 2 == 0 else self.reply(503, b"busy")
+
+    def long_wait(self, _):
+        """Asks to wait as long as the rest of the path says."""
+        self.reply(503, b"busy", {"Retry-After": self.path.split("/")[2]})
+
+    def long_explanation(self, times):
+        """The first answer is an error with 100 MB of explanation."""
+        if times > 1:
+            return self.good(times)
+        self.reply(503, b"", {"Content-Length": None})
+        with suppress(ConnectionError):
+            for _ in range(1000):
+                self.wfile.write(CONTENT)
+            self.server.asked["explanation read"] += 1
 
     def circles(self, _):
         self.reply(302, b"", {"Location": "/circles"})

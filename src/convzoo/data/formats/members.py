@@ -1,4 +1,4 @@
-"""Files inside archives, read where they lie: in order, none unpacked to disk, no claim of a header believed."""
+"""Read the files in tar and zip archives in order, without unpacking to disk or trusting what a header claims."""
 
 import gzip
 import re
@@ -17,15 +17,18 @@ from convzoo.errors import ConvzooError
 
 GZIP, ZIPS = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
 CHUNK = 1 << 20  # bytes read at a time
-HEADER = 1 << 16  # bytes that a tar header may ask for at once; long names need a few hundred
-SLACK = 1 << 13  # bytes of headers and filling that a tar archive may spend on a file
-SHORT = struct.Struct("100s24x12s12x6s191xB166x")  # a tar header: name, size, checksum, first byte of a prefix
+HEADER = 1 << 16  # bytes that tarfile may read of a header at once; long names need a few hundred
+SLACK = 1 << 13  # bytes of headers and padding that a tar archive may spend on a file
+# The filter resolves names in this folder, which should not exist: nothing is unpacked, so no link there matters.
+NOWHERE = "/nonexistent"
+# Python has it from 3.11.4 on, and Debian 12 comes with 3.11.2. The checks below refuse all that it does, and more.
+DATA_FILTER = getattr(tarfile, "data_filter", None)
 FOLDER = -1  # in place of where the contents begin
 DAMAGE = (
     *(EOFError, OSError, ValueError, OverflowError, RuntimeError),
     *(struct.error, zlib.error, zipfile.BadZipFile, tarfile.TarError),
 )
-AGAIN = "pack it anew, or bring it again: dvc repro -f download"
+AGAIN = "repack it, or download it again: dvc repro -f download"
 PROBLEMS = {
     "[\x00-\x1f\x7f\ud800-\udfff]": "its name is not plain UTF-8 text",
     r"\\": "its name has a backslash",
@@ -104,8 +107,7 @@ def listings(files: Sequence[Path], limits: Limits) -> list[Listing]:
             listing = Listing(file, _is_zip(file), [], array("q"), array("q"))
             seen: set[str] = set()
             folders = 0
-            for raw_name, place, length in _zip_entries(file) if listing.is_zip else _tar_entries(file, limits):
-                name = _sound(file, raw_name)
+            for name, place, length in _zip_entries(file) if listing.is_zip else _tar_entries(file, limits):
                 if place == FOLDER:
                     folders += 1
                     if folders > limits.files:
@@ -123,7 +125,7 @@ def listings(files: Sequence[Path], limits: Limits) -> list[Listing]:
                         f"{file}: {name}: is more than the allowed {limits.bytes} bytes; {_raise('bytes')}"
                     )
                 if name in seen:
-                    raise ArchiveError(f"{file}: {name}: is there twice, expected every name once; pack it anew so")
+                    raise ArchiveError(f"{file}: {name}: is there twice, expected every name once; repack it")
                 seen.add(name)
                 listing.names.append(name)
                 listing.places.append(place)
@@ -149,19 +151,7 @@ def contents(listing: Listing, rows: Iterable[int]) -> Iterator[Content]:
 
 
 class _Header(tarfile.TarInfo):
-    """A header that speaks up where tarfile would end in silence: at one that is damaged, or that is missing."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "_Header":
-        # Nearly all headers are of files with short names; of these tarfile reads much more than is needed here.
-        if len(buf) == tarfile.BLOCKSIZE and buf[156:157] == tarfile.REGTYPE and buf[257:262] == b"ustar":
-            name, size, checksum, prefix = SHORT.unpack(buf)
-            total = sum(buf) - sum(buf[148:156]) + 8 * ord(" ")
-            if not prefix and size[:11].isdigit() and size[11] in b"\0 " and int(checksum, 8) == total:
-                header = cls(name.partition(b"\0")[0].decode(encoding, errors))
-                header.size = int(size[:11], 8)
-                return header
-        return super().frombuf(buf, encoding, errors)
+    """A header that raises an error if it is damaged or missing, where tarfile takes that for the archive's end."""
 
     @classmethod
     def fromtarfile(cls, tar: tarfile.TarFile) -> "_Header":
@@ -172,43 +162,60 @@ class _Header(tarfile.TarInfo):
         except tarfile.HeaderError as error:
             raise ValueError(f"{error} at byte {tar.offset}") from None
 
+    def replace(self, **_: object) -> "_Header":
+        """The filter would copy each member, without its owner and mode. Nothing here reads either."""
+        return self
+
 
 class _Headers:
-    """All that tarfile gets to see of an archive: its headers, and nothing large at once."""
+    """The archive as tarfile sees it, with bounds on what it reads, which is only headers.
+
+    tarfile reads an extended header (PAX, or a GNU long name) at once, however large that says it is, and any number
+    of them before a member.
+    """
 
     def __init__(self, stream: BinaryIO, most: int):
-        self.stream, self.most, self.place = stream, most, 0
-
-    def tell(self) -> int:
-        return self.place
+        self.stream, self.most, self.spent = stream, most, 0
+        self.tell, self.seek = stream.tell, stream.seek
 
     def read(self, size: int) -> bytes:
-        if not 0 <= size <= HEADER or self.place > self.most:
-            raise ValueError(f"its headers take too much room, at byte {self.place}")
-        found = self.stream.read(size)
-        self.place += len(found)
-        return found
-
-    def seek(self, place: int) -> None:
-        self.place = self.stream.seek(place)
+        self.spent += size  # since the member before
+        if not 0 <= size <= HEADER or self.spent > 2 * HEADER or self.tell() > self.most:
+            raise ValueError(f"its headers take too much room, at byte {self.tell()}")
+        return self.stream.read(size)
 
 
 def _tar_entries(file: Path, limits: Limits) -> Iterator[tuple[str, int, int]]:
     with _unpacked(file) as stream:
         most = limits.bytes + 2 * (limits.files + 1) * SLACK
-        archive = tarfile.TarFile(fileobj=_Headers(stream, most), tarinfo=_Header)
+        headers = _Headers(stream, most)
+        archive = tarfile.TarFile(fileobj=headers, tarinfo=_Header)
         while (entry := archive.next()) is not None:
             archive.members.clear()  # or it would keep every header
-            if entry.isdir():
-                yield entry.name, FOLDER, 0
-            elif entry.isreg() and not entry.issparse() and entry.size >= 0:
-                yield entry.name, entry.offset_data, entry.size
-            else:
-                kind = KINDS.get(entry.type, "neither a file nor a folder")
-                raise ArchiveError(f"{file}: {entry.name!a}: is {kind}, expected a file or a folder; pack it anew so")
+            if len(str(archive.pax_headers)) > HEADER:  # global headers add up
+                raise ValueError(f"its headers take too much room, at byte {archive.offset}")
+            headers.spent = 0
+            name = _checked(file, entry)
+            yield (name, FOLDER, 0) if entry.isdir() else (name, entry.offset_data, entry.size)
         while stream.read(CHUNK):  # gzip has its checksum at the end
             if stream.tell() > most:
                 raise ArchiveError(f"{file}: goes on after its end, expected nothing there; {AGAIN}")
+
+
+def _checked(file: Path, entry: tarfile.TarInfo) -> str:
+    """The path of a member in one spelling. Raises ArchiveError for one that is not a file or folder in the archive."""
+    if not entry.isdir() and (not entry.isreg() or entry.issparse() or entry.size < 0):
+        kind = KINDS.get(entry.type, "neither a file nor a folder")
+        raise ArchiveError(f"{file}: {entry.name!a}: is {kind}, expected a file or a folder; repack without it")
+    name = _plain_path(file, entry.name)
+    try:
+        if DATA_FILTER:
+            DATA_FILTER(entry, NOWHERE)
+    except (tarfile.TarError, OSError) as error:
+        raise ArchiveError(
+            f"{file}: {entry.name!a}: cannot be unpacked safely ({error}), expected a plain relative path; repack it"
+        ) from None
+    return name
 
 
 def _zip_entries(file: Path) -> Iterator[tuple[str, int, int]]:
@@ -216,17 +223,16 @@ def _zip_entries(file: Path) -> Iterator[tuple[str, int, int]]:
         for number, entry in enumerate(archive.infolist()):
             name, kind = entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16)
             if entry.flag_bits & 1:
-                raise ArchiveError(
-                    f"{file}: {name!a}: is encrypted, expected none to be; pack it anew without a password"
-                )
+                raise ArchiveError(f"{file}: {name!a}: is encrypted, expected none to be; repack it without a password")
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 what = "a symbolic link" if kind == stat.S_IFLNK else "neither a file nor a folder"
-                raise ArchiveError(f"{file}: {name!a}: is {what}, expected a file or a folder; pack it anew so")
+                raise ArchiveError(f"{file}: {name!a}: is {what}, expected a file or a folder; repack without it")
             if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ArchiveError(
-                    f"{file}: {name!a}: is packed by an unusual method, expected deflate; pack it anew so"
+                    f"{file}: {name!a}: is packed by an unusual method, expected deflate; repack it with that"
                 )
-            yield (name, FOLDER, 0) if entry.is_dir() else (name, number, entry.file_size)
+            path = _plain_path(file, name)
+            yield (path, FOLDER, 0) if entry.is_dir() else (path, number, entry.file_size)
 
 
 def _is_zip(file: Path) -> bool:
@@ -245,13 +251,13 @@ def _unpacked(file: Path) -> Iterator[BinaryIO]:
             yield unpacked
 
 
-def _sound(file: Path, name: str) -> str:
+def _plain_path(file: Path, name: str) -> str:
     """The path in one spelling. Raises ArchiveError for one that leads elsewhere."""
     if not SUSPECT.search(name):
         return name
     for pattern, problem in PROBLEMS.items():
         if re.search(pattern, name):
-            raise ArchiveError(f"{file}: {name!a}: {problem}, expected a plain relative path; pack it anew so")
+            raise ArchiveError(f"{file}: {name!a}: {problem}, expected a plain relative path; repack it with one")
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
@@ -261,7 +267,7 @@ def _raise(limit: str) -> str:
 
 @contextmanager
 def _explained(file: Path, name: str = "") -> Iterator[None]:
-    """Tell of a damaged archive in a sentence."""
+    """Turn the errors of a damaged archive into one sentence."""
     try:
         yield
     except DAMAGE as error:

@@ -1,18 +1,21 @@
-"""Published files, from a mirror or their address: resumed after an interruption, checked before use."""
+"""Download published files from a mirror or their address: resumed after an interruption, checked before use."""
 
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-import tenacity
-import urllib3
 from filelock import FileLock, Timeout
+from requests.adapters import HTTPAdapter
 from tqdm import tqdm
+from urllib3 import BaseHTTPResponse, Retry
+from urllib3.exceptions import HTTPError
 
 from convzoo.errors import ConvzooError
 from convzoo.files import project_root, room_for
@@ -22,9 +25,13 @@ MIRROR = "CONVZOO_MIRROR"
 DOWNLOADS = Path("data/downloads")  # under the project's root: files that have not come as a whole yet
 CHUNK = 1 << 18  # bytes
 TIMEOUTS = (10, 60)  # seconds to connect, seconds without a byte
-ATTEMPTS = 5
-BACK_OFF = tenacity.wait_exponential_jitter(initial=1, max=30)  # seconds between attempts
-BUSY = {408, 425, 429}  # answers that may be others soon, as may all from 500
+ATTEMPTS = 5  # requests for a file at one address, whatever fails: the connection, the answer or the rest of the file
+BACK_OFF = 1  # seconds; urllib3 retries at once, then after 2, 4 and 8 times as long
+LONGEST = 30  # seconds that a server may ask to wait
+BUSY = {408, 425, 429, *range(500, 600)}  # statuses that may be others soon
+
+# urllib3 would log each retry with the whole address, which may hold a token; _Retry prints it without.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
 class DownloadError(ConvzooError):
@@ -35,7 +42,34 @@ class InterruptedDownloadError(DownloadError):
     """The file did not come as a whole this time; another attempt may bring the rest."""
 
 
-def bring(files: Mapping[str, ArchiveFile], folder: Path, back_off: tenacity.wait.wait_base = BACK_OFF) -> None:
+class _Retry(Retry):
+    """urllib3's retries, each announced in a line that begins with `place`."""
+
+    def __init__(self, *args: Any, place: str, **settings: Any):
+        super().__init__(*args, **settings | {"retry_after_max": LONGEST})
+        self.place = place
+
+    def new(self, **changes: Any) -> "_Retry":
+        return super().new(place=self.place, **changes)
+
+    def increment(
+        self, *request: Any, response: BaseHTTPResponse | None = None, error: Exception | None = None, **more: Any
+    ) -> "_Retry":
+        retry = super().increment(*request, response=response, error=error, **more)
+        seconds = retry.get_backoff_time()
+        if response is not None:
+            problem = f"{self.place} answers {response.status} {response.reason}"
+            seconds = retry.get_retry_after(response) or seconds
+            response.close()  # or urllib3 reads the rest of the answer, which may have no end
+        elif isinstance(error, InterruptedDownloadError):
+            problem = str(error)
+        else:
+            problem = f"{self.place} cannot be reached ({_reason(error)})"
+        print(f"{problem}; again in {seconds:.0f} s", flush=True)
+        return retry
+
+
+def bring(files: Mapping[str, ArchiveFile], folder: Path) -> None:
     """Write every file, checked, into `folder`; what came before an error is kept for the next run.
 
     Raises DownloadError for a file that no place has as params.yaml describes it.
@@ -51,7 +85,7 @@ def bring(files: Mapping[str, ArchiveFile], folder: Path, back_off: tenacity.wai
                 if isinstance(place, Path):
                     _copy(name, file, place, target)
                 else:
-                    parts.append(_fetch(name, file, place, back_off))
+                    parts.append(_fetch(name, file, place))
                     with room_for(target):
                         shutil.copyfile(parts[-1], target)
                 break
@@ -114,29 +148,20 @@ def _check(name: str, file: ArchiveFile, path: Path, place: str) -> None:
     raise DownloadError(f"{name}: {place} has {size} bytes with {kind} {found}, expected {wanted}")
 
 
-def _fetch(name: str, file: ArchiveFile, address: str, back_off: tenacity.wait.wait_base) -> Path:
+def _fetch(name: str, file: ArchiveFile, address: str) -> Path:
     """The checked file under a temporary name; an earlier part of it is completed."""
     part = project_root() / DOWNLOADS / (file.checksum.replace(":", "-") + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(name, part), requests.Session() as session:
-        # Bytes as they are published: no compression on the way.
-        session.headers.update({"Accept-Encoding": "identity", "User-Agent": "convzoo"})
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(InterruptedDownloadError),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=back_off,
-            before_sleep=_say,
-            reraise=True,
-        )
+    with _locked(name, part):
         resumed = part.exists()
-        attempts(_attempt, session, name, file, address, part)
+        _complete(name, file, address, part)
         try:
             _check(name, file, part, _shown(address))
         except DownloadError:
             if not resumed:
                 raise
             # The part from an earlier run may have been of another file.
-            attempts(_attempt, session, name, file, address, part)
+            _complete(name, file, address, part)
             _check(name, file, part, _shown(address))
     return part
 
@@ -144,41 +169,57 @@ def _fetch(name: str, file: ArchiveFile, address: str, back_off: tenacity.wait.w
 @contextmanager
 def _locked(name: str, part: Path) -> Iterator[None]:
     """Keep a second process, such as one that outlived its parent, from writing to the same part."""
-    lock = FileLock(part.with_suffix(".lock"), timeout=1)
     try:
-        lock.acquire()
+        with FileLock(part.with_suffix(".lock"), timeout=1):
+            yield
     except Timeout:
         raise DownloadError(
-            f"{name}: another process is bringing it, expected one at a time; wait for that one, then run again"
+            f"{name}: another process is downloading it, expected one at a time; wait for that one, then run again"
         ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
-def _attempt(session: requests.Session, name: str, file: ArchiveFile, address: str, part: Path) -> None:
-    """Bring what is missing of a file."""
+def _complete(name: str, file: ArchiveFile, address: str, part: Path) -> None:
+    """Bring what is missing of a file: urllib3 retries requests, and what it leaves of the attempts resumes a body."""
+    place = f"{name}: {_shown(address)}"
+    retry = _Retry(ATTEMPTS - 1, status_forcelist=BUSY, raise_on_status=False, backoff_factor=BACK_OFF, place=place)
+    adapter = HTTPAdapter(max_retries=retry)
+    with requests.Session() as session:
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        # Bytes as they are published: no compression on the way.
+        session.headers.update({"Accept-Encoding": "identity", "User-Agent": "convzoo"})
+        while True:
+            try:
+                return _attempt(session, place, file, address, part)
+            except InterruptedDownloadError as error:
+                if not adapter.max_retries.total:
+                    raise
+                adapter.max_retries = adapter.max_retries.increment("GET", address, error=error)
+                adapter.max_retries.sleep()
+
+
+def _attempt(session: requests.Session, place: str, file: ArchiveFile, address: str, part: Path) -> None:
+    """Request what is missing of a file, and write it."""
     have = part.stat().st_size if part.exists() else 0
     if file.bytes and have > file.bytes:
         part.unlink()
         have = 0
     if have == file.bytes:
         return
-    place = f"{name}: {_shown(address)}"
     headers = {"Range": f"bytes={have}-"} if have else {}
     try:
         response = session.get(address, headers=headers, stream=True, timeout=TIMEOUTS)
-    except requests.RequestException as error:
-        raise InterruptedDownloadError(f"{place} cannot be reached ({_reason(error)})") from None
+    except (requests.RequestException, ValueError, OverflowError) as error:  # the others: a header that makes no sense
+        raise DownloadError(f"{place} cannot be reached ({_reason(error)})") from None
+    session.get_adapter(address).max_retries = response.raw.retries
     with response:
         start = _start(response, place, file, part, have)
         size = file.bytes or start + int(response.headers.get("Content-Length", 0))
         try:
             with room_for(part):
                 _write(response, place, size, part, start)
-        except urllib3.exceptions.HTTPError:
-            pass  # told by the size
+        except HTTPError:
+            pass  # the size tells
         except OSError as error:
             raise DownloadError(
                 f"{part}: cannot be written ({error.strerror}); make room, or mend the rights"
@@ -192,8 +233,6 @@ def _start(response: requests.Response, place: str, file: ArchiveFile, part: Pat
     """The position of the answer's first byte in the file. Raises DownloadError where it cannot be the file."""
     status, headers = response.status_code, response.headers
     answer = f"{place} answers {status} {response.reason}"
-    if status in BUSY or status >= 500:
-        raise InterruptedDownloadError(answer)
     if status in {404, 410}:
         raise DownloadError(f"{place} does not have it ({status} {response.reason})")
     if status == 206:
@@ -234,10 +273,6 @@ def _write(response: requests.Response, place: str, size: int, part: Path, have:
     if have > size > 0:
         part.unlink()
         raise DownloadError(f"{place} sends more than the expected {size} bytes")
-
-
-def _say(state: tenacity.RetryCallState) -> None:
-    print(f"{state.outcome.exception()}; again in {state.next_action.sleep:.0f} s", flush=True)
 
 
 def _shown(address: str) -> str:
