@@ -25,7 +25,7 @@ from convzoo import plots
 from convzoo.commands.structure import structure
 from convzoo.errors import ConvzooError
 from convzoo.families.classifier.network import ACTIVATIONS
-from convzoo.families.classifier.settings import ClassifierSettings
+from convzoo.families.classifier.settings import TrainingSettings
 from convzoo.files import sha256_of, write_json
 from convzoo.settings.load import read_params
 
@@ -137,9 +137,9 @@ def test_formulas_are_closed():
 def test_the_classifier_page_names_every_choice_that_there_is():
     text = page("classifier.md")
     for key in ("activation", "optimizer"):
-        for choice in get_args(ClassifierSettings.model_fields[key].annotation):
+        for choice in get_args(TrainingSettings.model_fields[key].annotation):
             assert f"\n| `{choice}`" in text, f"{key}: {choice}"
-    assert set(get_args(ClassifierSettings.model_fields["activation"].annotation)) == set(ACTIVATIONS)
+    assert set(get_args(TrainingSettings.model_fields["activation"].annotation)) == set(ACTIVATIONS)
 
 
 def small_set(dataset: str, channels: int) -> dict:

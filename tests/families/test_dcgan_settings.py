@@ -7,8 +7,9 @@ from helpers.dcgan_small import NETWORK, dcgan_settings
 from helpers.project import ROOT
 
 from convzoo.errors import SettingsError
-from convzoo.families.dcgan.settings import PAPER, DcganSettings, misfits, training_settings
+from convzoo.families.dcgan.settings import PAPER, TrainingSettings, misfits
 from convzoo.settings.load import read_params
+from convzoo.settings.networks import network_settings
 from convzoo.settings.whole import check_all
 
 PARAMS = (ROOT / "params.yaml").read_text()
@@ -51,7 +52,7 @@ def test_smoothing_belongs_to_one_loss():
     [(key, told)] = misfits(dcgan_settings(loss="hinge", label_smoothing=0.1), 28, 28)
     assert key == ("label_smoothing",)
     assert "expected 0 with hinge" in told
-    assert misfits(dcgan_settings(loss="hinge", label_smoothing=0.0), 28, 28) == []
+    assert not list(misfits(dcgan_settings(loss="hinge", label_smoothing=0.0), 28, 28))
 
 
 @pytest.mark.parametrize(("height", "width"), [(28, 28), (32, 32), (64, 64), (28, 32), (96, 96), (4, 4)])
@@ -59,15 +60,15 @@ def test_squares_that_come_to_four_pixels_fit(height, width):
     fits = (height, width) in [(28, 28), (32, 32), (64, 64)]
     settings = dcgan_settings()
     settings = settings.model_copy(update={"augment": settings.augment.model_copy(update={"shift": 0, "cutout": 0})})
-    assert (misfits(settings, height, width) == []) == fits
+    assert (not list(misfits(settings, height, width))) == fits
 
 
 def test_plain_puts_the_paper_in_the_place_of_the_block_and_leaves_sizes(tmp_path):
     (tmp_path / "params.yaml").write_text(f"{HEAD}  {NETWORK}:\n{TAIL.replace('variant: tuned', 'variant: plain', 1)}")
-    plain = training_settings(read_params(tmp_path / "params.yaml"), NETWORK)
-    tuned = training_settings(read_params(ROOT / "params.yaml"), NETWORK)
+    plain = network_settings(read_params(tmp_path / "params.yaml"), "networks", NETWORK)
+    tuned = network_settings(read_params(ROOT / "params.yaml"), "networks", NETWORK)
     assert plain.variant == "plain"
     assert {key: plain.model_dump()[key] for key in PAPER} == PAPER
-    kept = set(DcganSettings.model_fields) - set(PAPER) - {"variant"}
+    kept = set(TrainingSettings.model_fields) - set(PAPER) - {"variant"}
     assert all(getattr(plain, key) == getattr(tuned, key) for key in kept)
     assert {"generator_width", "epochs", "seed", "select_every", "collapse"} <= kept

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from convzoo.data.arrays import Split, digest
-from convzoo.families.autoencoder.settings import AutoencoderSettings, training_settings
+from convzoo.families.autoencoder.settings import TrainingSettings
 from convzoo.files import write_json
 from convzoo.settings.compute import ComputeSettings
 from convzoo.settings.load import read_params
+from convzoo.settings.networks import network_settings
 from helpers.project import ROOT
 
 NETWORK = "cifar10-autoencoder"
@@ -59,9 +60,9 @@ def small_project(folder: Path) -> Path:
     return folder
 
 
-def small_settings(**changes) -> AutoencoderSettings:
+def small_settings(**changes) -> TrainingSettings:
     """The committed settings of cifar10-autoencoder, made small: 3 epochs, 12 latents, 8 channels."""
-    settings = training_settings(read_params(ROOT / "params.yaml"), NETWORK)
+    settings = network_settings(read_params(ROOT / "params.yaml"), "networks", NETWORK)
     fast = {"latent": 12, "features": 8, "strides": [4], "encoder_blocks": 1, "decoder_blocks": 1}
     fast |= {name: changes.pop(name) for name in list(changes) if name in (*fast, "pca")}
     small = {"fast": settings.fast.model_copy(update=fast), "epochs": 3, "batch_size": 32, "learning_rate": 2e-3}

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from convzoo.families.dcgan.settings import DcganSettings, EvaluationSettings, as_paper, training_settings
+from convzoo.families.dcgan.settings import EvaluationSettings, TrainingSettings, as_paper
 from convzoo.files import sha256_of, write_json
 from convzoo.settings.load import read_params
+from convzoo.settings.networks import network_settings
 from helpers.onnx_files import save_graph
 from helpers.project import ROOT
 from helpers.small import small_project
@@ -57,9 +58,9 @@ def save_features(path: Path, channels: int = 1, scale: float = 1 / 255) -> None
     write_json(path.with_name("weights.json"), {"files": {path.name: sha256_of(path)}})
 
 
-def dcgan_settings(**changes) -> DcganSettings:
+def dcgan_settings(**changes) -> TrainingSettings:
     """The committed settings of mnist-dcgan, made small: 3 epochs of 4 steps, 4 and 8 channels."""
-    settings = training_settings(read_params(ROOT / "params.yaml"), NETWORK)
+    settings = network_settings(read_params(ROOT / "params.yaml"), "networks", NETWORK)
     small = {"generator_width": 4, "discriminator_width": 4, "latents": 8, "epochs": 3, "batch_size": 32}
     # Rates at which a dozen steps can be seen in the pictures.
     small |= {"generator_learning_rate": 5e-3, "discriminator_learning_rate": 5e-3}

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from convzoo.data.arrays import Split, digest
-from convzoo.families.classifier.settings import ClassifierSettings, training_settings
+from convzoo.families.classifier.settings import TrainingSettings
 from convzoo.files import write_json
 from convzoo.settings.compute import ComputeSettings
 from convzoo.settings.load import read_params
+from convzoo.settings.networks import network_settings
 from helpers.project import ROOT
 
 CLASSES = 4
@@ -51,9 +52,9 @@ def small_project(folder: Path, channels: int = 1) -> Path:
     return folder
 
 
-def small_settings(**changes) -> ClassifierSettings:
+def small_settings(**changes) -> TrainingSettings:
     """The committed settings of mnist-classifier, made small: 3 epochs, 8 and 16 channels."""
-    settings = training_settings(read_params(ROOT / "params.yaml"), "mnist-classifier")
+    settings = network_settings(read_params(ROOT / "params.yaml"), "networks", "mnist-classifier")
     fast = settings.fast.model_copy(update={"widths": [8, 16]})
     reference = settings.reference.model_copy(update={"blocks": [[8], [8]], "dense": 16})
     small = {"fast": fast, "reference": reference, "epochs": 3, "batch_size": 32, "ema_decay": 0.5}

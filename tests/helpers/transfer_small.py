@@ -10,9 +10,10 @@ from safetensors.torch import save_file
 from convzoo.data.arrays import digest
 from convzoo.families.transfer import network as transfer
 from convzoo.families.transfer import train as training
-from convzoo.families.transfer.settings import TransferSettings, training_settings
+from convzoo.families.transfer.settings import TrainingSettings
 from convzoo.files import sha256_of, write_json
 from convzoo.settings.load import read_params
+from convzoo.settings.networks import network_settings
 from helpers.project import ROOT
 from helpers.small import COMPUTE as TWO_THREADS
 from helpers.small import shapes
@@ -60,9 +61,9 @@ def small_project(folder: Path, backbone: str = "efficientnet-lite0") -> Path:
     return folder
 
 
-def small_settings(**changes) -> TransferSettings:
+def small_settings(**changes) -> TrainingSettings:
     """The committed settings of flowers-transfer, made small: 2 epochs on features, 2 of fine-tuning, 32 pixels."""
-    settings = training_settings(read_params(ROOT / "params.yaml"), NETWORK)
+    settings = network_settings(read_params(ROOT / "params.yaml"), "networks", NETWORK)
     features = {"epochs": 2, "batch_size": 20} | changes.pop("features", {})
     finetune = {"epochs": 2, "batch_size": 16, "blocks": 3, "ema_decay": 0.5} | changes.pop("finetune", {})
     parts = {

@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 from convzoo.errors import DiskFullError, main
 from convzoo.families.classifier import train as classifier
 from convzoo.families.classifier.export import export
-from convzoo.families.classifier.settings import export_settings
 from convzoo.files import new_file, new_folder, sha256_of
 from convzoo.settings.load import read_params
+from convzoo.settings.networks import network_settings
 from convzoo.training import checkpoints
 
 NETWORK = "mnist-classifier"
@@ -152,7 +152,7 @@ def test_a_training_that_cannot_write_what_it_made_is_not_lost(project, left_alo
 )
 def test_an_export_without_room_leaves_nothing_half_written(project, file, temporary):
     train()
-    settings = export_settings(read_params(), NETWORK)
+    settings = network_settings(read_params(), "export", NETWORK)
     before = outputs()
     fill(FOLDER / temporary)
     with pytest.raises(DiskFullError, match=f"^{FOLDER / file}: {ADVICE}"):

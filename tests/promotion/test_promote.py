@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers.promotions import IMAGES, aliases, champion_and, failed, stored_file, version, write_data, write_params
 
-from convzoo.errors import ConvzooError
+from convzoo.errors import ConvzooError, SettingsError
 from convzoo.files import read_json, write_json
 from convzoo.promotion import gate
 from convzoo.promotion.ledger import read_ledger
@@ -33,6 +33,13 @@ def test_the_first_version_needs_the_floors_alone_and_leaves_its_verdict_everywh
     assert (line["what"], line["version"], line["champion_before"]) == ("promoted", 1, None)
     assert line["looked_at_test"] and line["looks_at_test"] == 1
     assert len(line["model_sha256"]) == len(line["test_images"]) == len(line["val_images"]) == 64
+
+
+def test_a_network_without_a_gate_is_named_with_a_block_to_write_it_after(network):
+    params = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(params.replace(f"promotion:\n  {network}:", "promotion:\n  other:"))
+    with pytest.raises(SettingsError, match=rf"promotion\.{network}: is missing, .*; write one like promotion\.other$"):
+        promote(network)
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,14 @@ import pytest
 from scipy.stats import binom
 from threadpoolctl import threadpool_limits
 
+from convzoo.families.probabilities.settings import PromotionSettings
 from convzoo.promotion import comparison, gate
 from convzoo.promotion.measuring import Measured, kids_of
-from convzoo.settings.promotion import AnswerPromotion
 
 PAIRS, CONFIDENCE = 200, 0.95
 IMAGES = {"val": 200, "test": 400}
 RESAMPLES, REPEATS, SAMPLES, FEATURES = 500, 8, 60, 16
-SETTINGS = AnswerPromotion.model_construct(rule="better", not_worse_by=0.0, confidence=CONFIDENCE)
+SETTINGS = PromotionSettings.model_construct(rule="better", not_worse_by=0.0, confidence=CONFIDENCE)
 
 Outcomes = tuple  # the candidate's and the champion's
 

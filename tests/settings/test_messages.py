@@ -74,7 +74,7 @@ SETTINGS = [
     Row("params: key", params("compute:", "1: 2\ncompute:"), f"{AT}the key '1'", "is no text", "put it in quotes"),
     Row("params: type", params("epochs: 3", "epochs: ten"), f"{NET}.epochs", "got 'ten', expected a", "of at least 1"),
     Row(
-        "params: missing", params("    loss: cross_entropy\n", "\n"), f"{NET}.loss", "is missing; exp", "cross_entropy"
+        "params: missing", params("    flip: none ", "    # "), f"{NET}.flip", "is missing; exp", "one of: none, random"
     ),
     Row(
         "params: unknown",

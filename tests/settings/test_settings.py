@@ -2,13 +2,18 @@
 
 import re
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import pytest
 from helpers.project import ROOT
 
 from convzoo.commands.profiles import merged, profile_keys, profile_names, use_profile
 from convzoo.errors import SettingsError
-from convzoo.settings.load import read_params
+from convzoo.families.find import family_module
+from convzoo.settings.load import Settings, read_params
+from convzoo.settings.networks import FAMILIES, SECTIONS, network_settings
+from convzoo.settings.sources import source_settings
+from convzoo.settings.weights import weights_settings
 from convzoo.settings.whole import check_all
 
 PARAMS = (ROOT / "params.yaml").read_text()
@@ -46,8 +51,8 @@ def test_a_wrong_type_names_key_line_value_and_what_it_may_be(complaint):
 
 
 def test_a_missing_key_is_named_with_what_it_may_be(complaint):
-    told = complaint("    loss: cross_entropy\n", "")
-    assert re.search(r"params.yaml:\d+: networks.mnist-classifier.loss: is missing; expected cross_entropy", told)
+    told = complaint("    keep: last            # last, best (by accuracy on val)\n", "")
+    assert re.search(r"params.yaml:\d+: networks.mnist-classifier.keep: is missing; expected one of: last, best$", told)
 
 
 def test_an_unknown_key_is_named_with_the_one_that_was_meant(complaint):
@@ -75,8 +80,26 @@ MISTAKES = [
     ("widths: [32, 64, 128]", "widths: [32, 0, 128]", "fast.widths.1: got 0, expected a whole number of at least 1"),
     ("deterministic: true", "deterministic: 1", "compute.deterministic: got 1, expected true or false"),
     ("val_fraction: 0.1", "val_fraction: 1.5", "val_fraction: got 1.5, expected a number above 0 and below 1"),
-    ("kind: archive", "kind: torrent", "kind: got 'torrent', expected one of: archive, kaggle, folder, synthetic"),
-    ("format: cifar", "format: cfar", "published.format: got 'cfar', expected one of: idx, cifar, pictures"),
+    ("kind: archive", "kind: torrent", "kind: got 'torrent', expected one of: archive, folder, kaggle, package, syn"),
+    ("kind: archive", "knd: archive", "kind: is missing; did you mean 'knd'? expected one of: archive, folder, kaggle"),
+    (
+        "kind: onnx",
+        "kind: [onnx]",
+        "digits.kind: got ['onnx'], expected one of: file, none, onnx, package, torchvision",
+    ),
+    ("kind: onnx\n", "# no kind\n", "weights.digits.kind: is missing; expected one of: file, none, onnx, package"),
+    (
+        "weights:\n",
+        "weights:\n  mine: net.pth\n",
+        "weights.mine: got 'net.pth', expected a block with the key kind (one of: file, none, onnx, package, torch",
+    ),
+    (
+        "networks:\n",
+        "networks:\n  new: 1\n",
+        "networks.new: got 1, expected a block with the key family (one of: class",
+    ),
+    ("    format: cifar\n", "", "cifar10-published.format: is missing; expected one of: cifar, idx, pictures"),
+    ("format: cifar", "format: cfar", "published.format: got 'cfar', expected one of: cifar, idx, pictures"),
     ("drawing: shapes10 ", "drawing: shape ", "drawing: got 'shape', expected one of: shapes10, shapes100, faces"),
     ("limits: {files: 20", "limits: {files: 0", "limits.files: got 0, expected a whole number of at least 1"),
     ("handle: alxmamaev/flowers", "handle: flowers", "handle: got 'flowers-recognition', expected text that matches"),
@@ -112,6 +135,48 @@ def test_without_variants_the_rest_of_augment_need_not_be_said(tmp_path):
     (tmp_path / "params.yaml").write_text(text.replace(short, short.replace("0", "1")))
     with pytest.raises(SettingsError, match=r"data\.mnist\.augment\.variants: got 1, expected 0"):
         check_all(read_params(tmp_path / "params.yaml"))
+
+
+def test_each_block_becomes_the_class_of_its_kind_and_format():
+    params = read_params(ROOT / "params.yaml")
+    sources = {name: type(source_settings(params, name)).__name__ for name in params.values["sources"]}
+    assert sources["mnist-published"] == "IdxSource"
+    assert sources["cifar10-published"] == "CifarSource"
+    assert sources["cifar10-jpeg"] == sources["flowers-published"] == "PictureSource"
+    assert sources["anime-kaggle"] == "KaggleSource"
+    assert sources["anime-drawn"] == "SyntheticSource"
+    assert sources["mnist-package"] == "PackageSource"
+    weights = {name: type(weights_settings(params, name)).__name__ for name in params.values["weights"]}
+    assert weights["none"] == weights["resnet50"] == "NoWeights"
+    assert weights["efficientnet-lite0"] == "PackageWeights"
+    assert weights["digits"] == "OnnxWeights"
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_each_block_of_a_network_becomes_the_class_of_its_family(section):
+    params = read_params(ROOT / "params.yaml")
+    for network, values in params.values["networks"].items():
+        settings = network_settings(params, section, network)
+        assert type(settings) is getattr(family_module(values["family"], "settings"), SECTIONS[section])
+        assert settings.model_dump() == params.values[section][network]
+
+
+def keys_with_one_value(settings: type[Settings]) -> set[str]:
+    """The keys of a block, and of the blocks in it, that can have one value only."""
+    found = set()
+    for name, field in settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+            found |= keys_with_one_value(field.annotation)
+        elif get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
+            found.add(name)
+    return found
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_has_no_setting_that_cannot_be_changed(family):
+    for name in SECTIONS.values():
+        # dvc.yaml reads both of every network, whatever its family.
+        assert keys_with_one_value(getattr(family_module(family, "settings"), name)) <= {"family", "weights"}
 
 
 @pytest.mark.parametrize(("old", "new", "expected"), MISTAKES)

@@ -7,9 +7,9 @@ from pathlib import Path
 from convzoo import errors
 from convzoo.checks.code import FAMILY_STAGES, code_file, stage_code
 from convzoo.errors import ConvzooError
-from convzoo.families.find import family_of
 from convzoo.files import read_json
 from convzoo.settings.load import read_params
+from convzoo.settings.networks import family_of
 
 NAMED = 3  # modules in a message
 

@@ -10,12 +10,15 @@ import numpy as np
 
 from convzoo.data.arrays import Split
 from convzoo.errors import ConvzooError
+from convzoo.families.autoencoder import settings as autoencoder
+from convzoo.families.dcgan import settings as dcgan
 from convzoo.families.dcgan.selection import FeatureNetwork, kernel, kid, latents, spread_out
+from convzoo.families.probabilities import settings as probabilities
 from convzoo.metrics import classification as measures
 from convzoo.metrics.images import psnr
 from convzoo.metrics.superclasses import superclass_probabilities
 from convzoo.promotion.comparison import Difference, Kids, of_answers, of_errors, of_samples
-from convzoo.settings.promotion import AnswerPromotion, FidelityPromotion, Promotion, SamplePromotion
+from convzoo.settings.promotion import Promotion
 from convzoo.shipping.files import TIMED, WARM_UP
 from convzoo.shipping.model import Model, run_in_batches
 
@@ -44,7 +47,7 @@ class Answers:
 
     main = "accuracy"
 
-    def __init__(self, settings: AnswerPromotion, meta: dict[str, Any]) -> None:
+    def __init__(self, settings: probabilities.PromotionSettings, meta: dict[str, Any]) -> None:
         self.settings = settings
         self.superclass_of = np.array(meta["superclass_of"]) if meta.get("superclasses") else None
 
@@ -76,7 +79,7 @@ class Fidelity:
 
     main = "psnr"
 
-    def __init__(self, settings: FidelityPromotion) -> None:
+    def __init__(self, settings: autoencoder.PromotionSettings) -> None:
         self.settings = settings
 
     def measure(self, model: Model, split: Split) -> Measured:
@@ -98,7 +101,7 @@ class Samples:
 
     main = "kid"
 
-    def __init__(self, settings: SamplePromotion, features: FeatureNetwork) -> None:
+    def __init__(self, settings: dcgan.PromotionSettings, features: FeatureNetwork) -> None:
         self.settings, self.features = settings, features
         self._generated: dict[Path, list[np.ndarray]] = {}  # features, since val and test ask for the same samples
 
@@ -129,11 +132,11 @@ def ruler(settings: Promotion, meta: dict[str, Any], weights: str) -> Ruler:
     Raises ConvzooError where a generator's feature network is missing.
     """
     match settings:
-        case AnswerPromotion():
+        case probabilities.PromotionSettings():
             return Answers(settings, meta)
-        case FidelityPromotion():
+        case autoencoder.PromotionSettings():
             return Fidelity(settings)
-        case SamplePromotion():
+        case dcgan.PromotionSettings():
             return Samples(settings, FeatureNetwork(weights, meta["shape"][-1]))
     raise TypeError(type(settings).__name__)
 

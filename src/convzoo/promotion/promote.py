@@ -4,14 +4,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from convzoo.errors import ConvzooError
+from convzoo.errors import ConvzooError, SettingsError
 from convzoo.files import read_json
 from convzoo.promotion import gate, ledger
 from convzoo.promotion.gate import Condition, Contender, Judged
 from convzoo.promotion.images import Images, images_on_disk
 from convzoo.promotion.measuring import ruler
 from convzoo.settings.load import read_params
-from convzoo.settings.promotion import Promotion, promotion_settings
+from convzoo.settings.networks import network_settings
+from convzoo.settings.promotion import Promotion
 from convzoo.settings.whole import network_names
 from convzoo.shipping.model import Model
 from convzoo.tracking import store
@@ -128,7 +129,11 @@ def _settings(network: str) -> Promotion:
     known = network_names(params)
     if network not in known:
         raise ConvzooError(f"network '{network}': params.yaml has none; expected one of: {', '.join(known)}")
-    return promotion_settings(params, network)
+    promotions = params.values["promotion"]
+    if network not in promotions:
+        like = f"; write one like promotion.{next(iter(promotions))}" if promotions else ""
+        raise SettingsError(f"{params.file}: promotion.{network}: is missing, expected what it must reach{like}")
+    return network_settings(params, "promotion", network)
 
 
 def _answering(network: str) -> AbstractContextManager[None]:

@@ -1,19 +1,18 @@
 """The machine's share in a training: the block `compute` in params.yaml."""
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from convzoo.settings.load import Params, Settings, check
+from convzoo.settings.types import Positive
 
 
 class ComputeSettings(Settings):
     """What runs the trainings. Each of these can change the last bits of the weights."""
 
     device: Literal["auto", "cpu", "cuda", "mps"]
-    devices: Annotated[int, Field(ge=1)]  # processes, one a device
-    precision: Literal["auto", "fp32", "bf16"]  # auto: bf16 where the processor says that it has it
-    threads: Annotated[int, Field(ge=1)] | Literal["auto"]  # on a CPU; auto: one a core
+    devices: Positive  # processes, one per device
+    precision: Literal["auto", "fp32", "bf16"]  # auto: bf16 if the processor supports it
+    threads: Positive | Literal["auto"]  # on a CPU; auto: one per core
     deterministic: bool  # only operations that give the same bits each time
 
 

@@ -1,15 +1,11 @@
 """What is done with a data set's images: the blocks of `data` in params.yaml."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from convzoo.settings.load import Params, Settings, block, check
-
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
+from convzoo.settings.load import Params, Settings, check
+from convzoo.settings.types import Amount, Count, Degrees, Positive, Share, ShareAboveZero, ShareBelowOne, ShareBetween
 
 
 class PrepareSettings(Settings):
@@ -22,8 +18,8 @@ class PrepareSettings(Settings):
     channels: Literal[1, 3]
     resize: Literal["none", "crop", "pad", "stretch"]  # how pictures of other sizes become height x width
     unreadable: Literal["stop", "drop"]  # a file that is no picture, though the layout says that it is one
-    val_fraction: Fraction  # of the train images
-    test_fraction: Fraction  # of all images, where the source has no test split of its own
+    val_fraction: ShareBetween  # of the train images
+    test_fraction: ShareBetween  # of all images, where the source has no test split of its own
     label_conflicts: Literal["stop", "drop"]  # the same picture under two labels
 
     @model_validator(mode="after")
@@ -38,14 +34,14 @@ class AugmentSettings(Settings):
 
     seed: Count
     variants: Count  # of each train image
-    rotation: Annotated[float, Field(ge=0, le=180)]  # degrees, to either side
-    shift: Annotated[float, Field(ge=0, lt=1)]  # of the side, each way
-    scale: Annotated[float, Field(ge=0, lt=1)]  # 0.1: between 0.9 and 1.1 times
-    crop: Annotated[float, Field(gt=0, le=1)]  # the least share of the picture's area that is cut out and enlarged
+    rotation: Degrees
+    shift: ShareBelowOne  # of the side, each way
+    scale: ShareBelowOne  # 0.1: between 0.9 and 1.1 times
+    crop: ShareAboveZero  # the least share of the picture's area that is cut out and enlarged
     flip: bool  # left and right, every second one
-    brightness: Annotated[float, Field(ge=0, lt=1)]  # 0.2: between 0.8 and 1.2 times
-    contrast: Annotated[float, Field(ge=0, lt=1)]
-    saturation: Annotated[float, Field(ge=0, lt=1)]
+    brightness: ShareBelowOne  # 0.2: between 0.8 and 1.2 times
+    contrast: ShareBelowOne
+    saturation: ShareBelowOne
     hue: Annotated[float, Field(ge=0, le=0.5)]  # of the colour circle, to either side
     pictured: Positive  # how many originals the before and after picture shows
 
@@ -57,7 +53,16 @@ class NoVariants(Settings):
     pictured: Positive
 
 
-PLAIN = set(NoVariants.model_fields)
+def _augment_class(block: Any) -> str:
+    # AugmentSettings for whatever is neither, so that messages name all of its keys.
+    keys = block if isinstance(block, dict) else getattr(block, "model_fields_set", ())
+    return "NoVariants" if set(keys) == set(NoVariants.model_fields) else "AugmentSettings"
+
+
+Augment = Annotated[
+    Annotated[AugmentSettings, Tag("AugmentSettings")] | Annotated[NoVariants, Tag("NoVariants")],
+    Discriminator(_augment_class),
+]
 
 
 class SplitCounts(Settings):
@@ -73,7 +78,7 @@ class ValidateSettings(Settings):
 
     min_images: SplitCounts
     min_class_share: Share  # the rarest class against an even split; 0.5: half as many
-    min_contrast: Annotated[float, Field(ge=0)]  # standard deviation of an image's pixels; below it is blank
+    min_contrast: Amount  # standard deviation of an image's pixels; below it is blank
     rows_named: Positive  # how many offending rows a message lists
 
 
@@ -82,14 +87,8 @@ class DataSettings(Settings):
 
     source: str
     prepare: PrepareSettings
-    augment: AugmentSettings
+    augment: Augment
     validate_: Annotated[ValidateSettings, Field(alias="validate")]
-
-
-class PlainDataSettings(DataSettings):
-    """A data set without stored variants."""
-
-    augment: NoVariants
 
 
 def prepare_settings(params: Params, dataset: str) -> PrepareSettings:
@@ -97,16 +96,11 @@ def prepare_settings(params: Params, dataset: str) -> PrepareSettings:
     return check(params, ("data", dataset, "prepare"), PrepareSettings)
 
 
-def augment_settings(params: Params, dataset: str) -> AugmentSettings | NoVariants:
+def augment_settings(params: Params, dataset: str) -> Augment:
     """The block `data.DATASET.augment`. Raises SettingsError."""
-    return check(params, ("data", dataset, "augment"), NoVariants if _plain(params, dataset) else AugmentSettings)
+    return check(params, ("data", dataset, "augment"), Augment)
 
 
 def data_settings(params: Params, dataset: str) -> DataSettings:
     """The block `data.DATASET`. Raises SettingsError."""
-    return check(params, ("data", dataset), PlainDataSettings if _plain(params, dataset) else DataSettings)
-
-
-def _plain(params: Params, dataset: str) -> bool:
-    found = block(params, ("data", dataset))
-    return isinstance(found, dict) and isinstance(found.get("augment"), dict) and set(found["augment"]) == PLAIN
+    return check(params, ("data", dataset), DataSettings)

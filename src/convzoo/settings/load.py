@@ -2,10 +2,11 @@
 
 import difflib
 import functools
+import operator
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError
@@ -42,9 +43,6 @@ class Params(NamedTuple):
     lines: dict[KeyPath, int]  # 1 is the first line
 
 
-Block = TypeVar("Block", bound=Settings)
-
-
 def read_params(file: Path = PARAMS) -> Params:
     """Parse a params file.
 
@@ -62,15 +60,15 @@ def read_params(file: Path = PARAMS) -> Params:
     yaml = YAML(typ="safe", pure=True)
     try:
         node = yaml.compose(text)
-        lines = _lines(file, node, yaml.constructor, seen=set())
+        lines = _lines(file, node, yaml.constructor, seen=set()) if node else {}
         values = yaml.constructor.construct_document(node) if node else None
     except MarkedYAMLError as error:
         raise SettingsError(_yaml_message(file, error)) from None
     except ReaderError as error:
         before = text[: error.position]
-        place = f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
-        told = f"character {error.character:#x}; take it out"
-        raise SettingsError(f"{file}:{place}: is not valid YAML: text cannot have the {told}") from None
+        where = f"{file}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+        told = f"text cannot have the character {error.character:#x}; take it out"
+        raise SettingsError(f"{where}: is not valid YAML: {told}") from None
     except RecursionError:
         line = yaml.reader.line + 1
         raise SettingsError(f"{file}:{line}: is nested too deep, expected a few levels; take some out") from None
@@ -79,19 +77,36 @@ def read_params(file: Path = PARAMS) -> Params:
     return Params(file, values, lines)
 
 
-def check(params: Params, path: KeyPath, settings: type[Block]) -> Block:
-    """The block of `params` at `path` as `settings`. Raises SettingsError with a line for each mistake in it."""
+def check(params: Params, path: KeyPath, settings: Any) -> Any:
+    """The block of `params` at `path` as `settings`: a class, or a discriminated union of classes.
+
+    Raises SettingsError with a line for each mistake in it.
+    """
     try:
-        return settings.model_validate(block(params, path))
+        return _adapter(settings).validate_python(block(params, path))
     except ValidationError as error:
-        schema = _schema(settings)
-        told = dict.fromkeys(_message(params, path, schema, found) for found in error.errors())
-        raise SettingsError("\n".join(told)) from None
+        messages = [_message(params, path, _schema(settings), mistake) for mistake in error.errors(include_url=False)]
+        raise SettingsError("\n".join(dict.fromkeys(messages))) from None
 
 
 @functools.cache
-def _schema(settings: type[Settings]) -> dict:
-    return settings.model_json_schema()
+def _adapter(settings: Any) -> TypeAdapter:
+    return TypeAdapter(settings)
+
+
+@functools.cache
+def _schema(settings: Any) -> dict:
+    schema = _adapter(settings).json_schema()
+    return _inlined(schema, schema.get("$defs", {}))
+
+
+def _inlined(node: Any, definitions: dict) -> Any:
+    """A JSON schema with the definitions in the place of the references to them."""
+    if isinstance(node, dict):
+        node = node.get("$ref") or {key: _inlined(value, definitions) for key, value in node.items() if key != "$defs"}
+    if isinstance(node, str) and node.startswith("#/$defs/"):
+        return _inlined(definitions[node.removeprefix("#/$defs/")], definitions)
+    return [_inlined(item, definitions) for item in node] if isinstance(node, list) else node
 
 
 def block(params: Params, path: KeyPath) -> Any:
@@ -99,17 +114,14 @@ def block(params: Params, path: KeyPath) -> Any:
     value = params.values
     for depth, key in enumerate(path):
         if not isinstance(value, dict) or key not in value:
-            here = _where(params, path[:depth])
-            raise SettingsError(f"{here}: {dotted(path[: depth + 1])}: is missing; {_known(value, key)}")
+            raise SettingsError(f"{place(params, path[: depth + 1])}: is missing; {_known(value, key)}")
         value = value[key]
     return value
 
 
 def _lines(
-    file: Path, node: Node | None, constructor: SafeConstructor, seen: set[int], path: KeyPath = ()
+    file: Path, node: Node, constructor: SafeConstructor, seen: set[int], path: KeyPath = ()
 ) -> dict[KeyPath, int]:
-    if node is None:
-        return {}
     line = node.start_mark.line + 1
     where = f"{file}:{line}: {dotted(path)}"
     if id(node) in seen:
@@ -155,32 +167,10 @@ def _yaml_message(file: Path, error: MarkedYAMLError) -> str:
     return f"{where}: is not valid YAML: {problem}; mend what stands there or right before"
 
 
-def _message(params: Params, path: KeyPath, schema: dict, found: dict) -> str:
-    location = path + tuple(key for key in found["loc"] if key != "[key]")
-    for depth in range(len(found["loc"])):
-        choice = _descend(schema, schema, found["loc"][:depth])
-        if "anyOf" in choice:  # pydantic tells of each choice in turn, under names of its own
-            location = location[: len(path) + depth]
-            told = f"got {shown(block(params, location))}, expected {_described(schema, choice)}"
-            return f"{_where(params, location)}: {dotted(location)}: {told}"
-    parent = _descend(schema, schema, found["loc"][:-1])
-    if found["type"] == "missing":
-        expected = _described(schema, _descend(schema, schema, found["loc"]))
-        return f"{_where(params, location[:-1])}: {dotted(location)}: is missing; expected {expected}"
-    if found["type"] == "extra_forbidden":
-        known = dict.fromkeys(parent.get("properties", {}))
-        return f"{_where(params, location)}: {dotted(location)}: is not known; {_known(known, location[-1])}"
-    if found["type"] == "value_error":
-        expected = str(found["ctx"]["error"])
-    else:
-        expected = "expected " + _described(schema, _descend(schema, schema, found["loc"]))
-    return f"{_where(params, location)}: {dotted(location)}: got {shown(found['input'])}, {expected}"
-
-
-def _where(params: Params, path: KeyPath) -> str:
-    while path and path not in params.lines:
-        path = path[:-1]
-    return f"{params.file}:{params.lines.get(path, 1)}"
+def place(params: Params, path: KeyPath) -> str:
+    """What a message starts with: file, line and dotted path. A key that is missing has the line of its block."""
+    known = next((path[:depth] for depth in range(len(path), -1, -1) if path[:depth] in params.lines), ())
+    return f"{params.file}:{params.lines.get(known, 1)}: {dotted(path)}"
 
 
 def dotted(path: KeyPath) -> str:
@@ -196,10 +186,12 @@ def _named(key: str | int) -> str:
 def _known(values: Any, key: str | int) -> str:
     if not isinstance(values, dict) or not values:
         return "there are no keys here"
-    names = [_named(name) for name in values]
-    close = difflib.get_close_matches(str(key), names, n=1)
-    meant = f"did you mean '{close[0]}'? " if close else ""
-    return f"{meant}expected one of: {', '.join(names)}"
+    return f"{_meant(values, key)}expected one of: {', '.join(map(_named, values))}"
+
+
+def _meant(values: Any, key: str | int) -> str:
+    close = difflib.get_close_matches(str(key), map(_named, values), n=1)
+    return f"did you mean '{close[0]}'? " if close else ""
 
 
 def shown(value: Any) -> str:
@@ -210,34 +202,43 @@ def shown(value: Any) -> str:
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 
-def _descend(root: dict, schema: dict, location: tuple) -> dict:
-    for key in location:
-        schema = _resolved(root, schema)
-        if isinstance(key, int):
-            items = schema.get("prefixItems")
-            schema = items[key] if items and key < len(items) else schema.get("items", {})
-        elif key == "[key]":  # pydantic's way to speak of the name itself
-            schema = {"type": "string", "pattern": next(iter(schema.get("patternProperties", {})), "")}
-        else:
-            others = [*schema.get("patternProperties", {}).values(), schema.get("additionalProperties")]
-            other = next((found for found in others if isinstance(found, dict)), {})
-            schema = schema.get("properties", {}).get(key, other)
-    return _resolved(root, schema)
+def _message(params: Params, path: KeyPath, schema: dict, mistake: dict) -> str:
+    """A line about one of pydantic's mistakes in the block at `path`, which should match `schema`."""
+    kind, location = mistake["type"], mistake["loc"]
+    wrong_key = location[-1:] == ("[key]",)  # pydantic's way to say that the key itself is wrong
+    known: dict = {}
+    for part in location[:-1] if wrong_key else location:
+        if "anyOf" in schema:  # the rest names one of several types and what is wrong with it
+            break
+        if "oneOf" in schema:
+            schema = _classes(schema)[part]
+            continue
+        known = schema.get("properties", {})
+        others = schema.get("patternProperties") or {"": schema.get("items") or schema.get("additionalProperties")}
+        path, schema = (*path, part), known.get(part) or next(iter(others.values())) or {}
+    if kind.startswith("union_tag"):  # of the key that says which of several classes a block is
+        path = (*path, schema["discriminator"]["propertyName"])
+        schema = {"enum": _classes(schema)}
+    where = place(params, path)
+    if kind == "extra_forbidden":
+        return f"{where}: is not known; {_known(known, path[-1])}"
+    expected = "expected " + _described({"type": "string", **mistake.get("ctx", {})} if wrong_key else schema)
+    if kind == "missing":
+        return f"{where}: is missing; {expected}"
+    if kind == "union_tag_not_found":
+        return f"{where}: is missing; {_meant(mistake['input'], path[-1])}{expected}"
+    got = path[-1] if wrong_key else functools.reduce(operator.getitem, path, params.values)
+    return f"{where}: got {shown(got)}, {mistake['ctx']['error'] if kind == 'value_error' else expected}"
 
 
-def _resolved(root: dict, schema: dict) -> dict:
-    while "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
-    return schema
+def _classes(schema: dict) -> dict[str, dict]:
+    """The classes of a discriminated union by their tags; if a function tells them apart, these are their names."""
+    if "discriminator" in schema:
+        return schema["discriminator"]["mapping"]
+    return {choice["title"]: choice for choice in schema["oneOf"]}
 
 
-TYPES = {
-    "integer": "a whole number",
-    "number": "a number",
-    "string": "text",
-    "boolean": "true or false",
-    "null": "null",
-}
+TYPES = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false"}
 BOUNDS = {
     "minimum": "of at least {}",
     "exclusiveMinimum": "above {}",
@@ -249,23 +250,27 @@ BOUNDS = {
 }
 
 
-def _described(root: dict, schema: dict) -> str:
-    schema = _resolved(root, schema)
+def _described(schema: dict) -> str:
     if "const" in schema:
         return str(schema["const"])
     if "enum" in schema:
-        return "one of: " + ", ".join(str(value) for value in schema["enum"])
-    if "anyOf" in schema:
-        return " or ".join(_described(root, choice) for choice in schema["anyOf"])
+        return "one of: " + ", ".join(map(str, schema["enum"]))
+    if "discriminator" in schema:
+        schema = {"type": "object", "properties": {schema["discriminator"]["propertyName"]: {"enum": _classes(schema)}}}
+    if "anyOf" in schema or "oneOf" in schema:
+        return " or ".join(map(_described, schema.get("anyOf") or schema["oneOf"]))
     kind = schema.get("type", "a value")
     if kind == "object":
-        if "properties" in schema:
-            return "a block with the keys " + ", ".join(schema["properties"])
+        keys = schema.get("properties", {})
+        if len(keys) == 1:
+            [(key, value)] = keys.items()
+            return f"a block with the key {key} ({_described(value)})"
+        if keys:
+            return "a block with the keys " + ", ".join(keys)
         return f"a block with {schema['minProperties']} key or more" if "minProperties" in schema else "a block"
     if kind == "array":
-        items = schema.get("items") or (schema.get("prefixItems") or [{}])[0]
         sizes = f" of {schema.get('minItems', 0)} to {schema.get('maxItems', 'any number of')} items"
         sized = sizes if "minItems" in schema or "maxItems" in schema else ""
-        return f"a list ([...]){sized}, each {_described(root, items)}"
+        return f"a list ([...]){sized}, each {_described(schema['items'])}"
     bounds = [text.format(schema[name]) for name, text in BOUNDS.items() if name in schema]
     return " ".join([TYPES.get(kind, kind), " and ".join(bounds)]).strip()

@@ -1,17 +1,13 @@
 """Where images come from: the blocks of `sources` in params.yaml."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from convzoo.errors import SettingsError
-from convzoo.settings.load import Params, Settings, block, check, dotted, shown
+from convzoo.settings.load import Params, Settings, check
+from convzoo.settings.types import Address, Count, Positive, RelativePath, Sha256
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]
-RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9_][\w.-]*)*$")]
-Address = Annotated[str, Field(pattern=r"^https?://\S+$")]
-Positive = Annotated[int, Field(ge=1)]
 
 # Where the pictures lie: "{split}/{class}/*.jpg". {split} stands for train, val or test, {class} for a class's folder,
 # * for any name, ** for any folders. What does not match is no picture of the set.
@@ -24,7 +20,7 @@ class ArchiveFile(Settings):
     url: Address | None  # null: it is only to be had from CONVZOO_MIRROR
     mirror: RelativePath  # its path under CONVZOO_MIRROR
     checksum: Checksum
-    bytes: Annotated[int, Field(ge=1)]
+    bytes: Positive
 
 
 class Limits(Settings):
@@ -94,7 +90,7 @@ class SyntheticSource(Settings):
     kind: Literal["synthetic"]
     licence: str
     drawing: Literal["shapes10", "shapes100", "faces", "flowers"]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Count
     images: Positive
 
 
@@ -110,28 +106,10 @@ class PackageSource(Settings):
     sha256: Sha256
 
 
-Source = ArchiveSource | KaggleSource | FolderSource | SyntheticSource | PackageSource
-KINDS: dict[str, type[Source] | dict[str, type[Source]]] = {
-    "archive": {"idx": IdxSource, "cifar": CifarSource, "pictures": PictureSource},
-    "kaggle": KaggleSource,
-    "folder": FolderSource,
-    "synthetic": SyntheticSource,
-    "package": PackageSource,
-}
+Archive = Annotated[IdxSource | CifarSource | PictureSource, Field(discriminator="format")]
+Source = Annotated[Archive | KaggleSource | FolderSource | SyntheticSource | PackageSource, Field(discriminator="kind")]
 
 
 def source_settings(params: Params, name: str) -> Source:
     """The block `sources.NAME`. Raises SettingsError."""
-    path = ("sources", name)
-    found = _chosen(params, (*path, "kind"), KINDS)
-    if isinstance(found, dict):
-        found = _chosen(params, (*path, "format"), found)
-    return check(params, path, found)
-
-
-def _chosen(params: Params, path: tuple[str, ...], choices: dict) -> Any:
-    value = block(params, path)
-    if not isinstance(value, str) or value not in choices:
-        where = f"{params.file}:{params.lines[path]}: {dotted(path)}"
-        raise SettingsError(f"{where}: got {shown(value)}, expected one of: {', '.join(choices)}")
-    return choices[value]
+    return check(params, ("sources", name), Source)

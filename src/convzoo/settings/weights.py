@@ -4,12 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from convzoo.errors import SettingsError
-from convzoo.settings.load import Params, Settings, block, check, dotted, shown
-from convzoo.settings.sources import Address, ArchiveFile, RelativePath, Sha256
-
-# Pixels that a feature network resizes pictures to. EfficientNet-Lite0 halves them five times.
-Side = Annotated[int, Field(ge=32, le=1024, multiple_of=32)]
+from convzoo.settings.load import Params, Settings, check
+from convzoo.settings.sources import ArchiveFile
+from convzoo.settings.types import Address, RelativePath, Sha256, Side
 
 
 class NoWeights(Settings):
@@ -66,21 +63,11 @@ class WeightsFile(ArchiveFile):
     bytes: None
 
 
-Weights = NoWeights | PackageWeights | TorchvisionWeights | FileWeights | OnnxWeights
-KINDS: dict[str, type[Weights]] = {
-    "none": NoWeights,
-    "package": PackageWeights,
-    "torchvision": TorchvisionWeights,
-    "file": FileWeights,
-    "onnx": OnnxWeights,
-}
+Weights = Annotated[
+    NoWeights | PackageWeights | TorchvisionWeights | FileWeights | OnnxWeights, Field(discriminator="kind")
+]
 
 
 def weights_settings(params: Params, name: str) -> Weights:
     """The block `weights.NAME`. Raises SettingsError."""
-    path = ("weights", name)
-    kind = block(params, (*path, "kind"))
-    if not isinstance(kind, str) or kind not in KINDS:
-        where = f"{params.file}:{params.lines[*path, 'kind']}: {dotted((*path, 'kind'))}"
-        raise SettingsError(f"{where}: got {shown(kind)}, expected one of: {', '.join(KINDS)}")
-    return check(params, path, KINDS[kind])
+    return check(params, ("weights", name), Weights)

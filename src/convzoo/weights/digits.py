@@ -21,11 +21,11 @@ from convzoo.data.batches import Images
 from convzoo.data.pixels import to_floats
 from convzoo.errors import ConvzooError, main
 from convzoo.families.classifier.network import build
-from convzoo.families.classifier.settings import training_settings
 from convzoo.families.classifier.train import describe, fit
 from convzoo.files import read_json
 from convzoo.settings.compute import ComputeSettings
 from convzoo.settings.load import read_params
+from convzoo.settings.networks import network_settings
 from convzoo.shipping.model import Model, run_in_batches
 from convzoo.shipping.onnx import write_onnx
 from convzoo.training import machine
@@ -63,7 +63,7 @@ def make() -> None:
     splits = [load_split(prepared / name) for name in ("train", "val")]
     if sum(len(split.images) for split in splits) != TRAIN_IMAGES:
         raise ConvzooError(f"{prepared}: expected {TRAIN_IMAGES} train and val images; run: convzoo profile compact")
-    settings = training_settings(read_params(), NETWORK)
+    settings = network_settings(read_params(), "networks", NETWORK)
     fast = settings.fast.model_copy(update={"widths": WIDTHS})
     settings = settings.model_copy(update=CHANGES | {"fast": fast, "activation": "relu"})
     described = describe(settings, read_json(prepared / "train" / "meta.json"))

@@ -18,7 +18,7 @@ from convzoo.data.pixels import to_floats
 from convzoo.errors import ConvzooError
 from convzoo.families.autoencoder.network import PixelDecoder, PixelEncoder, build, scale
 from convzoo.families.autoencoder.selection import judge
-from convzoo.families.autoencoder.settings import AutoencoderSettings
+from convzoo.families.autoencoder.settings import TrainingSettings
 from convzoo.files import new_file, new_folder, read_json, sha256_of, write_json
 from convzoo.lineage.commits import keep
 from convzoo.settings.compute import ComputeSettings
@@ -34,7 +34,7 @@ ROWS = 2000  # images at a time, where their covariance is summed up
 OPSET = 20
 
 
-def train(network: str, settings: AutoencoderSettings, compute: ComputeSettings, profile: str) -> None:
+def train(network: str, settings: TrainingSettings, compute: ComputeSettings, profile: str) -> None:
     """Train `network` and write models/NETWORK/: weights.safetensors, architecture.json, history.csv,
     fingerprint.json and extra/ with the encoder and the decoder as files of their own.
 
@@ -79,7 +79,7 @@ def train(network: str, settings: AutoencoderSettings, compute: ComputeSettings,
             checkpoints.remove()
 
 
-def describe(settings: AutoencoderSettings, meta: dict) -> dict:
+def describe(settings: TrainingSettings, meta: dict) -> dict:
     """What architecture.json says: enough to build the network again, and to feed it."""
     height, width, channels = meta["shape"]
     arguments = {"height": height, "width": width, "channels": channels, "activation": settings.activation}
@@ -92,7 +92,7 @@ def describe(settings: AutoencoderSettings, meta: dict) -> dict:
 
 def fit(
     network: str,
-    settings: AutoencoderSettings,
+    settings: TrainingSettings,
     described: dict,
     fabric: Fabric,
     images: Images,
@@ -200,7 +200,7 @@ def principal_components(images: Images, count: int) -> tuple[Tensor, Tensor]:
     return mean.float(), (found * largest.sign()).to(images.device)
 
 
-def build_optimizers(body: nn.Module, settings: AutoencoderSettings) -> list[torch.optim.Optimizer]:
+def build_optimizers(body: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
     """As params say, with the linear path in a group of its own: its own peak rate, and no weight decay."""
     built = optimizers.build(body, settings)
     linear = {id(weight) for weight in body.linear_parameters()}
@@ -215,7 +215,7 @@ def build_optimizers(body: nn.Module, settings: AutoencoderSettings) -> list[tor
 
 
 def augmented(
-    images: Images, index: Tensor, epoch: int, settings: AutoencoderSettings, generator: torch.Generator
+    images: Images, index: Tensor, epoch: int, settings: TrainingSettings, generator: torch.Generator
 ) -> Tensor:
     """The images at `index` as the network sees them in `epoch`: (B, H, W, C), 0 to 255."""
     flipped = augmentation.flips(settings.flip, index, epoch, len(images), settings.seed, generator)
@@ -256,7 +256,7 @@ def write_halves(body: nn.Module, example: Tensor, folder: Path) -> None:
             )
 
 
-def seen(images: Images, settings: AutoencoderSettings, rows: int = 4, columns: int = 12) -> Image:
+def seen(images: Images, settings: TrainingSettings, rows: int = 4, columns: int = 12) -> Image:
     """A picture of images as the network meets them in its first epoch."""
     generator = torch.Generator().manual_seed(settings.seed)
     index = torch.randperm(len(images), generator=generator)[: rows * columns]

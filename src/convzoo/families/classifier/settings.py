@@ -1,18 +1,29 @@
-"""The classifier family: its blocks under `networks`, `export` and `evaluation` in params.yaml."""
+"""The classifier family: its blocks under `networks`, `export`, `evaluation` and `promotion` in params.yaml."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from convzoo.settings.load import Params, Settings, check
+from convzoo.families.probabilities import settings as probabilities
+from convzoo.settings.load import Settings
+from convzoo.settings.types import (
+    Amount,
+    AtLeastTwo,
+    Count,
+    Degrees,
+    Flip,
+    Keep,
+    Misfit,
+    Optimizer,
+    Positive,
+    Rate,
+    Schedule,
+    ShareBelowOne,
+)
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
-
-Activation = Literal["relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid"]
-Views = Literal["identity", "mirror", "shift", "mirror_shift"]
+EvaluationSettings = probabilities.EvaluationSettings
+PromotionSettings = probabilities.PromotionSettings
 
 
 class FastArchitecture(Settings):
@@ -30,10 +41,10 @@ class ReferenceArchitecture(Settings):
     blocks: Annotated[list[Annotated[list[Positive], Field(min_length=1)]], Field(min_length=1)]  # pooled after each
     padding: Literal["valid", "same"]
     dense: Positive
-    dropout: Decay
+    dropout: ShareBelowOne
 
 
-class ClassifierSettings(Settings):
+class TrainingSettings(Settings):
     """What trains a classifier. The names are those of the field, flat, so that runs can be searched by them."""
 
     family: Literal["classifier"]
@@ -44,80 +55,50 @@ class ClassifierSettings(Settings):
     architecture: Literal["fast", "reference"]
     fast: FastArchitecture
     reference: ReferenceArchitecture
-    activation: Activation
+    activation: Literal["relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid"]
 
-    loss: Literal["cross_entropy"]
-    label_smoothing: Decay
+    label_smoothing: ShareBelowOne
     epochs: Positive
-    batch_size: Annotated[int, Field(ge=2)]  # BatchNorm cannot train on one image
+    batch_size: AtLeastTwo  # BatchNorm cannot train on one image
 
-    optimizer: Literal["sgd", "adam", "adamw", "rmsprop", "muon"]
+    optimizer: Literal[Optimizer, "muon"]
     learning_rate: Rate
     muon_learning_rate: Rate  # for the convolutions' weights under muon; the rest is sgd at learning_rate
-    momentum: Decay  # sgd, rmsprop, muon; the first beta of adam and adamw
-    beta2: Decay  # adam, adamw; smoothing of rmsprop
-    weight_decay: Annotated[float, Field(ge=0)]
-    schedule: Literal["constant", "linear", "cosine", "one_cycle", "step"]
-    warmup: Annotated[float, Field(ge=0, lt=1)]  # of all steps
-    ema_decay: Decay  # average of the weights over steps; 0: none
-    keep: Literal["last", "best"]  # the epoch that is kept; best: by accuracy on val
+    momentum: ShareBelowOne  # sgd, rmsprop, muon; the first beta of adam and adamw
+    beta2: ShareBelowOne  # adam, adamw; smoothing of rmsprop
+    weight_decay: Amount
+    schedule: Schedule
+    warmup: ShareBelowOne  # of all steps
+    ema_decay: ShareBelowOne  # average of the weights over steps; 0: none
+    keep: Keep  # best: by accuracy on val
 
-    flip: Literal["none", "random", "alternating"]
+    flip: Flip
     shift: Count  # pixels, each way
-    rotation: Annotated[float, Field(ge=0, le=180)]  # degrees, to either side
-    scale: Annotated[float, Field(ge=0, lt=1)]
+    rotation: Degrees
+    scale: ShareBelowOne
     cutout: Count  # side of the square, pixels
 
 
-class ExportSettings(Settings):
+class ExportSettings(probabilities.ExportSettings):
     """How a trained classifier becomes the file that ships."""
 
-    views: Views  # what the file averages over for each image
-    calibrate: bool  # one temperature for all logits, fitted on val; answers stay, probabilities mean what they say
-    parity_images: Positive  # val images on which the file is held against the weights
+    views: Literal["identity", "mirror", "shift", "mirror_shift"]
 
 
-class EvaluationSettings(Settings):
-    """How the exported file is measured on test."""
-
-    batch_size: Positive
-    confidence: Annotated[float, Field(gt=0, lt=1)]  # of the interval around the accuracy
-    top_k: Annotated[int, Field(ge=2)]
-    calibration_bins: Positive
-    mistakes_shown: Positive
-
-
-def misfits(settings: ClassifierSettings, height: int, width: int) -> list[tuple[tuple[str, ...], str]]:
+def misfits(settings: TrainingSettings, height: int, width: int) -> Iterator[Misfit]:
     """What does not go together with pictures of this size: the key inside the block, and what is wrong."""
-    found = []
     side = min(height, width)
     size = f"pictures of {height}x{width}"
     if settings.architecture == "fast" and (side - 1) >> len(settings.fast.widths) < 1:
         blocks = len(settings.fast.widths)
-        found.append((("fast", "widths"), f"{blocks} halvings leave nothing of {size}; expected fewer widths"))
+        yield ("fast", "widths"), f"{blocks} halvings leave nothing of {size}; expected fewer widths"
     if settings.architecture == "reference":
         left = side
         for block in settings.reference.blocks:
             left = (left - 2 * len(block) * (settings.reference.padding == "valid")) // 2
         if left < 1:
             advice = "expected fewer blocks or padding: same"
-            found.append((("reference", "blocks"), f"convolutions and pooling leave nothing of {size}; {advice}"))
+            yield ("reference", "blocks"), f"convolutions and pooling leave nothing of {size}; {advice}"
     for key, value in (("shift", settings.shift), ("cutout", settings.cutout)):
         if value >= side:
-            found.append(((key,), f"got {value}, expected less than the side of {size}"))
-    return found
-
-
-def training_settings(params: Params, network: str) -> ClassifierSettings:
-    """The block `networks.NETWORK`. Raises SettingsError."""
-    return check(params, ("networks", network), ClassifierSettings)
-
-
-def export_settings(params: Params, network: str) -> ExportSettings:
-    """The block `export.NETWORK`. Raises SettingsError."""
-    return check(params, ("export", network), ExportSettings)
-
-
-def evaluation_settings(params: Params, network: str) -> EvaluationSettings:
-    """The block `evaluation.NETWORK`. Raises SettingsError."""
-    return check(params, ("evaluation", network), EvaluationSettings)
+            yield (key,), f"got {value}, expected less than the side of {size}"

@@ -17,7 +17,7 @@ from convzoo.data.pixels import to_floats
 from convzoo.errors import ConvzooError
 from convzoo.families.classifier.network import build
 from convzoo.families.classifier.selection import judge
-from convzoo.families.classifier.settings import ClassifierSettings
+from convzoo.families.classifier.settings import TrainingSettings
 from convzoo.files import new_file, new_folder, read_json, sha256_of, write_json
 from convzoo.lineage.commits import keep
 from convzoo.settings.compute import ComputeSettings
@@ -28,11 +28,10 @@ from convzoo.training.fingerprint import check_data, fingerprint
 from convzoo.training.history import Progress, Row, write_history
 from convzoo.training.schedules import factor
 
-LOSSES = {"cross_entropy": F.cross_entropy}
 WHITENED = 5000  # train images whose patches whiten the stem
 
 
-def train(network: str, settings: ClassifierSettings, compute: ComputeSettings, profile: str) -> None:
+def train(network: str, settings: TrainingSettings, compute: ComputeSettings, profile: str) -> None:
     """Train `network` and write models/NETWORK/: weights.safetensors, architecture.json, history.csv,
     fingerprint.json and extra/.
 
@@ -72,7 +71,7 @@ def train(network: str, settings: ClassifierSettings, compute: ComputeSettings, 
             checkpoints.remove()
 
 
-def describe(settings: ClassifierSettings, meta: dict) -> dict:
+def describe(settings: TrainingSettings, meta: dict) -> dict:
     """What architecture.json says: enough to build the network again, and to feed it."""
     height, width, channels = meta["shape"]
     arguments = {"channels": channels, "classes": len(meta["classes"]), "activation": settings.activation}
@@ -85,7 +84,7 @@ def describe(settings: ClassifierSettings, meta: dict) -> dict:
 
 def fit(
     network: str,
-    settings: ClassifierSettings,
+    settings: TrainingSettings,
     described: dict,
     fabric: Fabric,
     images: Images,
@@ -137,7 +136,7 @@ def fit(
             x, labels = to_floats(batch, mean, std)[mine], images.labels[index.to(fabric.device)][mine]
 
             logits = model(x).float()
-            loss = LOSSES[settings.loss](logits, labels, label_smoothing=settings.label_smoothing)
+            loss = F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
             fabric.backward(loss)
             for optimizer in optimized:
                 optimizer.step()
@@ -182,7 +181,7 @@ def fit(
 
 
 def augmented(
-    images: Images, index: Tensor, epoch: int, settings: ClassifierSettings, generator: torch.Generator
+    images: Images, index: Tensor, epoch: int, settings: TrainingSettings, generator: torch.Generator
 ) -> Tensor:
     """The images at `index` as the network sees them in `epoch`: (B, H, W, C), 0 to 255."""
     flipped = augmentation.flips(settings.flip, index, epoch, len(images), settings.seed, generator)
@@ -205,7 +204,7 @@ def stop_if_not_finite(network: str, losses: Tensor, epoch: int, steps: int, che
         )
 
 
-def seen(images: Images, settings: ClassifierSettings, rows: int = 6, columns: int = 12) -> Image:
+def seen(images: Images, settings: TrainingSettings, rows: int = 6, columns: int = 12) -> Image:
     """A picture of augmented images as the network meets them in its first epoch."""
     generator = torch.Generator().manual_seed(settings.seed)
     index = torch.randperm(len(images), generator=generator)[: rows * columns]

@@ -1,24 +1,19 @@
-"""The dcgan family: its blocks under `networks`, `export` and `evaluation` in params.yaml."""
+"""The dcgan family: its blocks under `networks`, `export`, `evaluation` and `promotion` in params.yaml."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from convzoo.settings.load import Params, Settings, check
-
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-Pairs = Annotated[int, Field(ge=2)]  # a variance or a distance needs two
-Rate = Annotated[float, Field(gt=0)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Strength = Annotated[float, Field(ge=0)]
+from convzoo.settings.load import Settings
+from convzoo.settings.promotion import Ceilings, Promotion
+from convzoo.settings.types import Amount, AtLeastTwo, Count, Misfit, Positive, Rate, Share, ShareBelowOne
 
 SMALLEST = 4  # pixels: the side at which the generator starts
 
 # What `variant: plain` puts in the place of a block's values: Radford, Metz and Chintala 2016, section 4
 # (https://arxiv.org/abs/1511.06434). Sizes, epochs and what is shown stay those of the block.
-PAPER = {
+PAPER: dict[str, Any] = {
     "latents": 100,
     "leak": 0.2,
     "discriminator_norm": "batch",
@@ -59,7 +54,7 @@ class CollapseSettings(Settings):
     judged_epochs: Positive  # so many in a row
 
 
-class DcganSettings(Settings):
+class TrainingSettings(Settings):
     """What trains a generator and its discriminator."""
 
     family: Literal["dcgan"]
@@ -71,31 +66,35 @@ class DcganSettings(Settings):
     latents: Positive
     generator_width: Positive  # channels before the picture, doubled with each halving of its side
     discriminator_width: Positive  # channels after the first convolution
-    leak: Decay  # slope of LeakyReLU below zero
+    leak: ShareBelowOne  # slope of LeakyReLU below zero
     discriminator_norm: Literal["batch", "none"]
     spectral_norm: bool
 
     loss: Literal["bce", "hinge"]
-    label_smoothing: Decay  # one-sided: real is 1 minus this, generated stays 0
-    r1: Strength  # weight of the gradient penalty on real images
+    label_smoothing: ShareBelowOne  # one-sided: real is 1 minus this, generated stays 0
+    r1: Amount  # weight of the gradient penalty on real images
     r1_every: Positive  # steps
     epochs: Positive
-    batch_size: Pairs  # BatchNorm cannot train on one image
+    batch_size: AtLeastTwo  # BatchNorm cannot train on one image
     discriminator_steps: Positive  # for each step of the generator
     generator_learning_rate: Rate
     discriminator_learning_rate: Rate
-    beta1: Decay
-    beta2: Decay
+    beta1: ShareBelowOne
+    beta2: ShareBelowOne
     schedule: Literal["constant", "linear", "cosine"]
-    ema_decay: Decay  # average of the generator's weights over steps; 0: none
+    ema_decay: ShareBelowOne  # average of the generator's weights over steps; 0: none
     stored_variants: bool  # train on the variants of the stage `augment`, too
     augment: AugmentSettings
 
     select_every: Positive  # epochs; the first and the last are always judged
-    select_images: Pairs  # generated for each, against as many of val at most
+    select_images: AtLeastTwo  # generated for each, against as many of val at most
     collapse: CollapseSettings
     grid_columns: Positive  # of the pictures
     grid_rows: Positive
+
+    @model_validator(mode="after")
+    def _plain_has_the_papers_values(self) -> Self:
+        return as_paper(self) if self.variant == "plain" else self
 
 
 class ExportSettings(Settings):
@@ -109,54 +108,52 @@ class EvaluationSettings(Settings):
 
     seed: Count  # of the latents
     batch_size: Positive
-    generated_images: Pairs
-    real_images: Pairs  # of train and of test, at most
-    kid_subsets: Pairs
-    kid_subset_images: Pairs
+    generated_images: AtLeastTwo
+    real_images: AtLeastTwo  # of train and of test, at most
+    kid_subsets: AtLeastTwo
+    kid_subset_images: AtLeastTwo
     neighbours: Positive  # k of precision and recall
     probe_images: Count  # train images whose discriminator's features a linear classifier learns; 0: no probe
     pictured: Positive
 
 
-def misfits(settings: DcganSettings, height: int, width: int) -> list[tuple[tuple[str, ...], str]]:
+class PromotionCeilings(Ceilings):
+    """The most that is allowed; null: any."""
+
+    kid: Rate | None
+
+
+class PromotionSettings(Promotion):
+    """What a version must reach."""
+
+    ceilings: PromotionCeilings
+    batch_size: Positive
+    repeats: Annotated[int, Field(ge=3)]  # samples that KID is measured of
+    images: Annotated[int, Field(ge=20)]  # in each of them
+    real_images: Annotated[int, Field(ge=20)]  # of val, and of test, at most
+    seed: Count  # of the first sample's latents
+
+
+def as_paper(settings: TrainingSettings) -> TrainingSettings:
+    """The same settings with the values of the paper."""
+    return settings.model_copy(update=PAPER | {"augment": AugmentSettings(**PAPER["augment"])})
+
+
+def misfits(settings: TrainingSettings, height: int, width: int) -> Iterator[Misfit]:
     """What does not go together, with pictures of this size or in itself: the key inside the block, what is wrong."""
-    found = []
     size = f"pictures of {height}x{width}"
     left = height
     while left > SMALLEST:
         left = (left + 1) // 2
     if height != width or left != SMALLEST or height == SMALLEST:
-        found.append((("data",), f"{size} cannot be halved down to 4x4; expected squares of 28, 32 or 64 pixels"))
+        yield ("data",), f"{size} cannot be halved down to 4x4; expected squares of 28, 32 or 64 pixels"
     if settings.weights == "none":
-        found.append((("weights",), "got 'none', expected a feature network, which judges the epochs"))
+        yield ("weights",), "got 'none', expected a feature network, which judges the epochs"
     for key, value in (("shift", settings.augment.shift), ("cutout", settings.augment.cutout)):
         if value >= min(height, width):
-            found.append((("augment", key), f"got {value}, expected less than the side of {size}"))
+            yield ("augment", key), f"got {value}, expected less than the side of {size}"
     if settings.loss == "hinge" and settings.label_smoothing:
-        found.append((("label_smoothing",), "is of the loss bce; expected 0 with hinge"))
+        yield ("label_smoothing",), "is of the loss bce; expected 0 with hinge"
     if settings.r1 and settings.discriminator_norm == "batch":
         told = "a penalty on each image's gradient cannot be told from its neighbours' under BatchNorm; expected 0, or "
-        found.append((("r1",), f"{told}discriminator_norm: none"))
-    return found
-
-
-def training_settings(params: Params, network: str) -> DcganSettings:
-    """The block `networks.NETWORK`, for `variant: plain` with the paper's values. Raises SettingsError."""
-    settings = check(params, ("networks", network), DcganSettings)
-    return as_paper(settings) if settings.variant == "plain" else settings
-
-
-def as_paper(settings: DcganSettings) -> DcganSettings:
-    """The same block with the values of the paper."""
-    values: dict[str, Any] = settings.model_dump() | PAPER
-    return DcganSettings.model_validate(values | {"variant": "plain"})
-
-
-def export_settings(params: Params, network: str) -> ExportSettings:
-    """The block `export.NETWORK`. Raises SettingsError."""
-    return check(params, ("export", network), ExportSettings)
-
-
-def evaluation_settings(params: Params, network: str) -> EvaluationSettings:
-    """The block `evaluation.NETWORK`. Raises SettingsError."""
-    return check(params, ("evaluation", network), EvaluationSettings)
+        yield ("r1",), f"{told}discriminator_norm: none"

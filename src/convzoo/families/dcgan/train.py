@@ -19,7 +19,7 @@ from convzoo.errors import ConvzooError
 from convzoo.families.dcgan import network as players
 from convzoo.families.dcgan.network import build, samples, to_pixels, to_signed
 from convzoo.families.dcgan.selection import FeatureNetwork, alarm, animation, judge, latents, spread_out, walk
-from convzoo.families.dcgan.settings import AugmentSettings, DcganSettings
+from convzoo.families.dcgan.settings import AugmentSettings, TrainingSettings
 from convzoo.files import new_file, new_folder, read_json, sha256_of, write_json
 from convzoo.lineage.commits import keep
 from convzoo.settings.compute import ComputeSettings
@@ -34,7 +34,7 @@ WALK_STEPS, WALK_ROWS = 10, 6  # pictures from one latent to the next, and how m
 COMPARED = 12  # images in a row of the picture of real, augmented and generated ones
 
 
-def train(network: str, settings: DcganSettings, compute: ComputeSettings, profile: str) -> None:
+def train(network: str, settings: TrainingSettings, compute: ComputeSettings, profile: str) -> None:
     """Train `network` and write models/NETWORK/: weights.safetensors (the generator's), architecture.json,
     history.csv, fingerprint.json and extra/ (pictures, kept.json, the discriminator's features as an ONNX file).
 
@@ -76,7 +76,7 @@ def train(network: str, settings: DcganSettings, compute: ComputeSettings, profi
             checkpoints.remove()
 
 
-def describe(settings: DcganSettings, meta: dict) -> dict:
+def describe(settings: TrainingSettings, meta: dict) -> dict:
     """What architecture.json says: enough to build the networks again, and to feed them."""
     size, _, channels = meta["shape"]
     picture = {"size": size, "channels": channels}
@@ -92,7 +92,7 @@ def describe(settings: DcganSettings, meta: dict) -> dict:
 
 def fit(
     network: str,
-    settings: DcganSettings,
+    settings: TrainingSettings,
     described: dict,
     fabric: Fabric,
     images: Images,
@@ -210,7 +210,7 @@ def fit(
     return state
 
 
-def adam(settings: DcganSettings, learning_rate: float) -> SimpleNamespace:
+def adam(settings: TrainingSettings, learning_rate: float) -> SimpleNamespace:
     """Adam for one of the players, in the words of optimizers.py."""
     rates = {"learning_rate": learning_rate, "muon_learning_rate": 0.0, "weight_decay": 0.0}
     return SimpleNamespace(optimizer="adam", momentum=settings.beta1, beta2=settings.beta2, **rates)
@@ -250,7 +250,7 @@ def stop_if_not_finite(
 
 
 def write_extra(
-    folder: Path, settings: DcganSettings, described: dict, state: dict, images: Images, features: FeatureNetwork
+    folder: Path, settings: TrainingSettings, described: dict, state: dict, images: Images, features: FeatureNetwork
 ) -> None:
     """Samples over the epochs, what the kept generator makes, and the discriminator's features as an ONNX file."""
     kept = state["kept"]

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +16,7 @@ from matplotlib.ticker import PercentFormatter
 
 from convzoo.data.arrays import load_split
 from convzoo.errors import ConvzooError
+from convzoo.families.probabilities.settings import EvaluationSettings
 from convzoo.files import read_json
 from convzoo.metrics import classification as measures
 from convzoo.plots import BLUE, BLUES, GREEN, GREY, INK, ORANGE, gallery, picture
@@ -25,16 +26,6 @@ from convzoo.shipping.model import Model, run_in_batches
 FEW = 20  # classes whose names and numbers have room in a confusion matrix
 LONGEST_COLUMN = 50  # classes below each other
 LONGEST_NAME = 16  # letters of an image's id below its picture
-
-
-class EvaluationSettings(Protocol):
-    """What a family's settings say of its evaluation."""
-
-    batch_size: int
-    confidence: float
-    top_k: int
-    calibration_bins: int
-    mistakes_shown: int
 
 
 class Answers(NamedTuple):

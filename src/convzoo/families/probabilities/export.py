@@ -1,7 +1,7 @@
 """How a network of class probabilities becomes the one file that ships; the same for all families that have them."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,20 +10,13 @@ from torch import nn
 
 from convzoo.data.arrays import Split, load_split
 from convzoo.data.pixels import PixelClassifier
+from convzoo.families.probabilities.settings import ExportSettings
 from convzoo.files import new_file, sha256_of, write_json
 from convzoo.shipping.onnx import OPSET, load_trained, parity, write_onnx
 
 TOLERANCE = 1e-4  # of a probability, in fp32
 TEMPERATURES = (0.05, 20.0)  # that are looked at
 BATCH = 500
-
-
-class ExportSettings(Protocol):
-    """What a family's settings say of its export."""
-
-    views: str
-    calibrate: bool
-    parity_images: int
 
 
 def export_probabilities(

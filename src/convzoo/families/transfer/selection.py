@@ -21,7 +21,7 @@ from convzoo.data.batches import Images, in_order
 from convzoo.data.pixels import to_floats
 from convzoo.errors import ConvzooError
 from convzoo.families.transfer.network import Transfer, resized
-from convzoo.families.transfer.settings import FinetuneSettings, TransferSettings
+from convzoo.families.transfer.settings import FinetuneSettings, TrainingSettings
 from convzoo.files import new_file, project_root
 from convzoo.tracking.live import LiveRun
 from convzoo.training import augmentation
@@ -159,7 +159,7 @@ class Course:
     """What a training has come to: its history, what is kept of each phase, and how it goes on after a stop."""
 
     network: str
-    settings: TransferSettings
+    settings: TrainingSettings
     fabric: Fabric
     checkpoints: Checkpoints
     run: LiveRun

@@ -18,7 +18,7 @@ from convzoo.data.pixels import PixelClassifier, to_floats
 from convzoo.errors import ConvzooError
 from convzoo.families.transfer.network import Transfer, blocks, build, onnx_bytes, published, scale
 from convzoo.families.transfer.selection import Course, cached_features, judge, mixed, varied
-from convzoo.families.transfer.settings import FinetuneSettings, TransferSettings
+from convzoo.families.transfer.settings import FinetuneSettings, TrainingSettings
 from convzoo.files import new_file, new_folder, read_json, sha256_of, write_json
 from convzoo.lineage.commits import keep
 from convzoo.settings.compute import ComputeSettings
@@ -29,7 +29,6 @@ from convzoo.training.fingerprint import check_data, fingerprint
 from convzoo.training.history import Progress, write_history
 from convzoo.training.schedules import factor
 
-LOSSES = {"cross_entropy": F.cross_entropy}
 HEAD, TUNING = 1, 2  # the phases, as the history names them
 NORMS = nn.modules.batchnorm._BatchNorm
 
@@ -53,7 +52,7 @@ class Rates(NamedTuple):
     weight_decay: float
 
 
-def train(network: str, settings: TransferSettings, compute: ComputeSettings, profile: str) -> None:
+def train(network: str, settings: TrainingSettings, compute: ComputeSettings, profile: str) -> None:
     """Train `network` and write models/NETWORK/: weights.safetensors, architecture.json, history.csv,
     fingerprint.json and extra/, with the head on the untouched backbone (features_head.onnx) where that was tuned.
 
@@ -113,7 +112,7 @@ def train(network: str, settings: TransferSettings, compute: ComputeSettings, pr
             checkpoints.remove()
 
 
-def describe(settings: TransferSettings, about: dict, meta: dict) -> dict:
+def describe(settings: TrainingSettings, about: dict, meta: dict) -> dict:
     """What architecture.json says: enough to build the network again, and to feed it."""
     arguments = {"side": settings.side, "classes": len(meta["classes"]), "head": settings.head}
     arguments |= {"dense": settings.dense, "dropout": settings.dropout}
@@ -223,7 +222,7 @@ def tune(course: Course, body: Transfer, data: Data) -> None:
 
 
 def optimizer_of(
-    parts: list[tuple[list[nn.Module], float]], settings: TransferSettings, weight_decay: float
+    parts: list[tuple[list[nn.Module], float]], settings: TrainingSettings, weight_decay: float
 ) -> torch.optim.Optimizer:
     """One optimizer over `parts`, each with a peak learning rate of its own."""
     choice = (settings.optimizer, settings.momentum, settings.beta2)
@@ -236,12 +235,12 @@ def optimizer_of(
     return built[0]
 
 
-def shared_loss(logits: Tensor, labels: Tensor, others: Tensor, share: float, settings: TransferSettings) -> Tensor:
+def shared_loss(logits: Tensor, labels: Tensor, others: Tensor, share: float, settings: TrainingSettings) -> Tensor:
     """The loss of images of which `share` is of their own label, and the rest of their partner's."""
-    loss = LOSSES[settings.loss](logits, labels, label_smoothing=settings.label_smoothing)
+    loss = F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
     if share == 1:
         return loss
-    return share * loss + (1 - share) * LOSSES[settings.loss](logits, others, label_smoothing=settings.label_smoothing)
+    return share * loss + (1 - share) * F.cross_entropy(logits, others, label_smoothing=settings.label_smoothing)
 
 
 def set_modes(body: Transfer, tuned: list[list[nn.Module]], phase: FinetuneSettings) -> None:
@@ -262,7 +261,7 @@ def head_only(body: Transfer, described: dict) -> bytes:
     return onnx_bytes(module, example, "probabilities")
 
 
-def seen(data: Data, settings: TransferSettings, rows: int = 4, columns: int = 8) -> Image:
+def seen(data: Data, settings: TrainingSettings, rows: int = 4, columns: int = 8) -> Image:
     """A picture of what the network learns from: images as they change in the loop, or images and stored variants."""
     generator = torch.Generator().manual_seed(settings.seed)
     if settings.method == "finetune":
