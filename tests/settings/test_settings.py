@@ -96,7 +96,7 @@ MISTAKES = [
     (
         "networks:\n",
         "networks:\n  new: 1\n",
-        "networks.new: got 1, expected a block with the key family (one of: class",
+        "networks.new: got 1, expected a block with the key family (one of: auto",
     ),
     ("    format: cifar\n", "", "cifar10-published.format: is missing; expected one of: cifar, idx, pictures"),
     ("format: cifar", "format: cfar", "published.format: got 'cfar', expected one of: cifar, idx, pictures"),
