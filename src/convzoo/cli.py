@@ -17,6 +17,7 @@ from convzoo.errors import ConvzooError, show
 
 COMMANDS = (
     "check",
+    "status",
     "profile",
     "predict",
     "reconstruct",
