@@ -106,15 +106,12 @@ def _repro(clone: Path, network: str) -> None:
 def _compare(descent: Mapping[str, Any], registered: Path | None, rebuilt: Path) -> Verdict:
     """Compare the registered files, by `descent` and the model if the store has it, with the folder models/NETWORK."""
     lines, identical = [], True
-    for name, registered_sha256 in (
-        ("weights.safetensors", descent["weights_sha256"]),
-        ("model.onnx", descent["model_sha256"]),
-    ):
+    for name, key in (("weights.safetensors", "weights_sha256"), ("model.onnx", "model_sha256")):
         sha256 = sha256_of(rebuilt / name)
-        if sha256 == registered_sha256:
+        if sha256 == descent[key]:
             lines.append(f"{name}: identical, sha256 {sha256}")
         else:
-            lines.append(f"{name}: DIFFERENT, sha256 {sha256}, registered {registered_sha256 or 'unknown'}")
+            lines.append(f"{name}: DIFFERENT, sha256 {sha256}, registered {descent[key] or 'unknown'}")
             identical = False
     metrics = read_json(rebuilt / "metrics.json")
     changed = _differences(descent["metrics"], {key: metrics.get(key) for key in descent["metrics"]})

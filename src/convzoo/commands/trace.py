@@ -4,7 +4,6 @@ From the sources of its data to the command that rebuilds it: run, files, stages
 commit.
 """
 
-import datetime
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from convzoo.commands.shared import Json, Version, print_result
 from convzoo.lineage import commits
 from convzoo.tracking.aliases import aliases_of
+from convzoo.tracking.listing import when
 from convzoo.tracking.versions import find_version
 
 UNKNOWN = "unknown"
@@ -36,7 +36,7 @@ def trace(name: str) -> dict[str, Any]:
                 for name, alias in aliases_of(version.client, registered.name).items()
                 if alias.version == str(registered.version)
             ],
-            "registered": _time(registered.creation_timestamp),
+            "registered": f"{when(registered.creation_timestamp)} UTC",
             "model sha256": descent["model_sha256"],
             "weights sha256": descent["weights_sha256"] or UNKNOWN,
         },
@@ -44,7 +44,7 @@ def trace(name: str) -> dict[str, Any]:
             "id": run.info.run_id,
             "name": run.info.run_name,
             "status": run.info.status,
-            "started": UNKNOWN if "convzoo.backfilled" in tags else _time(run.info.start_time),
+            "started": UNKNOWN if "convzoo.backfilled" in tags else f"{when(run.info.start_time)} UTC",
             "machine": tags.get("convzoo.machine", UNKNOWN),
             "fingerprint": version.fingerprint,
         },
@@ -78,22 +78,12 @@ def as_text(lineage: Mapping[str, Any]) -> str:
 
 
 def _lines(values: Mapping[str, Any], indent: str) -> list[str]:
-    width = max((len(key) for key, value in values.items() if not _is_nested(value)), default=0)
+    width = max((len(key) for key, value in values.items() if not isinstance(value, dict)), default=0)
     lines = []
     for key, value in values.items():
-        if _is_nested(value):
+        if isinstance(value, dict) and value:
             lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
         else:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             lines.append(f"{indent}{key:<{width}}  {text}")
     return lines
-
-
-def _is_nested(value: Any) -> bool:
-    return isinstance(value, dict) and bool(value)
-
-
-def _time(milliseconds: int | None) -> str:
-    if milliseconds is None:
-        return UNKNOWN
-    return datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
