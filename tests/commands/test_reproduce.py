@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -82,17 +81,17 @@ def test_a_difference_is_told_by_tensors_metrics_and_what_was_otherwise(made, tm
         "metrics": {"test_accuracy": 0.75, "test_images": 8},
         "identity": identity,
     }
-    verdict = reproduction._compare(SimpleNamespace(descent=descent), made, tmp_path / "registered.onnx")
+    verdict = reproduction._compare(descent, tmp_path / "registered.onnx", made)
     assert not verdict.identical
     told = "\n".join(verdict.lines)
     assert "metrics: 1 of 2 DIFFERENT\n  test_accuracy: registered 0.75, now 0.5" in told
     assert "tensors of model.onnx: 1 of" in told and "up to 0.25 apart" in told
-    assert "what was otherwise:\n  versions.torch: '2.7', now '2.8'" in told
+    assert "what else differs:\n  versions.torch: registered '2.7', now '2.8'" in told
     assert "fingerprint:" not in told
 
 
 def test_a_file_that_the_registry_lost_is_said(made):
     descent = {"model_sha256": "1", "weights_sha256": None, "metrics": {}, "identity": {}}
-    verdict = reproduction._compare(SimpleNamespace(descent=descent), made, None)
-    assert "tensors: the registered file is not in the store any more" in verdict.lines
+    verdict = reproduction._compare(descent, None, made)
+    assert "tensors: not compared, because the store has lost the registered model" in verdict.lines
     assert any("registered unknown" in line for line in verdict.lines)

@@ -211,17 +211,17 @@ def test_reconstruct_names_what_it_cannot_read_and_does_the_rest(project, photos
     bad.write_text("no picture")
     good, wrong, missing = reconstruct(MODEL, [photos / "0.png", bad, tmp_path / "missing.png"], tmp_path / "out")
     assert "written" in good
-    assert wrong["error"].startswith("is not an image that Pillow knows")
-    assert missing["error"].startswith("there is no such file")
+    assert wrong["error"].startswith("not an image that Pillow can read")
+    assert missing["error"].startswith("file not found")
     assert reconstruct(MODEL, [bad], tmp_path / "nothing")[0].keys() == {"file", "error"}
     assert not (tmp_path / "nothing").exists()
 
 
 def test_reconstruct_refuses_to_overwrite_an_image_and_a_file_as_folder(project, photos):
     before = {file: sha256_of(file) for file in photos.rglob("*.*")}
-    with pytest.raises(ConvzooError, match=r"0\.png: would overwrite an image that was given"):
+    with pytest.raises(ConvzooError, match=r"0\.png: would overwrite one of the given images"):
         reconstruct(MODEL, [photos], photos)
-    with pytest.raises(ConvzooError, match=r"is a file; --out wants a folder"):
+    with pytest.raises(ConvzooError, match=r"is a file, expected a folder"):
         reconstruct(MODEL, [photos], photos / "0.png")
     assert {file: sha256_of(file) for file in photos.rglob("*.*")} == before
 
@@ -239,5 +239,5 @@ def test_the_command_tells_what_it_wrote(project, photos, tmp_path, monkeypatch)
     told = CliRunner().invoke(app, ["reconstruct", NETWORK, str(photos), "--out", str(tmp_path / "out")])
     assert told.exit_code == 1
     assert re.search(r"1\.png +\d+\.\d\d dB +.*out/1\.png", told.output)
-    assert re.search(r"text\.png +is not an image that Pillow knows", told.output)
+    assert re.search(r"text\.png +not an image that Pillow can read", told.output)
     assert "contact_sheet.png" in told.output

@@ -269,7 +269,9 @@ def test_numbers_out_of_range_are_refused(project, tmp_path, count, seed, told):
 def test_a_folder_that_has_files_is_left_alone(project, tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
     for folder in (tmp_path, tmp_path / "mine.txt"):
-        with pytest.raises(ConvzooError, match=r"--out: .* is there already and not an empty folder; name a new one"):
+        with pytest.raises(
+            ConvzooError, match=r"--out: .* already exists and is not an empty folder; choose a new one"
+        ):
             sample(FOLDER / "model.onnx", 2, 0, folder)
     assert (tmp_path / "mine.txt").read_text() == "precious"
     (tmp_path / "empty").mkdir()
@@ -284,5 +286,5 @@ def test_a_folder_that_cannot_be_made_is_said(project, tmp_path):
 
 def test_what_makes_no_pictures_is_refused(tmp_path):
     save_linear_classifier(tmp_path / "model.onnx", np.ones((12, 3)), (4, 3, 1))
-    with pytest.raises(ConvzooError, match=r"makes no pictures, it takes images uint8 \(N, 4, 3, 1\)"):
+    with pytest.raises(ConvzooError, match=r"expected a generator, got uint8 \(N, 4, 3, 1\) to"):
         sample(tmp_path / "model.onnx", 2, 0, tmp_path / "new")

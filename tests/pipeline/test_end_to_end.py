@@ -214,8 +214,8 @@ def test_a_failed_data_check_stops_before_training(clone):
 
 def test_profiles_are_listed_and_written(clone):
     assert "* test" in convzoo(clone, "profile")
-    assert "params.yaml is the profile starter" in convzoo(clone, "profile", "starter")
+    assert "params.yaml now has the profile starter" in convzoo(clone, "profile", "starter")
     git(clone, "checkout", "-q", "HEAD~1", "--", "params.yaml")
-    assert "is the profile starter already" in convzoo(clone, "profile", "starter")
+    assert "already has the profile starter" in convzoo(clone, "profile", "starter")
     assert "expected one of: compact, full, starter, test" in convzoo(clone, "profile", "tiny", expected=1)
     commit(clone, "back to starter")

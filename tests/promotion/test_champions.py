@@ -72,7 +72,7 @@ def test_rollback_to_a_tampered_file_is_refused(network):
 
 def test_unknown_networks_and_versions_are_named(network):
     version(network, "good")
-    with pytest.raises(ConvzooError, match=f"network 'unheard-of': params.yaml has none; expected one of: {network}"):
+    with pytest.raises(ConvzooError, match=f"network 'unheard-of': not in params.yaml, expected one of: {network}"):
         promote("unheard-of")
     with pytest.raises(ConvzooError, match=rf"{network}@v7: there is no version 7; registered models: "):
         promote(network, 7)

@@ -130,9 +130,9 @@ MODELS = [
     Row(
         "model: other weights", weights(True), "models/net/weights.saf", "expected 000000000000 as", "dvc checkout, or"
     ),
-    Row("predict: missing", answer(None), "own.png", "there is no such file, expected an image", "look at the path"),
-    Row("predict: text", answer(b"<html>"), "own.png", "expected .bmp, .*.webp", "save it as one of them"),
-    Row("predict: cut", lambda w: answer(cut_picture())(w), "own.png", "expected a whole image", "save it anew"),
+    Row("predict: missing", answer(None), "own.png", "file not found, expected an image", "check the path"),
+    Row("predict: text", answer(b"<html>"), "own.png", "expected .bmp, .*.webp", "convert it to one of them"),
+    Row("predict: cut", lambda w: answer(cut_picture())(w), "own.png", "expected a complete image", "save it again"),
 ]
 
 

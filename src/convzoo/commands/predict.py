@@ -1,85 +1,53 @@
-"""Answers of an exported classifier on image files of any size and mode."""
+"""Classify images.
 
-import os
-from collections.abc import Iterator
+Images may have any size and mode. The exit code is 1 if one cannot be read; the others are still classified.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+import typer
 
-from convzoo.errors import ConvzooError
+from convzoo.commands.shared import Images, Json, Version, model_file, print_result, wrong_model
+from convzoo.data.image_files import images_in, read_images
 from convzoo.shipping.model import Model
+from convzoo.text import in_columns
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-KNOWN = ", ".join(sorted(SUFFIXES))
 BATCH = 256
 
 
-def predict(model_file: Path, paths: list[Path]) -> list[dict[str, str | float]]:
-    """A row for each image in `paths`, files or folders: {file, class, probability}, or {file, error}.
+def command(network: Version, paths: Images, as_json: Json = False) -> None:
+    """Print a row per image."""
+    rows = predict(model_file(network), paths)
+    print_result(rows, as_text, as_json)
+    if any("error" in row for row in rows):
+        raise typer.Exit(1)
 
-    Raises ConvzooError for a model that gives no probabilities.
+
+def predict(file: Path, paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Classify the images in `paths` (files or folders) with the ONNX model in `file`.
+
+    Returns a row per image, {file, class, probability} or {file, error}. Raises ConvzooError if the model is not a
+    classifier.
     """
-    model = Model(model_file)
+    model = Model(file)
     classes = model.described.get("classes")
     if not classes or model.input.dtype != "uint8" or model.output.shape[1:] != (len(classes),):
-        family = model.described.get("family", "file of another kind")
-        raise ConvzooError(
-            f"{model_file}: expected a classifier, got {model.input} to {model.output} (family: {family})"
-        )
-    height, width, channels = model.input.shape[1:]
-    rows = []
-    files = list(images_in(paths))
+        raise wrong_model(model, "a classifier")
+    files, rows = list(images_in(paths)), []
     for start in range(0, len(files), BATCH):
-        pixels, read = [], []
-        for file in files[start : start + BATCH]:
-            row = {"file": str(file)}
-            rows.append(row)
-            try:
-                pixels.append(read_image(file, height, width, channels))
-                read.append(row)
-            except ValueError as error:
-                row["error"] = str(error)
-        if read:
-            probabilities = model(np.stack(pixels))
-            for row, each in zip(read, probabilities, strict=True):
-                best = int(each.argmax())
-                row |= {"class": classes[best], "probability": round(float(each[best]), 6)}
+        batch, images = read_images(files[start : start + BATCH], *model.input.shape[1:])
+        rows += batch
+        if len(images):
+            readable = [row for row in batch if "error" not in row]
+            for row, probabilities in zip(readable, model(images), strict=True):
+                best = int(np.argmax(probabilities))
+                row |= {"class": classes[best], "probability": round(float(probabilities[best]), 6)}
     return rows
 
 
-def images_in(paths: list[Path]) -> Iterator[Path]:
-    """The files themselves, and what has the suffix of an image in the folders and below, sorted."""
-    for path in paths:
-        if os.path.isdir(path):  # noqa: PTH112 (answers False where Path.is_dir raises, as for a name too long)
-            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-            yield from found or [path]
-        else:
-            yield path
-
-
-def read_image(file: Path, height: int, width: int, channels: int) -> np.ndarray:
-    """The image as uint8 (height, width, channels): turned as EXIF says, on white where transparent, its middle cut out
-    at the wanted proportions and resized. Raises ValueError, which says why, for what cannot be read.
-    """
-    if os.path.isdir(file):  # noqa: PTH112 (as in images_in)
-        raise ValueError(f"the folder holds no images, expected {KNOWN}; name another one")
-    try:
-        with Image.open(file) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode == "F":
-                raise ValueError("grey levels are floats of unknown scale; save it with 8 or 16 bits a pixel")
-            if image.mode.startswith("I"):  # 16 bits a pixel and more
-                image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            image = image.convert("L" if channels == 1 else "RGB")
-            image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
-    except FileNotFoundError:
-        raise ValueError("there is no such file, expected an image; look at the path") from None
-    except UnidentifiedImageError:
-        raise ValueError(f"is not an image that Pillow knows, expected {KNOWN}; save it as one of them") from None
-    except Exception as error:  # a decoder may raise anything, and the other files shall be answered
-        raise ValueError(f"cannot be read ({error}), expected a whole image; save it anew") from None
-    return np.asarray(image).reshape(height, width, channels)
+def as_text(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as a table."""
+    return in_columns([[row["file"], row.get("error") or "{class}  {probability:.1%}".format(**row)] for row in rows])

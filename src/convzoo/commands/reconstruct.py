@@ -1,75 +1,83 @@
-"""What an exported autoencoder makes of image files of any size and mode: pictures before, after, and what differs."""
+"""Reconstruct images with an autoencoder.
 
-from collections.abc import Iterator
+Writes each reconstruction as PNG, and a contact sheet of images, reconstructions and differences. The exit code is 1 if
+an image cannot be read; the others are still reconstructed.
+"""
+
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from PIL.Image import Image
 
-from convzoo.commands.predict import images_in, read_image
+from convzoo.commands.shared import Images, Version, model_file, wrong_model
 from convzoo.data.contact_sheet import as_picture, contact_sheet, write_picture
+from convzoo.data.image_files import images_in, read_images
 from convzoo.errors import ConvzooError
 from convzoo.files import new_file
 from convzoo.metrics.images import psnr
 from convzoo.shipping.model import Model, run_in_batches
+from convzoo.text import in_columns
 
 BATCH = 256
-SHEET = "contact_sheet"  # the name of the picture with all of them
+SHEET = "contact_sheet"  # file name without suffix
 COLUMNS = 12  # of the contact sheet
 SHOWN = 96  # images on the contact sheet, at most
-LONGEST_NAME = 10  # letters of a file's name below its image
-MAGNIFIED = 4  # differences are shown that much larger
+LONGEST_NAME = 10  # characters of a file name below its image
+MAGNIFIED = 4  # factor by which differences are enlarged
 
 
-def reconstruct(model_file: Path, paths: list[Path], out: Path) -> list[dict[str, str | float]]:
-    """Write the reconstruction of each image in `paths`, files or folders, to `out` as PNG, and a contact sheet.
+def command(
+    network: Version,
+    paths: Images,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The output folder; created if it does not exist.")],
+) -> None:
+    """Print a row per image."""
+    rows = reconstruct(model_file(network), paths, out)
+    print(in_columns([[row["file"], row.get("error") or "{psnr:.2f} dB  {written}".format(**row)] for row in rows]))
+    if any("written" in row for row in rows):
+        print(f"contact sheet: {out / SHEET}.png")
+    if any("error" in row for row in rows):
+        raise typer.Exit(1)
 
-    A row for each image: {file, written, psnr} (dB, against the image as the network sees it: cut and resized to its
-    size), or {file, error}. Nothing is written before all are read and reconstructed, and no file by half. Raises
-    ConvzooError for a model that is no autoencoder, for `out` that is a file, and where an image of `paths` would be
-    overwritten.
+
+def reconstruct(file: Path, paths: Sequence[Path], out: Path) -> list[dict[str, Any]]:
+    """Reconstruct the images in `paths` (files or folders) with the ONNX model in `file`; write PNG files to `out`.
+
+    Returns a row per image: {file, written, psnr} (dB, against the image as the network sees it, cropped and resized)
+    or {file, error}. Nothing is written until all images are reconstructed, and no file is left half-written. Raises
+    ConvzooError if the model is not an autoencoder, `out` is a file, or an image in `paths` would be overwritten.
     """
-    model = Model(model_file)
+    model = Model(file)
     if model.output.dtype != "uint8" or model.output.shape != model.input.shape:
-        family = model.described.get("family", "file of another kind")
-        raise ConvzooError(
-            f"{model_file}: expected an autoencoder, got {model.input} to {model.output} (family: {family})"
-        )
+        raise wrong_model(model, "an autoencoder")
     if out.exists() and not out.is_dir():
-        raise ConvzooError(f"{out}: is a file; --out wants a folder")
-    height, width, channels = model.input.shape[1:]
-    rows: list[dict[str, str | float]] = []
-    read, pixels = [], []
-    for file in images_in(paths):
-        row: dict[str, str | float] = {"file": str(file)}
-        rows.append(row)
-        try:
-            pixels.append(read_image(file, height, width, channels))
-            read.append(row)
-        except ValueError as error:
-            row["error"] = str(error)
-    if not read:
+        raise ConvzooError(f"--out: {out}: is a file, expected a folder; choose another one")
+    rows, images = read_images(images_in(paths), *model.input.shape[1:])
+    readable = [row for row in rows if "error" not in row]
+    if not readable:
         return rows
 
-    before = np.stack(pixels)
-    after = run_in_batches(model, before, BATCH)
-    given = {Path(row["file"]).resolve() for row in read}
-    targets = [out / f"{name}.png" for name in _names([Path(row["file"]).stem for row in read])]
+    reconstructions = run_in_batches(model, images, BATCH)
+    given = {Path(row["file"]).resolve() for row in readable}
+    targets = [out / f"{name}.png" for name in _unique([Path(row["file"]).stem for row in readable])]
     for target in (*targets, out / f"{SHEET}.png"):
         if target.resolve() in given:
-            raise ConvzooError(f"{target}: would overwrite an image that was given; choose another folder for --out")
-    errors = np.square(before.astype(np.float64) - after).mean(axis=(1, 2, 3))
-    for row, target, made, error in zip(read, targets, after, errors, strict=True):
+            raise ConvzooError(f"--out: {target}: would overwrite one of the given images; choose another folder")
+    errors = np.square(images.astype(np.float64) - reconstructions).mean(axis=(1, 2, 3))
+    for row, target, reconstruction, error in zip(readable, targets, reconstructions, errors, strict=True):
         with new_file(target) as temporary:
-            write_picture(as_picture(made), temporary)
-        row |= {"written": str(target), "psnr": round(float(psnr(error, made.size)), 2)}
+            write_picture(as_picture(reconstruction), temporary)
+        row |= {"written": str(target), "psnr": round(float(psnr(error, reconstruction.size)), 2)}
     with new_file(out / f"{SHEET}.png") as temporary:
-        write_picture(_sheet(before, after, read), temporary)
+        write_picture(_sheet(images, reconstructions, readable), temporary)
     return rows
 
 
-def _names(stems: list[str]) -> Iterator[str]:
-    """The stems, with a number where one was there already: no two images are written to one file."""
+def _unique(stems: Sequence[str]) -> Iterator[str]:
+    """The file names without suffix, numbered where a name is taken, so that no two images share a file."""
     taken = {SHEET}
     for stem in stems:
         name, number = stem, 1
@@ -80,19 +88,18 @@ def _names(stems: list[str]) -> Iterator[str]:
         yield name
 
 
-def _sheet(before: np.ndarray, after: np.ndarray, rows: list[dict[str, str | float]]) -> Image:
-    """Image, reconstruction and magnified difference below each other, in as many bands as it takes."""
-    differences = np.clip(128 + MAGNIFIED * (after.astype(np.int16) - before), 0, 255).astype(np.uint8)
+def _sheet(images: np.ndarray, reconstructions: np.ndarray, rows: Sequence[dict[str, Any]]) -> Image:
+    """Images, reconstructions and magnified differences below each other, COLUMNS images at a time."""
+    differences = np.clip(128 + MAGNIFIED * (reconstructions.astype(np.int16) - images), 0, 255).astype(np.uint8)
     bands, titles, captions = [], [], []
-    for start in range(0, min(len(before), SHOWN), COLUMNS):
-        here = slice(start, min(start + COLUMNS, SHOWN))
-        found = rows[here]
-        bands += [before[here], after[here], differences[here]]
+    for start in range(0, min(len(images), SHOWN), COLUMNS):
+        band = slice(start, min(start + COLUMNS, SHOWN))
+        bands += [images[band], reconstructions[band], differences[band]]
         titles += ["image", "reconstruction", f"difference, {MAGNIFIED} times (grey: none)"]
         captions += [
-            [_short(Path(row["file"]).name) for row in found],
-            [f"{row['psnr']:.1f} dB" for row in found],
-            [""] * len(found),
+            [_short(Path(row["file"]).name) for row in rows[band]],
+            [f"{row['psnr']:.1f} dB" for row in rows[band]],
+            [""] * len(rows[band]),
         ]
     return contact_sheet(bands, titles, captions)
 

@@ -1,4 +1,7 @@
-"""The same training with several seeds: what it reaches on average, and how far that spreads."""
+"""Train a network with several seeds and print mean and spread.
+
+Uses the prepared data and a temporary folder; models/ and MLflow do not change.
+"""
 
 import os
 import platform
@@ -10,9 +13,13 @@ import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from convzoo.commands.outputs import cannot_be_written, must_be_free
-from convzoo.commands.profiles import merged
+from convzoo.commands.profile import merged
+from convzoo.commands.shared import Network
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, read_json
 from convzoo.settings.load import PARAMS, read_params
@@ -97,3 +104,12 @@ def _once(folder: Path, network: str, seed: int) -> dict[str, float]:
     metrics = read_json(folder / "models" / network / "metrics.json")
     row |= {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     return row
+
+
+def command(
+    network: Network,
+    seeds: Annotated[int, typer.Option(min=1, help="The number of trainings, with seeds 0, 1, ...")] = 3,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the files of each seed in DIR/seed-N.")] = None,
+) -> None:
+    """Print a line per seed and the table."""
+    repeat(network, seeds, out)

@@ -1,67 +1,82 @@
-"""A registered version made again from its commit, in a clone of its own, and held against what was registered."""
+"""Rebuild a version from its commit and compare the two.
+
+Runs every stage that leads to it in a temporary clone. The exit code is 1 if weights, model or metrics differ.
+"""
 
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import typer
 
+from convzoo.commands import shared
 from convzoo.errors import ConvzooError
 from convzoo.files import project_root, read_json, sha256_of
 from convzoo.lineage import commits
 from convzoo.shipping.onnx import tensors_of
 from convzoo.tracking.versions import Version, find_version
 
-CLEARED = ("DVC_ROOT", "DVC_STAGE", "MLFLOW_TRACKING_URI")  # of the caller's clone; and all of DVC_EXP_
+CLEARED = ("DVC_ROOT", "DVC_STAGE", "MLFLOW_TRACKING_URI")  # of the caller's clone, besides all DVC_EXP_*
 SHOWN = 10  # tensors that differ, at most
 
 
 class Verdict(NamedTuple):
-    """What came of it, in lines."""
+    """The outcome of a comparison, and lines that explain it."""
 
     identical: bool
     lines: list[str]
 
 
-def reproduce(name: str) -> Verdict:
-    """Make the version that NETWORK[@ALIAS] stands for again: its code and params, all stages that lead to it, run by
-    force, without checkpoints and without tracking. The caller's checkout, data and cache are left alone.
+def command(network: shared.Version) -> None:
+    """Print the comparison."""
+    verdict = reproduce(network)
+    print(f"\n{network}:", *verdict.lines, sep="\n")
+    print("verdict: " + ("identical bytes" if verdict.identical else "DIFFERENT"))
+    if not verdict.identical:
+        raise typer.Exit(1)
 
-    Raises ConvzooError where there is no such version, where no commit holds what trained it, and where a stage fails.
+
+def reproduce(name: str) -> Verdict:
+    """Rebuild the version that NETWORK[@ALIAS] stands for, with its code and params, and compare the two.
+
+    Forces every stage that leads to it, without checkpoints and without tracking, in a temporary clone; the checkout,
+    data and cache of the caller do not change. Raises ConvzooError if there is no such version, if no commit holds its
+    code and params, and if a stage fails.
     """
-    found = find_version(name)
-    commit = _commit_of(found)
-    network = found.version.name
+    version = find_version(name)
+    commit, network = _commit_of(version), version.version.name
     with tempfile.TemporaryDirectory(prefix="convzoo-") as folder:
         clone = Path(folder, "clone")
         _clone(commit, clone)
         _repro(clone, network)
-        registered = found.bring_model(Path(folder))
-        return _compare(found, clone / "models" / network, registered)
+        return _compare(version.descent, version.bring_model(Path(folder)), clone / "models" / network)
 
 
-def _commit_of(found: Version) -> str:
-    tags = found.run.data.tags
-    commit, changed = tags.get("mlflow.source.git.commit"), tags.get("convzoo.dirty", "unknown")
-    kept = commits.snapshot_of(found.fingerprint)
-    if kept:
-        return kept
+def _commit_of(version: Version) -> str:
+    """The commit that holds the code and params of a version's training."""
+    snapshot = commits.snapshot_of(version.fingerprint)
+    if snapshot:
+        return snapshot
+    tags = version.run.data.tags
+    commit, changes = tags.get("mlflow.source.git.commit"), tags.get("convzoo.dirty", "unknown")
     if not commit:
         raise ConvzooError(
-            f"{found.name}: its run names no commit, expected one; it was trained outside git, or brought into MLflow "
-            "from files alone: train it in a git clone to be able to reproduce it"
+            f"{version.name}: its run names no commit, expected one; it was trained outside git, or registered from "
+            "files alone: train it in a git clone"
         )
-    if changed != "clean":
+    if changes != "clean":
         raise ConvzooError(
-            f"{found.name}: was trained from {commit[:7]} with changes ({changed}), and the snapshot "
-            f"{commits.REFS}/{found.fingerprint[:16]}... is not in this clone; fetch it from the clone that trained: "
-            f"git fetch OTHER-CLONE '+{commits.REFS}/*:{commits.REFS}/*'"
+            f"{version.name}: was trained from {commit[:7]} with changes ({changes}), and the snapshot "
+            f"{commits.REFS}/{version.fingerprint[:16]}... is not in this clone; fetch it from the clone that trained "
+            f"it: git fetch OTHER-CLONE '+{commits.REFS}/*:{commits.REFS}/*'"
         )
     if commits.git("cat-file", "-e", f"{commit}^{{commit}}") is None:
-        raise ConvzooError(f"{found.name}: this clone does not have its commit {commit}; run: git fetch --all")
+        raise ConvzooError(f"{version.name}: this clone does not have its commit {commit}; run: git fetch --all")
     return commit
 
 
@@ -70,7 +85,7 @@ def _clone(commit: str, clone: Path) -> None:
     if commits.git("clone", "--quiet", "--shared", "--no-checkout", str(root), str(clone)) is None:
         raise ConvzooError(f"{root}: git cannot clone it to {clone}; is it the top folder of a git repository?")
     if commits.git("-C", str(clone), "checkout", "--quiet", "--detach", commit) is None:
-        raise ConvzooError(f"{clone}: git cannot check out {commit}; is there room on the disk?")
+        raise ConvzooError(f"{clone}: git cannot check out {commit}; is the disk full?")
 
 
 def _repro(clone: Path, network: str) -> None:
@@ -78,72 +93,71 @@ def _repro(clone: Path, network: str) -> None:
         key: value for key, value in os.environ.items() if key not in CLEARED and not key.startswith("DVC_EXP_")
     }
     environment |= {"CONVZOO_TRACKING": "off", "DVC_NO_ANALYTICS": "1"}
-    # The stages call `python`: it must be the one that this command runs on.
+    # The stages call `python`: it must be the interpreter of this command.
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
     mirror = environment.get("CONVZOO_MIRROR", "")
     if mirror and "://" not in mirror:
         environment["CONVZOO_MIRROR"] = str(project_root() / mirror)
     command = [sys.executable, "-m", "dvc", "repro", "--force", f"evaluate@{network}"]
     if subprocess.run(command, cwd=clone, env=environment, check=False).returncode:
-        raise ConvzooError(f"{network}: `dvc repro --force evaluate@{network}` of its commit failed, see above")
+        raise ConvzooError(f"{network}: `dvc repro --force evaluate@{network}` failed in its commit, see above")
 
 
-def _compare(found: Version, made: Path, registered: Path | None) -> Verdict:
-    descent, identity = found.descent, read_json(made / "fingerprint.json")
-    pairs = [
-        ("weights.safetensors", descent["weights_sha256"], sha256_of(made / "weights.safetensors")),
-        ("model.onnx", descent["model_sha256"], sha256_of(made / "model.onnx")),
+def _compare(descent: Mapping[str, Any], registered: Path | None, rebuilt: Path) -> Verdict:
+    """Compare the registered files, by `descent` and the model if the store has it, with the folder models/NETWORK."""
+    lines, identical = [], True
+    for name, key in (("weights.safetensors", "weights_sha256"), ("model.onnx", "model_sha256")):
+        sha256 = sha256_of(rebuilt / name)
+        if sha256 == descent[key]:
+            lines.append(f"{name}: identical, sha256 {sha256}")
+        else:
+            lines.append(f"{name}: DIFFERENT, sha256 {sha256}, registered {descent[key] or 'unknown'}")
+            identical = False
+    metrics = read_json(rebuilt / "metrics.json")
+    changed = _differences(descent["metrics"], {key: metrics.get(key) for key in descent["metrics"]})
+    lines += [f"metrics: {len(changed)} of {len(descent['metrics'])} DIFFERENT" if changed else "metrics: identical"]
+    lines += changed
+    if changed or not identical:
+        causes = _differences(descent["identity"], read_json(rebuilt / "fingerprint.json"))
+        lines += _tensors(registered, rebuilt / "model.onnx")
+        lines += ["what else differs:", *(causes or ["  nothing that is recorded"])]
+    return Verdict(identical and not changed, lines)
+
+
+def _differences(registered: Mapping[str, Any], rebuilt: Mapping[str, Any]) -> list[str]:
+    """A line per value that differs. The fingerprint is left out because it is the digest of the others."""
+    before, after = _flat(registered), _flat(rebuilt)
+    return [
+        f"  {key}: registered {before.get(key)!r}, now {after.get(key)!r}"
+        for key in sorted(before | after)
+        if before.get(key) != after.get(key) and key != "fingerprint"
     ]
-    lines = [
-        f"{file}: {'identical' if before == now else 'DIFFERENT'}, sha256 {now}"
-        + ("" if before == now else f", registered {before or 'unknown'}")
-        for file, before, now in pairs
-    ]
-    metrics = _numbers(read_json(made / "metrics.json"))
-    moved = {key: (value, metrics.get(key)) for key, value in descent["metrics"].items() if metrics.get(key) != value}
-    lines.append("metrics: " + (f"{len(moved)} of {len(descent['metrics'])} DIFFERENT" if moved else "identical"))
-    lines += [f"  {key}: registered {before!r}, now {now!r}" for key, (before, now) in sorted(moved.items())]
-    identical = not moved and all(before == now for _, before, now in pairs)
-    if not identical:
-        lines += _tensors(registered, made / "model.onnx")
-        told = _differences(descent["identity"], identity)
-        lines += ["what was otherwise:", *(f"  {line}" for line in told or ["nothing that is recorded"])]
-    return Verdict(identical, lines)
 
 
-def _tensors(registered: Path | None, now: Path) -> list[str]:
-    """Which of the two files' weights differ, the farthest apart first."""
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by dotted key."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _tensors(registered: Path | None, rebuilt: Path) -> list[str]:
+    """Which weights of the two models differ, the largest difference first."""
     if registered is None:
-        return ["tensors: the registered file is not in the store any more"]
-    before, after = tensors_of(registered), tensors_of(now)
-    lines = [f"  {name}: only in one of the files" for name in sorted(before.keys() ^ after.keys())]
-    apart = []
+        return ["tensors: not compared, because the store has lost the registered model"]
+    before, after = tensors_of(registered), tensors_of(rebuilt)
+    lines = [f"  {name}: only in one of the models" for name in sorted(before.keys() ^ after.keys())]
+    differences = []
     for name in before.keys() & after.keys():
         a, b = before[name], after[name]
         if a.shape != b.shape:
             lines.append(f"  {name}: shape {a.shape}, now {b.shape}")
         elif a.tobytes() != b.tobytes():
-            gap = np.abs(a.astype(np.float64) - b.astype(np.float64)).max()
-            apart.append((float(gap), float(np.abs(a.astype(np.float64)).max()), name))
-    apart.sort(reverse=True)
-    lines += [f"  {name}: up to {gap:.3g} apart, values up to {most:.3g}" for gap, most, name in apart[:SHOWN]]
-    lines += [f"  and {len(apart) - SHOWN} more"] if len(apart) > SHOWN else []
-    return [f"tensors of model.onnx: {len(apart)} of {len(before)} differ", *lines]
-
-
-def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
-    return {key: value for key, value in metrics.items() if isinstance(value, int | float)}
-
-
-def _differences(before: dict[str, Any], now: dict[str, Any], place: str = "") -> list[str]:
-    """Where two identities differ, as `versions.torch: 2.7.0, now 2.8.0`; their fingerprints follow from that."""
-    lines = []
-    for key in sorted(before.keys() | now.keys()):
-        old, new = before.get(key), now.get(key)
-        if old == new or (not place and key == "fingerprint"):
-            continue
-        if isinstance(old, dict) and isinstance(new, dict):
-            lines += _differences(old, new, f"{place}{key}.")
-        else:
-            lines.append(f"{place}{key}: {old!r}, now {new!r}")
-    return lines
+            a, b = a.astype(np.float64), b.astype(np.float64)
+            differences.append((float(np.abs(a - b).max()), float(np.abs(a).max()), name))
+    differences.sort(reverse=True)
+    lines += [f"  {name}: up to {gap:.3g} apart, values up to {most:.3g}" for gap, most, name in differences[:SHOWN]]
+    if len(differences) > SHOWN:
+        lines.append(f"  and {len(differences) - SHOWN} more")
+    return [f"tensors of model.onnx: {len(differences)} of {len(before)} differ", *lines]

@@ -1,36 +1,52 @@
-"""Pictures that an exported generator makes, as files."""
+"""Generate images with a DCGAN.
+
+Writes PNG files and a contact sheet of the first hundred, grid.png.
+"""
 
 import math
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 
 from convzoo.commands.outputs import cannot_be_written, must_be_free
+from convzoo.commands.shared import Version, model_file, wrong_model
 from convzoo.data.contact_sheet import as_picture, contact_sheet, write_picture
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder
 from convzoo.shipping.model import Model
 
 BATCH = 100
-MOST = 100_000  # files
-SHEET = 100  # images on the contact sheet
-LARGEST_SEED = 2**63 - 1
+MAX_COUNT = 100_000  # files
+SHEET = 100  # images on the contact sheet, at most
+MAX_SEED = 2**63 - 1
 
 
-def sample(model_file: Path, count: int, seed: int, folder: Path) -> list[Path]:
-    """Write `count` pictures (00000.png, ...) and a contact sheet of the first hundred, grid.png, into `folder`.
+def command(
+    network: Version,
+    count: Annotated[int, typer.Option(help="The number of images.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The output folder, new or empty.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same images.")] = 0,
+) -> None:
+    """Print what was written."""
+    *_, sheet = sample(model_file(network), count, seed, out)
+    print(f"{count} images and {sheet.name} in {out}")
 
-    The same seed gives the same bytes, and a larger count the same first pictures. The folder appears whole or not at
-    all. Raises ConvzooError for a file that is no generator, numbers out of range, and a folder that has files.
+
+def sample(file: Path, count: int, seed: int, folder: Path) -> list[Path]:
+    """Write `count` images (00000.png, ...) of the ONNX generator in `file` and a contact sheet, grid.png, to `folder`.
+
+    The same seed gives the same bytes, and a larger count starts with the same images. The folder is complete or does
+    not exist. Raises ConvzooError if the model is not a generator, a number is out of range, or the folder has files.
     """
-    if not 1 <= count <= MOST:
-        raise ConvzooError(f"--count: got {count}, expected 1 to {MOST:,}")
-    if not 0 <= seed <= LARGEST_SEED:
-        raise ConvzooError(f"--seed: got {seed}, expected 0 to {LARGEST_SEED}")
-    model = Model(model_file)
+    if not 1 <= count <= MAX_COUNT:
+        raise ConvzooError(f"--count: got {count}, expected 1 to {MAX_COUNT:,}")
+    if not 0 <= seed <= MAX_SEED:
+        raise ConvzooError(f"--seed: got {seed}, expected 0 to {MAX_SEED}")
+    model = Model(file)
     if model.described.get("family") != "dcgan" or model.input.name != "latents":
-        network = model.described.get("network", model_file)
-        raise ConvzooError(f"{network}: makes no pictures, it takes {model.input.name} {model.input}; name a generator")
+        raise wrong_model(model, "a generator")
     try:
         must_be_free(folder)
         with new_folder(folder.absolute()) as temporary:
@@ -40,18 +56,18 @@ def sample(model_file: Path, count: int, seed: int, folder: Path) -> list[Path]:
 
 
 def _write(model: Model, count: int, seed: int, folder: Path) -> list[Path]:
-    randomness = np.random.Generator(np.random.PCG64(seed))
-    size, digits = model.input.shape[1], max(5, len(str(count - 1)))
-    first: list[np.ndarray] = []
+    generator = np.random.Generator(np.random.PCG64(seed))
+    latent, digits = model.input.shape[1], max(5, len(str(count - 1)))
+    shown: list[np.ndarray] = []
     files: list[Path] = []
     for start in range(0, count, BATCH):
-        # Always a whole batch, since how many there are can change the last bits of each.
-        images = model(randomness.standard_normal((BATCH, size), dtype=np.float32))[: count - start]
+        # Always a full batch, because the size of a batch can change the last bits of each image.
+        images = model(generator.standard_normal((BATCH, latent), dtype=np.float32))[: count - start]
         for number, image in enumerate(images, start):
             files.append(folder / f"{number:0{digits}}.png")
             write_picture(as_picture(image), files[-1])
-        first = first or list(images[:SHEET])
-    columns = math.ceil(math.sqrt(len(first)))
+        shown = shown or list(images[:SHEET])
+    columns = math.ceil(math.sqrt(len(shown)))
     files.append(folder / "grid.png")
-    write_picture(contact_sheet([first[row : row + columns] for row in range(0, len(first), columns)]), files[-1])
+    write_picture(contact_sheet([shown[row : row + columns] for row in range(0, len(shown), columns)]), files[-1])
     return files

@@ -1,47 +1,57 @@
-"""The whole descent of a registered version, from its data's sources to the command that makes it again."""
+"""Show the lineage of a registered version.
 
-import datetime
+From the sources of its data to the command that rebuilds it: run, files, stages, data, params, packages, machine and
+commit.
+"""
+
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from convzoo.commands.shared import Json, Version, print_result
 from convzoo.lineage import commits
 from convzoo.tracking.aliases import aliases_of
+from convzoo.tracking.listing import when
 from convzoo.tracking.versions import find_version
 
 UNKNOWN = "unknown"
 
 
+def command(network: Version, as_json: Json = False) -> None:
+    """Print the lineage."""
+    print_result(trace(network), as_text, as_json)
+
+
 def trace(name: str) -> dict[str, Any]:
-    """What is known of the version that NETWORK[@ALIAS] stands for, by topic. Raises ConvzooError as `find_version`."""
-    found = find_version(name)
-    descent, tags = found.descent, found.run.data.tags
-    identity = descent["identity"]
-    snapshot = commits.snapshot_of(found.fingerprint)
+    """The lineage of the version that NETWORK[@ALIAS] stands for, by topic. Raises ConvzooError as `find_version`."""
+    version = find_version(name)
+    registered, run, descent = version.version, version.run, version.descent
+    tags, identity = run.data.tags, descent["identity"]
     return {
         "version": {
-            "name": found.version.name,
-            "version": str(found.version.version),
+            "name": registered.name,
+            "version": str(registered.version),
             "aliases": [
                 alias.named(name)
-                for name, alias in aliases_of(found.client, found.version.name).items()
-                if alias.version == str(found.version.version)
+                for name, alias in aliases_of(version.client, registered.name).items()
+                if alias.version == str(registered.version)
             ],
-            "registered": _time(found.version.creation_timestamp),
+            "registered": f"{when(registered.creation_timestamp)} UTC",
             "model sha256": descent["model_sha256"],
             "weights sha256": descent["weights_sha256"] or UNKNOWN,
         },
         "run": {
-            "id": found.run.info.run_id,
-            "name": found.run.info.run_name,
-            "status": found.run.info.status,
-            "started": UNKNOWN if "convzoo.backfilled" in tags else _time(found.run.info.start_time),
+            "id": run.info.run_id,
+            "name": run.info.run_name,
+            "status": run.info.status,
+            "started": UNKNOWN if "convzoo.backfilled" in tags else f"{when(run.info.start_time)} UTC",
             "machine": tags.get("convzoo.machine", UNKNOWN),
-            "fingerprint": found.fingerprint,
+            "fingerprint": version.fingerprint,
         },
         "code": {
             "git commit": tags.get("mlflow.source.git.commit", UNKNOWN),
             "differs from it": tags.get("convzoo.dirty", UNKNOWN),
-            "snapshot of the changes": snapshot or "none",
+            "snapshot of the changes": commits.snapshot_of(version.fingerprint) or "none",
             "modules": identity["code"],
         },
         "data": {"source": descent["source"], "digests": identity["data"]},
@@ -55,39 +65,25 @@ def trace(name: str) -> dict[str, Any]:
             }
             for stage, locked in descent["stages"].items()
         },
-        "again": f"convzoo reproduce {found.name}",
+        "again": f"convzoo reproduce {version.name}",
     }
 
 
-def as_text(told: dict[str, Any]) -> str:
-    """The answer of `trace` for people: a heading a topic, a line a fact."""
+def as_text(lineage: Mapping[str, Any]) -> str:
+    """The lineage for a terminal: a heading per topic, a line per value."""
     lines: list[str] = []
-    for topic, facts in told.items():
-        if isinstance(facts, dict):
-            lines += [f"{topic}:", *_lines(facts, "  "), ""]
-        else:
-            lines.append(f"{topic}: {facts}")
+    for topic, values in lineage.items():
+        lines += [f"{topic}:", *_lines(values, "  "), ""] if isinstance(values, dict) else [f"{topic}: {values}"]
     return "\n".join(lines)
 
 
-def _lines(facts: dict[str, Any], indent: str) -> list[str]:
-    width = max((len(str(key)) for key, value in facts.items() if not _nested(value)), default=0)
+def _lines(values: Mapping[str, Any], indent: str) -> list[str]:
+    width = max((len(key) for key, value in values.items() if not isinstance(value, dict)), default=0)
     lines = []
-    for key, value in facts.items():
-        if _nested(value):
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
             lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
         else:
-            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            lines.append(f"{indent}{key:<{width}}  {shown}")
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            lines.append(f"{indent}{key:<{width}}  {text}")
     return lines
-
-
-def _nested(value: Any) -> bool:
-    return isinstance(value, dict) and bool(value)
-
-
-def _time(milliseconds: int | None) -> str:
-    if milliseconds is None:
-        return UNKNOWN
-    when = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
-    return when.strftime("%Y-%m-%d %H:%M:%S UTC")

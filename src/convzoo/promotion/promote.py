@@ -13,7 +13,7 @@ from convzoo.promotion.measuring import ruler
 from convzoo.settings.load import read_params
 from convzoo.settings.networks import network_settings
 from convzoo.settings.promotion import Promotion
-from convzoo.settings.whole import network_names
+from convzoo.settings.whole import check_network_name
 from convzoo.shipping.model import Model
 from convzoo.tracking import store
 from convzoo.tracking.aliases import CANDIDATE, CHAMPION, PREVIOUS, aliases_of, put_back, set_alias
@@ -126,9 +126,7 @@ def rollback(network: str, reason: str | None = None) -> str:
 
 def _settings(network: str) -> Promotion:
     params = read_params()
-    known = network_names(params)
-    if network not in known:
-        raise ConvzooError(f"network '{network}': params.yaml has none; expected one of: {', '.join(known)}")
+    check_network_name(params, network)
     promotions = params.values["promotion"]
     if network not in promotions:
         like = f"; write one like promotion.{next(iter(promotions))}" if promotions else ""

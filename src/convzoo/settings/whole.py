@@ -42,6 +42,13 @@ def network_names(params: Params) -> list[str]:
     return list(check(params, (), Sections).networks)
 
 
+def check_network_name(params: Params, name: str) -> None:
+    """Raises SettingsError if params.yaml has no network of this name."""
+    known = network_names(params)
+    if name not in known:
+        raise SettingsError(f"network '{name}': not in {params.file}, expected one of: {', '.join(known)}")
+
+
 def check_all(params: Params) -> None:
     """Raises SettingsError with a line for each mistake anywhere in the file."""
     check(params, (), Sections)

@@ -1,10 +1,10 @@
-"""What `convzoo predict` makes of a picture file before any network sees it."""
+"""Reading image files of any size, mode and format, as `convzoo predict` does."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from convzoo.commands.predict import read_image
+from convzoo.data.image_files import read_image
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
 
@@ -46,7 +46,7 @@ def test_a_decompression_bomb_is_refused(tmp_path, side):
     content = bytearray((tmp_path / "a.bmp").read_bytes())
     content[18:26] = side.to_bytes(4, "little") * 2
     (tmp_path / "a.bmp").write_bytes(content)
-    with pytest.raises(ValueError, match=r"cannot be read \(.*\), expected a whole image"):
+    with pytest.raises(ValueError, match=r"cannot be read \(.*\), expected a complete image"):
         read_image(tmp_path / "a.bmp", 8, 8, 1)
 
 

@@ -1,0 +1,16 @@
+"""List the registered versions with aliases and main metric."""
+
+from typing import Annotated
+
+import typer
+
+from convzoo.commands.shared import Json, print_result
+from convzoo.tracking.listing import as_text, listing
+
+
+def command(
+    network: Annotated[str | None, typer.Argument(help="A registered model. Default: all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print a row per version."""
+    print_result(listing(network), as_text, as_json)

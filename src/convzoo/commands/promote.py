@@ -1,0 +1,34 @@
+"""Make a version the champion if it passes the gate.
+
+The block `promotion` in params.yaml defines the gate. The exit code is 0 only if the version is now the champion. With
+--dry-run it is 3 if the version passes on the val split, and 1 otherwise.
+"""
+
+from typing import Annotated
+
+import typer
+
+from convzoo.commands.shared import Network, Reason
+from convzoo.errors import ConvzooError
+from convzoo.promotion.gate import as_text
+from convzoo.promotion.promote import promote
+
+DRY_RUN_PASSES = 3  # an exit code that means neither success nor an error
+
+
+def command(
+    network: Network,
+    version: Annotated[int | None, typer.Option(min=1, help="Default: the version with the alias candidate.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure on val only and change nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Override the gate; requires --reason.")] = False,
+    reason: Reason = None,
+) -> None:
+    """Print the conditions of the gate and the outcome."""
+    if force and not (reason or "").strip():
+        raise ConvzooError("--force: expected a reason to record in the ledger; add --reason TEXT")
+    outcome = promote(network, version, dry_run=dry_run, force=force, reason=reason)
+    if outcome.conditions:
+        print(as_text(outcome.conditions), end="\n\n")
+    print("\n".join(outcome.told))
+    if not outcome.done:
+        raise typer.Exit(DRY_RUN_PASSES if dry_run and outcome.fits else 1)

@@ -1,0 +1,33 @@
+"""Validate params.yaml and show which stages are out of date.
+
+Runs the stage `check`, which also digests the source code, and then `dvc status`: alone, `dvc status` only sees the
+code as it was when `check` last ran. Ends with the exit code of the one that fails.
+"""
+
+import os
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from convzoo.errors import ConvzooError
+from convzoo.files import project_root
+
+CHECK = "pipeline/check.py"
+
+
+def command(
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="Stages or files, as for `dvc status`. Default: all.")
+    ] = None,
+) -> None:
+    """Raises ConvzooError outside a project."""
+    root = project_root()
+    if not (root / CHECK).is_file():
+        raise ConvzooError(f"{root / CHECK}: not found; run this command in the project's folder")
+    for arguments in ([CHECK], ["-m", "dvc", "status", *(targets or [])]):
+        environment = os.environ | {"PYTHONPATH": "src"}
+        code = subprocess.run([sys.executable, *arguments], cwd=root, env=environment, check=False).returncode
+        if code:
+            raise typer.Exit(code)
