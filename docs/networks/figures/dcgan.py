@@ -9,11 +9,11 @@ import numpy as np
 from convzoo.data.batches import Images
 from convzoo.families.dcgan.network import build
 from convzoo.families.dcgan.selection import FeatureNetwork, spread_out
-from convzoo.families.dcgan.settings import training_settings
 from convzoo.families.dcgan.train import describe, fit
 from convzoo.files import read_json
 from convzoo.settings.compute import ComputeSettings
 from convzoo.settings.load import read_params
+from convzoo.settings.networks import network_settings
 from convzoo.training import machine
 from figures import adversaries
 from figures.trained import described, load_data
@@ -51,7 +51,7 @@ def draw(folder: Path) -> None:
 
 def train() -> tuple[dict[str, Any], FeatureNetwork]:
     """The training state at the end of families/dcgan/train.py, the networks' description and the feature network."""
-    settings = training_settings(read_params(), NETWORK)
+    settings = network_settings(read_params(), "networks", NETWORK)
     settings = settings.model_copy(update={"epochs": EPOCHS, "select_every": 1})
     described(Path("data/prepared", settings.data, "train", "meta.json"), "validate")
     about = describe(settings, read_json(Path("data/prepared", settings.data, "train", "meta.json")))

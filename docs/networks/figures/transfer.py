@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from convzoo.data.pixels import to_floats
 from convzoo.families.transfer.network import InvertedResidual, Transfer, blocks, build, cut, resized, scale, whole
 from convzoo.families.transfer.selection import varied
-from convzoo.families.transfer.settings import FinetuneSettings, TransferSettings, training_settings
+from convzoo.families.transfer.settings import FinetuneSettings, TrainingSettings
 from convzoo.plots import BLUE, BLUES, COLOURS, GREEN, GREY, INK, ORANGE, picture
 from convzoo.settings.load import read_params
+from convzoo.settings.networks import network_settings
 from figures.drawing import PALE, WIDTH, bare, labelled, points, show_image, show_map, show_mosaic, strongest
 from figures.trained import Data, described, load_data, load_weights
 
@@ -39,7 +40,7 @@ def draw(folder: Path) -> None:
         NETWORK,
     )
     data = load_data(about["dataset"])
-    settings = training_settings(read_params(), NETWORK)
+    settings = network_settings(read_params(), "networks", NETWORK)
     image = np.asarray(data.val.images[int(np.flatnonzero(data.val.labels == len(data.classes) - 1)[0])])
 
     draw_way(folder / "transfer-way.png", body, data, image, about)
@@ -206,7 +207,7 @@ def _ridge(x: Tensor, labels: Tensor, classes: int, penalty: float = 100.0) -> T
     return x.T @ torch.linalg.solve(gram, wanted)
 
 
-def draw_rates(path: Path, body: Transfer, settings: TransferSettings) -> None:
+def draw_rates(path: Path, body: Transfer, settings: TrainingSettings) -> None:
     """How fast each part of the network learns in each of the two ways."""
     parts = blocks(body.backbone)
     phase = settings.finetune
@@ -254,7 +255,7 @@ def draw_history(path: Path, history: Path) -> None:
             axes.legend(fontsize=8)
 
 
-def draw_variants(path: Path, data: Data, settings: TransferSettings) -> None:
+def draw_variants(path: Path, data: Data, settings: TrainingSettings) -> None:
     """Images as fine-tuning sees them: cut out, mirrored, in other light."""
     rows = np.linspace(0, len(data.train.labels) - 1, SHOWN).astype(np.int64)
     images = torch.from_numpy(np.asarray(data.train.images[rows]))
