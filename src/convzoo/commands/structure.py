@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from convzoo.errors import ConvzooError
-from convzoo.families.transfer import network as transfer
+from convzoo.families.transfer.network import blocks
 from convzoo.settings.load import read_params
 from convzoo.settings.weights import weights_settings
 from convzoo.settings.whole import check_all
+from convzoo.weights.backbones import cut, whole
 
 SIDE = 224  # pixels; what most backbones were trained on
 SHOWN = 5  # layers of a block
@@ -39,7 +40,7 @@ def structure(name: str) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of how GoogLeNet starts: nothing is trained here
-            network = transfer.cut(transfer.whole(backbone)).eval()
+            network = cut(whole(backbone)).eval()
     except ValueError as error:
         known = f"; networks: {', '.join(networks)}" if networks else ""
         raise ConvzooError(f"{error}{known}") from None
@@ -48,7 +49,7 @@ def structure(name: str) -> str:
 
 def _table(title: str, backbone: nn.Module, side: int) -> str:
     names = {module: name for name, module in backbone.named_modules()}
-    found = transfer.blocks(backbone)
+    found = blocks(backbone)
     shapes: dict[nn.Module, tuple[int, ...]] = {}
     handles = [
         block[-1].register_forward_hook(lambda module, _, out: shapes.update({module: tuple(out.shape[1:])}))

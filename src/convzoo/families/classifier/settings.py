@@ -74,7 +74,7 @@ class ExportSettings(Settings):
 
     views: Views  # what the file averages over for each image
     calibrate: bool  # one temperature for all logits, fitted on val; answers stay, probabilities mean what they say
-    parity_images: Positive  # val images on which the file is held against the weights
+    parity_images: Positive  # val images on which the file is checked against the weights
 
 
 class EvaluationSettings(Settings):

@@ -20,20 +20,24 @@ from tqdm import tqdm
 from convzoo.data.batches import Images, in_order
 from convzoo.data.pixels import to_floats
 from convzoo.errors import ConvzooError
-from convzoo.families.transfer.network import Transfer, resized
+from convzoo.families.transfer.network import Transfer
 from convzoo.families.transfer.settings import FinetuneSettings, TransferSettings
 from convzoo.files import new_file, project_root
 from convzoo.tracking.live import LiveRun
 from convzoo.training import augmentation
 from convzoo.training.checkpoints import Checkpoints
 from convzoo.training.history import Progress, Row
+from convzoo.weights.backbones import resized
 
 CACHE = Path(".features")  # under the project's root: what frozen backbones made of images
 BATCH = 50  # images at a time
 ASPECT = 4 / 3  # of a cut-out, at most, either way
 GREY = (0.299, 0.587, 0.114)  # what red, green and blue add to how bright a pixel looks (ITU-R BT.601)
 # What the bits of features depend on besides weights, images and side.
-CODE = ("convzoo/data/pixels.py", "convzoo/families/transfer/network.py", "convzoo/families/transfer/selection.py")
+CODE = (
+    *("convzoo/data/pixels.py", "convzoo/weights/backbones.py"),
+    *("convzoo/families/transfer/network.py", "convzoo/families/transfer/selection.py"),
+)
 
 
 @torch.no_grad()
