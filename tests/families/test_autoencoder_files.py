@@ -18,18 +18,20 @@ from convzoo.commands.predict import predict
 from convzoo.commands.reconstruct import reconstruct
 from convzoo.data.arrays import load_split
 from convzoo.errors import ConvzooError
-from convzoo.families.autoencoder import export as exporting
 from convzoo.families.autoencoder import train as autoencoder
 from convzoo.families.autoencoder.evaluate import evaluate
+from convzoo.families.autoencoder.export import export
 from convzoo.families.autoencoder.settings import EvaluationSettings, ExportSettings
 from convzoo.files import read_json, sha256_of, write_json
+from convzoo.shipping import export as exporting
 from convzoo.shipping.model import Model, run_in_batches
+from convzoo.shipping.parity import parity_of
 
 SETTINGS = ExportSettings(parity_images=40)
 MEASURED = EvaluationSettings(
     batch_size=25, pca_images=160, probe_images=150, probe_iterations=50, shown=6, mapped=30, map="pca"
 )
-ENCODER, DECODER, MODEL = FOLDER / "extra/encoder.onnx", FOLDER / "extra/decoder.onnx", FOLDER / "model.onnx"
+ENCODER, DECODER, MODEL = FOLDER / "parts/encoder.onnx", FOLDER / "parts/decoder.onnx", FOLDER / "model.onnx"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def trained(tmp_path_factory):
         patched.setenv("CONVZOO_TRACKING", "off")
         patched.delenv("DVC_ROOT", raising=False)
         autoencoder.train(NETWORK, small_settings(epochs=6), COMPUTE, "test")
-        exporting.export(NETWORK, SETTINGS)
+        export(NETWORK, SETTINGS)
     torch.use_deterministic_algorithms(False)
     return folder
 
@@ -62,27 +64,33 @@ def test_the_file_says_what_it_is_and_agrees_with_the_weights(project):
     assert model.described == {"family": "autoencoder", "dataset": "cifar10", "classes": CLASSES, "network": NETWORK}
     assert said["model_sha256"] == sha256_of(MODEL)
     assert said["weights_sha256"] == sha256_of(FOLDER / "weights.safetensors")
-    assert said["encoder_sha256"] == sha256_of(ENCODER)
+    assert said["parts_sha256"] == {"encoder.onnx": sha256_of(ENCODER), "decoder.onnx": sha256_of(DECODER)}
     assert said["latent"] == 12
-    assert said["parity"]["images"] == 40
-    assert said["parity"]["reconstructions"]["max_levels"] <= 1
+    assert (said["parity"]["split"], said["parity"]["images"]) == ("val", 40)
+    parity = parity_of(said)
+    units = {"model.onnx": "grey level", "parts/encoder.onnx": "latent", "parts/decoder.onnx": "grey level"}
+    assert {name: found.unit for name, found in parity.items()} == units
+    assert parity["model.onnx"].largest <= 1 and parity["model.onnx"].share <= 1e-3
 
 
 def test_encoder_and_decoder_together_are_the_model(project):
-    images = shown_images()
-    whole, halves = Model(MODEL)(images), Model(DECODER)(Model(ENCODER)(images))
+    images, encoder, decoder = shown_images(), Model(ENCODER), Model(DECODER)
+    assert (str(encoder.input), str(encoder.output)) == ("uint8 (N, 16, 16, 3)", "float32 (N, 12)")
+    assert (str(decoder.input), str(decoder.output)) == ("float32 (N, 12)", "uint8 (N, 16, 16, 3)")
+    whole, halves = Model(MODEL)(images), decoder(encoder(images))
     differing = np.abs(whole.astype(int) - halves)
     assert differing.max() <= 1
     assert (differing > 0).mean() <= 1e-3
 
 
 def test_the_same_weights_give_the_same_bytes_and_nothing_of_this_machine(project):
-    first = MODEL.read_bytes()
-    exporting.export(NETWORK, SETTINGS)
-    assert MODEL.read_bytes() == first
-    for trace in (b"site-packages", b".py", str(project).encode()):
-        assert trace not in first
-    assert not [node.name for node in onnx.load(MODEL).graph.node if node.metadata_props or node.doc_string]
+    first = {file: file.read_bytes() for file in (MODEL, ENCODER, DECODER)}
+    export(NETWORK, SETTINGS)
+    assert {file: file.read_bytes() for file in first} == first
+    for content in first.values():
+        assert not [trace for trace in (b"site-packages", b".py", str(project).encode()) if trace in content]
+        model = onnx.load_model_from_string(content)
+        assert not [node.name for node in model.graph.node if node.metadata_props or node.doc_string]
 
 
 @pytest.mark.parametrize("count", [1, 7])
@@ -100,24 +108,30 @@ def test_floats_and_wrong_shapes_are_refused(project):
 
 
 @pytest.mark.parametrize(
-    ("path", "told"), [("model.onnx", "of the pixels differ"), ("encoder.onnx", "latents differ by")]
+    ("path", "told"),
+    [
+        ("model.onnx", r"reconstructions differ by \d+ on .* \(expected <= 1 grey level on 0.001 of them\)"),
+        ("parts/encoder.onnx", r"latents differ by .* \(expected <= .* latent\)"),
+        ("parts/decoder.onnx", r"reconstructions differ by \d+ on"),
+    ],
 )
 def test_a_file_that_does_something_else_is_not_exported(project, monkeypatch, path, told):
-    kept, ran = MODEL.read_bytes(), exporting.run_in_batches
+    kept, ran = {file: file.read_bytes() for file in (MODEL, ENCODER, DECODER)}, exporting.run_in_batches
 
     def other(model, given, batch):
         made = ran(model, given, batch)
-        return made if not model.path.name.strip(".").startswith(path) else np.roll(made, 1, axis=0)
+        return made if not model.path.name.strip(".").startswith(Path(path).name) else np.roll(made, 1, axis=0)
 
     MODEL.unlink()
     try:
         monkeypatch.setattr(exporting, "run_in_batches", other)
-        with pytest.raises(ConvzooError, match=f"does not do what the weights do: .*{told}"):
-            exporting.export(NETWORK, SETTINGS)
+        with pytest.raises(ConvzooError, match=f"{path} does not agree with the weights: {told}"):
+            export(NETWORK, SETTINGS)
         assert not MODEL.exists()
         assert not list(FOLDER.glob(".*.new"))
     finally:
-        MODEL.write_bytes(kept)
+        MODEL.write_bytes(kept[MODEL])
+    assert {file: file.read_bytes() for file in kept} == kept
 
 
 def test_evaluation_writes_metrics_and_plots_that_are_the_same_again(project, capsys):

@@ -3,7 +3,6 @@
 import csv
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from helpers.autoencoder_small import COMPUTE, FOLDER, NETWORK, SIDE, pictures, small_project, small_settings
@@ -17,7 +16,6 @@ from convzoo.families.autoencoder import train as autoencoder
 from convzoo.families.autoencoder.network import build
 from convzoo.families.autoencoder.selection import judge, psnr
 from convzoo.files import read_json, sha256_of
-from convzoo.shipping.model import Model
 from convzoo.training import machine
 
 COLUMNS = ["epoch", "learning_rate", "train_loss", "val_loss", "val_psnr"]
@@ -67,8 +65,6 @@ def test_training_starts_at_pca_and_ends_above_it(project, capsys):
     assert [row["epoch"] for row in history()] == [str(epoch) for epoch in range(1, 13)]
     assert set(outputs()) == {
         "architecture.json",
-        "decoder.onnx",
-        "encoder.onnx",
         "fingerprint.json",
         "history.csv",
         "linear_path.png",
@@ -205,20 +201,6 @@ def test_psnr_is_that_of_rounded_pixels():
     assert found == pytest.approx(10 * np.log10(255**2 / 10**2))
     assert psnr(0) == float("inf")
     torch.use_deterministic_algorithms(False)
-
-
-def test_both_halves_are_files_that_hold_nothing_of_this_machine(project):
-    train(epochs=1)
-    images = load_split(project / "data/prepared/cifar10/test").images[:7]
-    encoder, decoder = Model(FOLDER / "extra/encoder.onnx"), Model(FOLDER / "extra/decoder.onnx")
-    assert (str(encoder.input), str(encoder.output)) == ("uint8 (N, 16, 16, 3)", "float32 (N, 12)")
-    assert (str(decoder.input), str(decoder.output)) == ("float32 (N, 12)", "uint8 (N, 16, 16, 3)")
-    assert decoder(encoder(images)).shape == images.shape
-    for name in ("encoder", "decoder"):
-        content = (FOLDER / f"extra/{name}.onnx").read_bytes()
-        for trace in (b"site-packages", b".py", str(project).encode()):
-            assert trace not in content
-        onnx.checker.check_model(onnx.load_model_from_string(content), full_check=True)
 
 
 def test_data_that_were_not_validated_as_they_are_are_refused(project):

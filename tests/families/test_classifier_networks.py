@@ -5,8 +5,9 @@ import torch
 from helpers.small import shapes
 from torch import nn
 
-from convzoo.data.pixels import PixelClassifier, to_floats
+from convzoo.data.pixels import to_floats
 from convzoo.families.classifier.network import ACTIVATIONS, build
+from convzoo.families.probabilities.network import PixelClassifier
 
 FAST = {"channels": 1, "classes": 10, "activation": "gelu", "widths": [8, 16], "whitening": True, "dirac": True}
 REFERENCE = {"height": 28, "width": 28, "channels": 1, "classes": 10, "activation": "relu", "dense": 16}

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 from helpers.dcgan_small import EVALUATION, NETWORK, dcgan_project, dcgan_settings, save_features
 from helpers.onnx_files import save_linear_classifier
-from helpers.small import COMPUTE
+from helpers.small import COMPUTE, shapes
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from scipy.linalg import sqrtm
@@ -20,13 +21,15 @@ from convzoo.commands.sample import sample
 from convzoo.errors import ConvzooError
 from convzoo.families.dcgan import train as dcgan
 from convzoo.families.dcgan.evaluate import evaluate
-from convzoo.families.dcgan.export import export, parity
-from convzoo.families.dcgan.network import Generator
+from convzoo.families.dcgan.export import export
+from convzoo.families.dcgan.network import PixelGenerator, build, to_signed
 from convzoo.families.dcgan.selection import latents
 from convzoo.families.dcgan.settings import ExportSettings
 from convzoo.files import read_json, sha256_of, write_json
 from convzoo.metrics import features as measures
+from convzoo.shipping import export as exporting
 from convzoo.shipping.model import Model
+from convzoo.shipping.parity import parity_of
 
 FOLDER = Path("models", NETWORK)
 SETTINGS = ExportSettings(parity_images=20)
@@ -67,18 +70,46 @@ def test_the_file_says_what_it_is_and_agrees_with_the_weights(project):
     assert said["weights_sha256"] == sha256_of(FOLDER / "weights.safetensors")
     assert said["input"] == {"name": "latents", "dtype": "float32", "shape": [None, 8]}
     assert said["output"] == {"name": "images", "dtype": "uint8", "shape": [None, 28, 28, 1]}
+    assert said["parts_sha256"] == {"discriminator.onnx": sha256_of(FOLDER / "parts/discriminator.onnx")}
     assert said["parity"]["images"] == 20
-    assert said["parity"]["max_levels"] <= 1
-    assert said["parity"]["share_different"] <= 0.001
+    generator, discriminator = parity_of(said).values()
+    assert (generator.unit, discriminator.unit) == ("grey level", "feature")
+    assert generator.largest <= 1 and generator.share <= 0.001
+    assert discriminator.largest <= discriminator.allowed
 
 
 def test_the_same_weights_give_the_same_bytes_and_nothing_of_this_machine(project):
-    first = (FOLDER / "model.onnx").read_bytes()
+    first = {name: (FOLDER / name).read_bytes() for name in ("model.onnx", "parts/discriminator.onnx")}
     export(NETWORK, SETTINGS)
-    assert (FOLDER / "model.onnx").read_bytes() == first
-    for trace in (b"site-packages", b".py", str(project).encode()):
-        assert trace not in first
+    for name, content in first.items():
+        assert (FOLDER / name).read_bytes() == content
+        assert not [trace for trace in (b"site-packages", b".py", str(project).encode()) if trace in content]
     assert [entry.key for entry in onnx.load(FOLDER / "model.onnx").metadata_props] == ["convzoo"]
+
+
+def test_the_discriminators_features_take_raw_images(project):
+    model, images = Model(FOLDER / "parts/discriminator.onnx"), shapes(5, 0).images
+    assert str(model.input) == "uint8 (N, 28, 28, 1)"
+    found = model(images)
+    assert found.shape == (5, 16 * (4 + 8 + 16))
+    assert found.std(axis=0).max() > 0
+
+
+def test_spectral_norm_is_part_of_the_exported_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(dcgan_project(tmp_path))
+    monkeypatch.setenv("CONVZOO_TRACKING", "off")
+    settings = dcgan_settings(epochs=1, spectral_norm=True, discriminator_norm="none")
+    dcgan.train(NETWORK, settings, COMPUTE, "test")
+    export(NETWORK, SETTINGS)
+    torch.use_deterministic_algorithms(False)
+    described = read_json(FOLDER / "architecture.json")
+    _, discriminator = build(described["generator"], described["discriminator"])
+    discriminator.load_state_dict(load_file(FOLDER / "extra/discriminator.safetensors"))
+    images = shapes(5, 0).images
+    with torch.no_grad():
+        expected = discriminator.eval().features(to_signed(torch.from_numpy(images))).numpy()
+    np.testing.assert_allclose(Model(FOLDER / "parts/discriminator.onnx")(images), expected, atol=1e-5)
+    assert "Parametrization" not in str(onnx.load(FOLDER / "parts/discriminator.onnx").graph.node)
 
 
 @pytest.mark.parametrize("count", [1, 7])
@@ -101,13 +132,46 @@ def test_what_are_no_latents_is_refused(project, given, got):
         Model(FOLDER / "model.onnx")(given)
 
 
-def test_a_file_that_does_something_else_is_refused(project):
-    other = Generator(**read_json(FOLDER / "architecture.json")["generator"])
-    other.load_state_dict(load_file(FOLDER / "weights.safetensors"))
-    with torch.no_grad():
-        other.layers[-2].bias += 0.5
-    with pytest.raises(ConvzooError, match=r"values differ by up to \d+ grey levels \(expected 1 at most\)"):
-        parity(NETWORK, other, FOLDER / "model.onnx", latents(4, 8, 0))
+def test_a_file_that_does_something_else_is_refused(project, monkeypatch):
+    write = exporting.write_onnx
+
+    def write_other_weights(module, *arguments):
+        other = deepcopy(module)
+        if isinstance(other, PixelGenerator):
+            with torch.no_grad():
+                other.body.layers[-2].bias += 0.5
+        write(other, *arguments)
+
+    monkeypatch.setattr(exporting, "write_onnx", write_other_weights)
+    before = (FOLDER / "model.onnx").read_bytes()
+    with pytest.raises(ConvzooError, match=r"images differ by \d+ on .* \(expected <= 1 grey level on 0.001 of them\)"):
+        export(NETWORK, SETTINGS)
+    assert (FOLDER / "model.onnx").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [None, b"cut"])
+def test_without_the_discriminators_weights_nothing_is_exported(project, content):
+    file = FOLDER / "extra/discriminator.safetensors"
+    kept = file.read_bytes()
+    try:
+        file.unlink() if content is None else file.write_bytes(content)
+        with pytest.raises(
+            ConvzooError, match=rf"discriminator.safetensors: is .*, or train again: dvc repro -f train@{NETWORK}"
+        ):
+            export(NETWORK, SETTINGS)
+    finally:
+        file.write_bytes(kept)
+
+
+def test_a_discriminator_that_is_not_the_exported_one_is_refused(project):
+    file = FOLDER / "parts/discriminator.onnx"
+    kept = file.read_bytes()
+    try:
+        file.write_bytes((FOLDER / "model.onnx").read_bytes())
+        with pytest.raises(ConvzooError, match=r"discriminator\.onnx: sha256 .* is not what export\.json says"):
+            evaluate(NETWORK, EVALUATION)
+    finally:
+        file.write_bytes(kept)
 
 
 def test_weights_of_another_network_and_other_pictures_are_refused(project, tmp_path, monkeypatch):
@@ -125,8 +189,9 @@ def test_weights_of_another_network_and_other_pictures_are_refused(project, tmp_
     with pytest.raises(ConvzooError, match=r"is not of the network in architecture\.json .* dvc repro -f train@"):
         export(NETWORK, SETTINGS)
     save_file(load_file(project / FOLDER / "weights.safetensors"), FOLDER / "weights.safetensors")
+    (copy / "extra").symlink_to(project / FOLDER / "extra")
     write_json(FOLDER / "architecture.json", described | {"shape": [32, 32, 1]})
-    with pytest.raises(ConvzooError, match=r"makes pictures of \[32, 32, 1\], data/prepared/mnist has \[28, 28, 1\]"):
+    with pytest.raises(ConvzooError, match=r"generates images of \[32, 32, 1\], but .*/mnist has \[28, 28, 1\]"):
         export(NETWORK, SETTINGS)
     assert not (FOLDER / "model.onnx").exists()
 

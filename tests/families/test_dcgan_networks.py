@@ -146,7 +146,7 @@ def test_pixels_go_to_floats_and_back():
 def test_features_are_the_largest_values_of_a_4x4_grid():
     _, discriminator = players((28, 1))
     images = torch.randint(256, (3, 28, 28, 1), dtype=torch.uint8)
-    found = dcgan.PixelFeatures(discriminator.eval())(images)
+    found = dcgan.DiscriminatorFeatures(discriminator.eval())(images)
     assert found.shape == (3, 16 * (4 + 8 + 16))
     first = discriminator.blocks[0](dcgan.to_signed(images))  # 14x14
     assert found[0, 0] == first[0, 0, :4, :4].max()

@@ -11,16 +11,17 @@ from helpers.small import COMPUTE, small_project, small_settings
 from safetensors.torch import load_file, save_file
 
 from convzoo.data.arrays import Split, load_split
-from convzoo.data.pixels import PixelClassifier
 from convzoo.errors import ConvzooError
 from convzoo.families.classifier import train as classifier
 from convzoo.families.classifier.export import export
 from convzoo.families.classifier.network import build
 from convzoo.families.classifier.settings import ExportSettings
-from convzoo.families.probabilities import export as exporting
 from convzoo.families.probabilities.export import fitted_temperature
+from convzoo.families.probabilities.network import PixelClassifier
 from convzoo.files import read_json, sha256_of
+from convzoo.shipping import export as exporting
 from convzoo.shipping.model import Model
+from convzoo.shipping.parity import parity_of
 
 FOLDER = Path("models/mnist-classifier")
 SETTINGS = ExportSettings(views="identity", calibrate=False, parity_images=40)
@@ -59,8 +60,11 @@ def test_the_file_says_what_it_is_and_agrees_with_the_weights(project):
     said = read_json(FOLDER / "export.json")
     assert said["model_sha256"] == sha256_of(FOLDER / "model.onnx")
     assert said["weights_sha256"] == sha256_of(FOLDER / "weights.safetensors")
-    assert said["parity"]["images"] == said["parity"]["same_top1"] == 40
-    assert said["parity"]["max_abs_difference"] < 1e-4
+    assert (said["parity"]["split"], said["parity"]["images"]) == ("val", 40)
+    (found,) = parity_of(said).values()
+    assert (found.unit, found.allowed, found.top1_agreement) == ("probability", 1e-4, 1)
+    assert found.largest < 1e-4
+    assert said["parts_sha256"] == {} and not list((FOLDER / "parts").iterdir())
 
 
 def test_the_same_weights_give_the_same_bytes_and_nothing_of_this_machine(project):
@@ -80,9 +84,10 @@ def test_parity_is_looked_at_on_all_of_val_also_where_it_is_sorted(project, monk
     order = np.argsort(labels, kind="stable")
     monkeypatch.setattr(exporting, "load_split", lambda folder: Split(images[order], labels[order]))
     seen = []
-    held = exporting.parity
-    monkeypatch.setattr(exporting, "parity", lambda *given: seen.append(given[3]) or held(*given))
+    compute = exporting.results_of
+    monkeypatch.setattr(exporting, "results_of", lambda *given: seen.append(given[1]) or compute(*given))
     exported(parity_images=8)
+    assert [len(checked) for checked in seen] == [8]
     classes = [int(labels[(images == image).all(axis=(1, 2, 3))][0]) for image in seen[0]]
     assert set(classes) == {0, 1, 2, 3}
 
@@ -126,11 +131,12 @@ def test_a_file_that_does_something_else_is_not_exported(project, monkeypatch):
 
     monkeypatch.setattr(exporting, "write_onnx", write_other_weights)
     with pytest.raises(
-        ConvzooError, match=r"does not do what the weights do: probabilities differ by .* on \d+ of 40 val"
+        ConvzooError,
+        match=r"model.onnx does not agree with the weights: probabilities differ by .* agreement \d",
     ):
         exported()
     assert not (FOLDER / "model.onnx").exists()
-    assert not list(FOLDER.glob("*.new"))
+    assert not list(FOLDER.glob(".*.new"))
 
 
 def test_a_temperature_keeps_the_answers_and_lowers_the_loss_on_val(project):

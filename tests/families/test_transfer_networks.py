@@ -8,6 +8,7 @@ from helpers.transfer_small import small_settings
 from convzoo.commands.structure import structure
 from convzoo.families.transfer import network as transfer
 from convzoo.families.transfer import selection
+from convzoo.weights import backbones
 
 ARGUMENTS = {"side": 32, "classes": 4, "head": "linear", "dense": 16, "dropout": 0.2}
 ZOO = {
@@ -61,7 +62,7 @@ BACKBONES = {
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_what_is_left_without_the_classifier_are_features(backbone):
     with torch.device("meta"), torch.no_grad():  # shapes alone, no memory
-        network = transfer.cut(transfer.whole(backbone))
+        network = backbones.cut(backbones.whole(backbone))
         assert network.train()(torch.zeros(2, 3, 224, 224)).shape == (2, BACKBONES[backbone])
     parts = [weight for block in transfer.blocks(network) for part in block for weight in part.parameters()]
     assert len({id(weight) for weight in parts}) == len(parts)
@@ -70,12 +71,12 @@ def test_what_is_left_without_the_classifier_are_features(backbone):
 
 def test_an_unknown_backbone_is_named_with_those_that_there_are():
     with pytest.raises(ValueError, match=r"backbone: got 'resnet51', expected efficientnet-lite0 or .* resnet50, "):
-        transfer.whole("resnet51")
+        backbones.whole("resnet51")
 
 
 def test_a_side_that_the_backbone_cannot_take_is_said():
     with torch.device("meta"), pytest.raises(ValueError, match="side: the backbone takes no pictures of 96x96"):
-        transfer.features(transfer.cut(transfer.whole("vit_b_16")), 96)
+        backbones.features(backbones.cut(backbones.whole("vit_b_16")), 96)
 
 
 def test_the_structure_of_resnet_50_has_five_stages_and_its_weights(tmp_path, monkeypatch):
@@ -98,7 +99,7 @@ def pictures(count: int = 6) -> torch.Tensor:
 
 def test_without_changes_images_are_resized_and_no_more():
     found = selection.varied(pictures(), phase(), 24, torch.Generator().manual_seed(0))
-    expected = transfer.resized(pictures().permute(0, 3, 1, 2).float(), 24).permute(0, 2, 3, 1)
+    expected = backbones.resized(pictures().permute(0, 3, 1, 2).float(), 24).permute(0, 2, 3, 1)
     torch.testing.assert_close(found[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], atol=1e-2, rtol=0)
 
 

@@ -17,6 +17,7 @@ from convzoo.families.transfer.settings import EvaluationSettings, ExportSetting
 from convzoo.files import read_json, sha256_of
 from convzoo.metrics.paired import pairs, same_views
 from convzoo.shipping.model import Model
+from convzoo.shipping.parity import parity_of
 
 EXPORTED = ExportSettings(views="mirror", calibrate=True, parity_images=20)
 EVALUATED = EvaluationSettings(batch_size=10, confidence=0.95, top_k=2, calibration_bins=5, mistakes_shown=4)
@@ -39,14 +40,18 @@ def exported(tmp_path_factory):
 def test_the_file_agrees_with_the_weights_and_says_what_it_started_from(exported):
     told = read_json(FOLDER / "export.json")
     assert told["model_sha256"] == sha256_of(FOLDER / "model.onnx")
-    assert told["parity"]["images"] == told["parity"]["same_top1"] == 20
+    assert told["parts_sha256"] == {"features_head.onnx": sha256_of(FOLDER / "parts/features_head.onnx")}
+    assert told["parity"]["images"] == 20
+    parity = parity_of(told)
+    assert set(parity) == {"model.onnx", "parts/features_head.onnx"}
+    assert {(found.unit, found.top1_agreement) for found in parity.values()} == {("probability", 1)}
     assert (told["backbone"], told["method"], told["weights"]["file"]) == ("efficientnet-lite0", "finetune", "made.pth")
     model = Model(FOLDER / "model.onnx")
     assert (str(model.input), str(model.output)) == ("uint8 (N, 28, 28, 3)", "float32 (N, 4)")
     assert model.described["classes"] == list("abcd")
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "extra/features_head.onnx"])
+@pytest.mark.parametrize("name", ["model.onnx", "parts/features_head.onnx"])
 def test_what_ships_takes_raw_pixels_of_any_number_and_nothing_else(exported, name):
     model = Model(FOLDER / name)
     images = np.array(load_split(Path("data/prepared/flowers/test")).images)
@@ -61,7 +66,7 @@ def test_what_ships_takes_raw_pixels_of_any_number_and_nothing_else(exported, na
 
 
 def test_the_head_alone_is_what_training_on_features_ships(exported, tmp_path, monkeypatch):
-    file = exported / FOLDER / "extra/features_head.onnx"
+    file = exported / FOLDER / "parts/features_head.onnx"
     monkeypatch.chdir(small_project(tmp_path))
     train(method="features")
     export(NETWORK, EXPORTED.model_copy(update={"views": "identity", "calibrate": False}))
@@ -75,7 +80,7 @@ def test_evaluation_compares_both_ways_over_the_same_views(exported, capsys):
     metrics = evaluate(NETWORK, EVALUATED)
     assert metrics == read_json(FOLDER / "metrics.json")
     images, labels = load_split(Path("data/prepared/flowers/test"))
-    head = Model(FOLDER / "extra/features_head.onnx")
+    head = Model(FOLDER / "parts/features_head.onnx")
     both = softmax(sum(np.log(head(np.ascontiguousarray(view))) for view in (images, images[:, :, ::-1])) / 2, axis=1)
     assert metrics["test_features_accuracy"] == pytest.approx((both.argmax(1) == labels).mean(), abs=1e-6)
     loss = metrics["ways"]["head on the untouched backbone"]["loss"]

@@ -15,14 +15,15 @@ from helpers.transfer_small import COMPUTE, FOLDER, NETWORK, small_project, smal
 from safetensors.torch import load_file
 
 from convzoo.data.arrays import load_split
-from convzoo.data.pixels import PixelClassifier
 from convzoo.errors import ConvzooError
 from convzoo.families.transfer import network as transfer
 from convzoo.families.transfer import selection
 from convzoo.families.transfer import train as training
 from convzoo.families.transfer.settings import misfits
 from convzoo.files import read_json, sha256_of
+from convzoo.shipping.onnx import write_onnx
 from convzoo.training import machine, optimizers
+from convzoo.weights.backbones import scale
 
 ARGUMENTS = {"side": 32, "classes": 4, "head": "linear", "dense": 16, "dropout": 0.2}
 
@@ -50,7 +51,7 @@ def test_training_writes_what_it_declares_and_says_the_phase_of_each_epoch(proje
     columns = ["epoch", "phase", "learning_rate", "train_loss", "train_accuracy", "val_loss", "val_accuracy"]
     assert list(history()[0]) == columns
     assert [(row["epoch"], row["phase"]) for row in history()] == [("1", "1"), ("2", "1"), ("3", "2"), ("4", "2")]
-    made = {"architecture.json", "augmented_batch.png", "features_head.onnx", "fingerprint.json", "history.csv"}
+    made = {"architecture.json", "augmented_batch.png", "features_head.safetensors", "fingerprint.json", "history.csv"}
     assert set(outputs()) == made | {"weights.safetensors"}
     assert read_json(FOLDER / "architecture.json")["weights"]["file"] == "made.pth"
     assert not list((project / ".checkpoints").iterdir())
@@ -222,7 +223,7 @@ def test_32_images_are_learned_by_heart(project):
     images = torch.from_numpy(load_split(Path("data/prepared/flowers/train")).images[:32])
     labels = torch.arange(32) % 4
     optimizer = training.optimizer_of([([body], 3e-3)], settings, 0.0)
-    x = training.to_floats(images, *map(torch.tensor, transfer.scale("efficientnet-lite0")))
+    x = training.to_floats(images, *map(torch.tensor, scale("efficientnet-lite0")))
     for _ in range(40):
         logits = body(x)
         torch.nn.functional.cross_entropy(logits, labels).backward()
@@ -239,9 +240,7 @@ def test_judging_and_exporting_put_the_modes_of_all_parts_back(project):
     modes = [part.training for part in body.modules()]
     assert set(modes) == {True, False}
     selection.judge(fabric, body, lambda index: torch.randn(len(index), 3, 32, 32), torch.zeros(5, dtype=torch.int64))
-    transfer.onnx_bytes(
-        PixelClassifier(body, [0.5] * 3, [0.5] * 3, "identity"), torch.zeros(1, 8, 8, 3).byte(), "found"
-    )
+    write_onnx(body, torch.zeros(1, 3, 8, 8), "images", "logits", Path("body.onnx"))
     assert [part.training for part in body.modules()] == modes
 
 

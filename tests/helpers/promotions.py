@@ -108,7 +108,9 @@ def version(network: str, kind: str, parity: float = 1e-6, val_seed: int = 0, se
         "input": {"name": "images", "dtype": "uint8", "shape": [None, SIDE, SIDE, 1]},
         "output": {"name": "probabilities", "dtype": "float32", "shape": [None, CLASSES]},
     }
-    export = {"model_sha256": sha256, "dataset": "shapes", "parity": {"max_abs_difference": parity, "tolerance": 1e-4}}
+    record = {"unit": "probability", "largest": parity, "allowed": 1e-4, "top1_agreement": 1.0}
+    recorded = {"split": "val", "images": IMAGES, "files": {"model.onnx": record}}
+    export = {"model_sha256": sha256, "dataset": "shapes", "parity": recorded}
     write_json(folder / "export.json", export | ends)
     identity = {
         "fingerprint": hashlib.sha256(f"{network} {kind} {seed}".encode()).hexdigest(),

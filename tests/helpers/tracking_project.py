@@ -48,6 +48,9 @@ def write_network() -> Callable[[str, int], None]:
         (folder / "extra").mkdir(exist_ok=True)
         Image.new("RGB", (40, 30), (seed, 0, 0)).save(folder / "plots/confusion.png")
         (folder / "extra/augmented_batch.png").write_bytes(b"a batch")
+        (folder / "extra/features_head.safetensors").write_bytes(b"tensors")
+        (folder / "parts").mkdir(exist_ok=True)
+        (folder / "parts/features_head.onnx").write_bytes(b"a part")
         write_model(folder / "model.onnx", seed)
         export = {
             "model_sha256": sha256_of(folder / "model.onnx"),

@@ -8,12 +8,12 @@ import torch
 from safetensors.torch import save_file
 
 from convzoo.data.arrays import digest
-from convzoo.families.transfer import network as transfer
 from convzoo.families.transfer import train as training
 from convzoo.families.transfer.settings import TrainingSettings
 from convzoo.files import sha256_of, write_json
 from convzoo.settings.load import read_params
 from convzoo.settings.networks import network_settings
+from convzoo.weights.backbones import cut, whole
 from helpers.project import ROOT
 from helpers.small import COMPUTE as TWO_THREADS
 from helpers.small import shapes
@@ -27,7 +27,7 @@ def made_weights(folder: Path, backbone: str = "efficientnet-lite0", seed: int =
     """data/weights/NAME as the stage leaves it, with random numbers in place of what was learned."""
     torch.manual_seed(seed)
     folder.mkdir(parents=True)
-    tensors = transfer.cut(transfer.whole(backbone)).state_dict()
+    tensors = cut(whole(backbone)).state_dict()
     save_file({name: value.contiguous() for name, value in tensors.items()}, folder / "weights.safetensors")
     files = {"weights.safetensors": sha256_of(folder / "weights.safetensors")}
     about = {"backbone": backbone, "side": None, "source": {"file": "made.pth", "sha256": "0" * 64}}

@@ -9,11 +9,11 @@ from helpers.messages import Row, each, look
 from helpers.project import ROOT
 
 from convzoo.families.dcgan.selection import FeatureNetwork
-from convzoo.families.transfer import network as transfer
 from convzoo.files import write_json
 from convzoo.settings.load import read_params
 from convzoo.settings.weights import FileWeights
 from convzoo.settings.whole import check_all
+from convzoo.weights import backbones
 from convzoo.weights.fetch import bring_weights
 
 PARAMS = (ROOT / "params.yaml").read_text()
@@ -116,7 +116,7 @@ def weights(content=None, **changes):
 
 
 def resnet(**changes):
-    return transfer.whole("resnet18").state_dict() | changes
+    return backbones.whole("resnet18").state_dict() | changes
 
 
 def changed_features(_):
@@ -132,12 +132,12 @@ def start(tampered):
         folder = Path("data/weights/net")
         write_json(folder / "weights.json", {"kind": "none", "files": {"weights.safetensors": "0"} if tampered else []})
         (folder / "weights.safetensors").write_bytes(b"cut")
-        transfer.published(folder)
+        backbones.published(folder)
 
     return cause
 
 
-FILE, ANOTHER = r"weights.own: .*net.pth", "have the file again, or name another one"
+FILE, ANOTHER = r"weights.own: .*net.pth", "download the file again, or name another one"
 WEIGHTS = [
     Row(
         "weights: missing",
@@ -168,7 +168,7 @@ WEIGHTS = [
         weights(lambda: resnet(**{"bn1.bias": torch.full((64,), torch.nan)})),
         f"{FILE}: bn1.bias",
         "not finite, expected numbers",
-        "have the file again",
+        "download the file again",
     ),
     Row("weights: backbone", weights(dict, backbone="x"), "weights.own.backbone: got 'x'", "expected", "efficientnet"),
     Row(

@@ -61,8 +61,10 @@ def weights(tampered):
         folder.mkdir(parents=True, exist_ok=True)
         save_file({"a": torch.zeros(1)}, folder / "weights.safetensors")
         sha256 = "0" * 64 if tampered else sha256_of(folder / "weights.safetensors")
-        built = {"size": 28, "channels": 1, "latents": 2, "width": 2}
-        write_json(folder / "architecture.json", {"generator": built, "weights_sha256": sha256})
+        image = {"size": 28, "channels": 1, "width": 2}
+        players = {"generator": image | {"latents": 2}}
+        players["discriminator"] = image | {"leak": 0.2, "norm": "batch", "spectral": False}
+        write_json(folder / "architecture.json", players | {"weights_sha256": sha256})
         export_dcgan("net", ExportSettings(parity_images=1))
 
     return cause

@@ -45,6 +45,7 @@ def test_a_live_run_is_completed_and_its_model_registered_once(write_network):
         "evaluation/export.json",
         "evaluation/metrics.json",
         "extra/augmented_batch.png",
+        "parts/features_head.onnx",
         "plots/confusion.png",
     ]
 

@@ -12,11 +12,11 @@ from helpers.project import ROOT
 from safetensors.torch import load_file, save_file
 
 from convzoo.errors import ConvzooError
-from convzoo.families.transfer import network as transfer
 from convzoo.files import read_json, sha256_of
 from convzoo.settings.load import read_params
 from convzoo.settings.weights import FileWeights, NoWeights, OnnxWeights, TorchvisionWeights, weights_settings
 from convzoo.shipping.model import Model
+from convzoo.weights import backbones
 from convzoo.weights.fetch import bring_weights
 
 LITE = "efficientnet-lite0"
@@ -42,7 +42,7 @@ def own(path: str, **changes) -> FileWeights:
 def saved(path: Path, backbone: str = "resnet18", seed: int = 0) -> dict[str, torch.Tensor]:
     """Random weights of a whole network, classifier included, saved as torch does."""
     torch.manual_seed(seed)
-    tensors = transfer.whole(backbone).state_dict()
+    tensors = backbones.whole(backbone).state_dict()
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(tensors, path)
     return tensors
@@ -77,7 +77,7 @@ def test_the_package_gives_the_backbone_under_the_names_of_timm(packaged):
     folder, settings = packaged
     origin = list(torch.load(Path(package.__file__).parent / settings.path, weights_only=True).values())
     found = load_file(folder / "weights.safetensors")
-    names = list(transfer.whole(LITE).state_dict())
+    names = list(backbones.whole(LITE).state_dict())
     assert names[0] == "conv_stem.weight" and names[6] == "blocks.0.0.conv_dw.weight" and len(names) == 296
     assert set(found) == set(names[:-2]), "all but the classifier"
     assert all(torch.equal(found[name], origin[place]) for place, name in enumerate(names[:-2]))
@@ -91,13 +91,13 @@ def test_the_feature_network_takes_pictures_of_any_size_and_does_what_the_weight
     folder, settings = packaged
     model = Model(folder / "features.onnx")
     assert (str(model.input), str(model.output)) == ("uint8 (N, N, N, 3)", "float32 (N, 1280)")
-    network = transfer.cut(transfer.whole(LITE)).eval()
+    network = backbones.cut(backbones.whole(LITE)).eval()
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     for count, height, width in ((1, 32, 32), (3, 64, 48)):
         images = np.random.default_rng(0).integers(0, 256, (count, height, width, 3), np.uint8)
         x = (torch.from_numpy(images).permute(0, 3, 1, 2).float() - 127) / 128
         with torch.no_grad():
-            expected = network(transfer.resized(x, settings.side)).numpy()
+            expected = network(backbones.resized(x, settings.side)).numpy()
         np.testing.assert_allclose(model(images), expected, atol=1e-3)
     content = (folder / "features.onnx").read_bytes()
     assert not [trace for trace in (b"site-packages", b".py", str(folder.parent).encode()) if trace in content]
@@ -126,7 +126,7 @@ def test_resnet_50_comes_from_a_mirror_under_the_name_that_torchvision_gave_it(p
     assert same(folder, tensors, ("fc.weight", "fc.bias"))
     told = read_json(folder / "weights.json")
     assert told["source"]["file"] == f"resnet50-{digits}.pth" and told["source"]["sha256"].startswith(digits)
-    backbone, start, _ = transfer.published(folder)
+    backbone, start, _ = backbones.published(folder)
     assert (backbone, len(start)) == ("resnet50", 318)
 
 
@@ -203,8 +203,8 @@ class Command:
     ("content", "message"),
     [
         ({"net": Command()}, "net.pth cannot be read as weights"),
-        ({"epoch": 3}, "holds other things than tensors by name"),
-        ([torch.zeros(2)], "holds other things than tensors by name"),
+        ({"epoch": 3}, "contains other things than tensors by name"),
+        ([torch.zeros(2)], "contains other things than tensors by name"),
         ({"a": torch.zeros(2)}, r"has 1 tensors, which are not those of resnet18 \(122; it has no conv1.weight\)"),
     ],
 )

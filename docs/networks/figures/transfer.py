@@ -10,12 +10,13 @@ import torch.nn.functional as F  # noqa: N812 (the field's name)
 from torch import Tensor, nn
 
 from convzoo.data.pixels import to_floats
-from convzoo.families.transfer.network import InvertedResidual, Transfer, blocks, build, cut, resized, scale, whole
+from convzoo.families.transfer.network import Transfer, blocks, build
 from convzoo.families.transfer.selection import varied
 from convzoo.families.transfer.settings import FinetuneSettings, TrainingSettings
 from convzoo.plots import BLUE, BLUES, COLOURS, GREEN, GREY, INK, ORANGE, picture
 from convzoo.settings.load import read_params
 from convzoo.settings.networks import network_settings
+from convzoo.weights.backbones import InvertedResidual, cut, resized, scale, whole
 from figures.drawing import PALE, WIDTH, bare, labelled, points, show_image, show_map, show_mosaic, strongest
 from figures.trained import Data, described, load_data, load_weights
 

@@ -9,11 +9,12 @@ import typer
 from torch import nn
 
 from convzoo.errors import ConvzooError
-from convzoo.families.transfer import network as transfer
+from convzoo.families.transfer.network import blocks as tuned_blocks
 from convzoo.settings.load import read_params
 from convzoo.settings.weights import weights_settings
 from convzoo.settings.whole import check_all
 from convzoo.text import in_columns
+from convzoo.weights.backbones import cut, whole
 
 SIDE = 224  # pixels; what most backbones were trained on
 SHOWN = 5  # layers of a block, at most
@@ -49,7 +50,7 @@ def structure(name: str) -> str:
             warnings.simplefilter(
                 "ignore", FutureWarning
             )  # about GoogLeNet's initial weights, which do not matter here
-            network = transfer.cut(transfer.whole(backbone)).eval()
+            network = cut(whole(backbone)).eval()
     except ValueError as error:
         known = f"; networks: {', '.join(networks)}" if networks else ""
         raise ConvzooError(f"{error}{known}") from None
@@ -58,7 +59,7 @@ def structure(name: str) -> str:
 
 def _table(title: str, backbone: nn.Module, side: int) -> str:
     names = {module: name for name, module in backbone.named_modules()}
-    blocks = transfer.blocks(backbone)
+    blocks = tuned_blocks(backbone)
     shapes: dict[nn.Module, torch.Size] = {}
     for block in blocks:
         block[-1].register_forward_hook(lambda module, _, output: shapes.update({module: output.shape[1:]}))

@@ -14,9 +14,9 @@ from convzoo.promotion.images import Images, images_of
 from convzoo.promotion.measuring import Measured, Ruler, latencies
 from convzoo.settings.promotion import Promotion
 from convzoo.shipping.model import Model
+from convzoo.shipping.parity import Parity, parity_of
 from convzoo.text import in_columns
 
-LEVELS, SHARE = 1, 1e-3  # grey levels that pixels may be apart, on this share of them, where export.json names no limit
 NONE = "-"
 
 
@@ -66,7 +66,7 @@ def fit(
 
     `now` are the images on disk, `verdict` what the stage `validate` wrote of them.
     """
-    rows = [_parity(candidate.export.get("parity"))]
+    rows = [_parity([*parity_of(candidate.export).values()])]
     checked = verdict["passed"] and verdict["val"] == candidate.identity["data"]["val"]
     told = "failed" if not verdict["passed"] else "passed" if checked else "other data"
     rows.append(Condition(f"data checks of {dataset}", "passed", told, passed=checked))
@@ -107,30 +107,13 @@ def judge(name: str, folder: Path, ruler: Ruler, settings: Promotion, models: li
     return Judged(rows, difference, {label: each.values for label, each in zip(labels, found, strict=False)})
 
 
-def _parity(parity: dict[str, Any] | None) -> Condition:
-    if parity is None:
+def _parity(files: list[Parity]) -> Condition:
+    """Whether every file of the export agrees with the weights."""
+    if not files:
         return Condition("parity with the weights", "as export.json says", "not recorded", passed=False)
-    blocks = [block for block in (parity, *parity.values()) if isinstance(block, dict)]
-    numbers = [(block["max_abs_difference"], block["tolerance"]) for block in blocks if "max_abs_difference" in block]
-    pixels = [
-        (
-            block["max_levels"],
-            block.get("tolerance_levels", LEVELS),
-            block.get("share_of_pixels", block.get("share_different")),
-            block.get("tolerance_share", SHARE),
-        )
-        for block in blocks
-        if "max_levels" in block
-    ]
-    required = [f"<= {most:.2g}" for _, most in numbers]
-    found = [f"{apart:.2g}" for apart, _ in numbers]
-    if pixels:
-        levels, most_levels, share, most_share = map(max, zip(*pixels, strict=True))
-        required.append(f"<= {most_levels} grey level on {most_share:g}")
-        found.append(f"{levels} on {share:.2g}")
-    passed = all(apart <= most for apart, most in numbers)
-    passed &= all(levels <= most and share <= largest for levels, most, share, largest in pixels)
-    return Condition("parity with the weights", ", ".join(required), ", ".join(found), passed=passed and bool(found))
+    required = ", ".join(each.required for each in files)
+    measured = ", ".join(each.measured for each in files)
+    return Condition("parity with the weights", required, measured, passed=all(each.holds for each in files))
 
 
 def _limits(name: str, settings: Promotion, found: list[Measured]) -> Iterator[Condition]:

@@ -1,4 +1,4 @@
-"""The file that ships, as every family's evaluation meets it: checked, timed with one input, its figures rounded."""
+"""Exported files as every family's evaluation uses them: checked, timed with one input, metrics rounded."""
 
 import statistics
 import time
@@ -16,7 +16,7 @@ WARM_UP, TIMED = 5, 50  # calls with one input, for the latency
 
 
 def shipped_model(folder: Path) -> tuple[Model, dict[str, Any]]:
-    """The model.onnx in `folder`, and its export.json. Raises ConvzooError where they do not belong together."""
+    """The model.onnx in `folder`, and export.json. Raises ConvzooError if they do not belong together."""
     model = Model(folder / "model.onnx")
     described = folder / "export.json"
     if not described.is_file():
@@ -24,12 +24,18 @@ def shipped_model(folder: Path) -> tuple[Model, dict[str, Any]]:
             f"{described}: there is no such file, expected what the export says of model.onnx; `dvc repro` makes both"
         )
     export = read_json(described)
-    check_exported(model.path, export["model_sha256"])
+    _check(model.path, export["model_sha256"])
     return model, export
 
 
-def check_exported(file: Path, sha256: str) -> None:
-    """Raises ConvzooError where a file is not the one of this `sha256` in export.json."""
+def shipped_part(folder: Path, export: dict[str, Any], name: str) -> Model:
+    """The file parts/`name` in `folder`. Raises ConvzooError if it is not the one in export.json."""
+    file = folder / "parts" / name
+    _check(file, export["parts_sha256"][name])
+    return Model(file)
+
+
+def _check(file: Path, sha256: str) -> None:
     found = f"sha256 {sha256_of(file)}" if file.is_file() else "missing"
     if found != f"sha256 {sha256}":
         raise ConvzooError(

@@ -1,8 +1,10 @@
-"""Writes a torch module as one ONNX file with the same bytes for the same weights, and holds it against the weights."""
+"""Writes a torch module as an ONNX file, which has the same bytes for the same weights on every machine."""
 
 import io
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,37 +12,13 @@ import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from convzoo.errors import ConvzooError
-from convzoo.files import new_file, sha256_of
-from convzoo.shipping.model import METADATA, Model, run_in_batches
+from convzoo.files import new_file
+from convzoo.shipping.model import METADATA
 
 OPSET = 20
-BATCH = 250
-
-
-def load_trained(body: nn.Module, network: str, described: dict[str, Any]) -> None:
-    """Load models/NETWORK/weights.safetensors into `body`; `described` is architecture.json.
-
-    Raises ConvzooError for a file that is not the one that training wrote, by its sha256, and not this network's.
-    """
-    file = Path("models", network, "weights.safetensors")
-    mend = f"bring it back: dvc checkout, or train it again: dvc repro -f train@{network}"
-    found, expected = sha256_of(file), described["weights_sha256"]
-    if found != expected:
-        raise ConvzooError(
-            f"{file}: has sha256 {found[:12]}, expected {expected[:12]} as architecture.json says; {mend}"
-        )
-    try:
-        body.load_state_dict(load_file(file))
-    except (RuntimeError, SafetensorError) as error:
-        raise ConvzooError(
-            f"{file}: is not of the network in architecture.json ({str(error).splitlines()[0]}), expected its weights; "
-            f"{mend}"
-        ) from error
+ANY_SIZE = ("N", "H", "W")  # axes of images (N, H, W, C) that may be of any size
 
 
 def tensors_of(file: Path) -> dict[str, np.ndarray]:
@@ -49,28 +27,34 @@ def tensors_of(file: Path) -> dict[str, np.ndarray]:
 
 
 def write_onnx(
-    module: nn.Module, example: Tensor, inputs: str, outputs: str, described: dict[str, Any], path: Path
+    module: nn.Module,
+    example: Tensor,
+    input_name: str,
+    output_name: str,
+    path: Path,
+    described: dict[str, Any] | None = None,
+    axes: tuple[str, ...] = ("batch",),
 ) -> None:
-    """Export `module` in evaluation mode, any batch size, to `path`; `example` (B, ...) gives the rest of the shape.
+    """Export `module` in evaluation mode to `path`.
 
-    The file carries `described` (JSON values) as metadata; what the exporter notes about this machine (source paths,
-    stack traces) is taken out.
+    `example` fixes dtype and shape of the input, except for its first axes, those named in `axes`: they may be of any
+    length. `described` (JSON values) becomes the file's metadata. What the exporter records about this machine (source
+    paths, stack traces) is removed.
     """
     exported = io.BytesIO()
-    with warnings.catch_warnings():
-        # The exporter through TorchScript, which torch calls the old one: half a second, where the one through dynamo
-        # takes seven, and `parity` holds what it makes against the weights.
+    with evaluation_mode(module), warnings.catch_warnings():
+        # The TorchScript exporter, which torch calls legacy, takes half a second; the dynamo exporter takes seven.
         warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.filterwarnings("ignore", "Constant folding", UserWarning)  # a flipped view is not folded: no harm
+        warnings.filterwarnings("ignore", "Constant folding", UserWarning)  # a flip is not folded, which is harmless
         torch.onnx.export(
-            module.eval(),
+            module,
             (example,),
             exported,
             dynamo=False,
             opset_version=OPSET,
-            input_names=[inputs],
-            output_names=[outputs],
-            dynamic_axes={inputs: {0: "batch"}, outputs: {0: "batch"}},
+            input_names=[input_name],
+            output_names=[output_name],
+            dynamic_axes={input_name: dict(enumerate(axes)), output_name: {0: axes[0]}},
         )
     model = onnx.load_model_from_string(exported.getvalue())
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.functions):
@@ -79,27 +63,20 @@ def write_onnx(
     for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
         value.ClearField("metadata_props")
         value.ClearField("doc_string")
-    onnx.helper.set_model_props(model, {METADATA: json.dumps(described, sort_keys=True)})
+    if described is not None:
+        onnx.helper.set_model_props(model, {METADATA: json.dumps(described, sort_keys=True)})
     onnx.checker.check_model(model, full_check=True)
     with new_file(path) as temporary:
         temporary.write_bytes(model.SerializeToString(deterministic=True))
 
 
-@torch.no_grad()
-def parity(network: str, module: nn.Module, path: Path, images: np.ndarray, tolerance: float) -> dict:
-    """How far the file's probabilities are from those of `module` (fp32) on `images` (N, H, W, C).
-
-    Raises ConvzooError where they differ by `tolerance` or more, or where an image gets another first class.
-    """
-    starts = range(0, len(images), BATCH)
-    expected = np.concatenate([module.eval()(torch.from_numpy(images[i : i + BATCH])).numpy() for i in starts])
-    got = run_in_batches(Model(path), images, BATCH)
-    difference = float(np.abs(expected - got).max())
-    same = int((expected.argmax(1) == got.argmax(1)).sum())
-    if not difference < tolerance or same < len(images):
-        raise ConvzooError(
-            f"{network}: {path} does not do what the weights do: probabilities differ by {difference:.2g} "
-            f"(expected below {tolerance:g}), the first class agrees on {same} of {len(images)} val images; "
-            "the file was not exported"
-        )
-    return {"images": len(images), "max_abs_difference": float(f"{difference:.2g}"), "same_top1": same}
+@contextmanager
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Switch `module` to evaluation mode; at the end each of its parts has the mode that it had before."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training

@@ -242,9 +242,9 @@ def _example(export: Mapping[str, Any]) -> np.ndarray:
 def _artifacts(files: Files) -> Iterator[tuple[Path, str]]:
     """What a run shows besides numbers: files (or a folder of pages) and where each goes."""
     dataset = files.export["dataset"]
-    for name in ("plots", "extra"):
+    for name in ("plots", "extra", "parts"):
         for file in sorted(files.folder.joinpath(name).rglob("*")):
-            if file.is_file():
+            if file.is_file() and file.suffix != ".safetensors":  # what `export` makes parts/ of
                 yield file, file.parent.relative_to(files.folder).as_posix()
     yield files.folder / "metrics.json", "evaluation"
     yield files.folder / "export.json", "evaluation"

@@ -1,4 +1,4 @@
-"""Published weights as safetensors with the names of our networks, and as a feature network in ONNX."""
+"""Published weights as safetensors, with the tensor names of our backbones, and as a feature network in ONNX."""
 
 import pickle
 from pathlib import Path
@@ -9,33 +9,33 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from convzoo.errors import ConvzooError
-from convzoo.families.transfer import network as transfer
-from convzoo.files import new_file
+from convzoo.shipping.onnx import ANY_SIZE, write_onnx
+from convzoo.weights import backbones
 
-EXPECTED = "expected a state dict as .safetensors or .pth; have the file again, or name another one"
-COUNTED = "num_batches_tracked"  # BatchNorm's; files from before it was counted lack it
+EXPECTED = "expected a state dict as .safetensors or .pth; download the file again, or name another one"
+COUNTED = "num_batches_tracked"  # of BatchNorm; older files lack it
 
 
 def convert(name: str, file: Path, backbone: str, target: Path) -> None:
-    """Write the tensors of `file` (.safetensors, or .pth read as nothing but tensors) that the backbone has without its
-    classifier, to `target`, under its names. `name` is what messages call the file.
+    """Write the tensors of `file` (.safetensors, or .pth read with weights_only) that the backbone without its
+    classifier has, under its names, to `target`. `name` is what messages call the file.
 
-    Tensors are found by their names, or where those are others, by order and shape. Raises ConvzooError for a file that
-    cannot be read, or is not of this backbone.
+    Tensors are matched by name, or by order and shape if the names differ. Raises ConvzooError for a file that cannot
+    be read, or whose tensors are not those of this backbone.
     """
     try:
-        network = transfer.whole(backbone)
+        network = backbones.whole(backbone)
     except ValueError as error:
         raise ConvzooError(f"{name}.{error}") from error
     whole = network.state_dict()
-    wanted = transfer.cut(network).state_dict()
+    wanted = backbones.cut(network).state_dict()
     found = _read(name, file)
     if not {key for key in wanted if not key.endswith(COUNTED)} <= found.keys():
         if [value.shape for value in found.values()] != [value.shape for value in whole.values()]:
             missing = next((key for key in wanted if key not in found), "none")
             raise ConvzooError(
                 f"{name}: {file.name} has {len(found)} tensors, which are not those of {backbone} ({len(whole)}; it "
-                f"has no {missing}); name the backbone that they are of, or another file"
+                f"has no {missing}); name the backbone that they belong to, or another file"
             )
         found = dict(zip(whole, found.values(), strict=True))
     tensors = {key: found.get(key, torch.zeros_like(value)).to(value.dtype) for key, value in wanted.items()}
@@ -45,7 +45,7 @@ def convert(name: str, file: Path, backbone: str, target: Path) -> None:
             raise ConvzooError(f"{name}: {file.name} is not of {backbone}: {shapes}; name its backbone")
         if not tensors[key].isfinite().all():
             raise ConvzooError(
-                f"{name}: {file.name}: {key} has values that are not finite, expected numbers; have the file again"
+                f"{name}: {file.name}: {key} has values that are not finite, expected numbers; download the file again"
             )
     save_file({key: value.contiguous() for key, value in tensors.items()}, target)
 
@@ -54,12 +54,11 @@ def write_features(weights: Path, backbone: str, side: int, target: Path) -> Non
     """Write a feature network: `images` uint8 (N, H, W, 3) of any size in, resized to `side` inside, `features` float32
     (N, D) out.
     """
-    network = transfer.cut(transfer.whole(backbone))
+    network = backbones.cut(backbones.whole(backbone))
     network.load_state_dict(load_file(weights))
-    module = transfer.PixelFeatures(network, *transfer.scale(backbone), side).eval()
+    module = backbones.PixelFeatures(network, *backbones.scale(backbone), side)
     example = torch.zeros(2, side, side, 3, dtype=torch.uint8)
-    with new_file(target) as temporary:
-        temporary.write_bytes(transfer.onnx_bytes(module, example, "features", any_size=True))
+    write_onnx(module, example, "images", "features", target, axes=ANY_SIZE)
 
 
 def _read(name: str, file: Path) -> dict[str, Tensor]:
@@ -71,5 +70,5 @@ def _read(name: str, file: Path) -> dict[str, Tensor]:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConvzooError(f"{name}: {file.name} cannot be read as weights ({reason}), {EXPECTED}") from error
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise ConvzooError(f"{name}: {file.name} holds other things than tensors by name, {EXPECTED}")
+        raise ConvzooError(f"{name}: {file.name} contains other things than tensors by name, {EXPECTED}")
     return found

@@ -80,7 +80,7 @@ def make() -> None:
         seen = torch.cat([module.eval()(torch.from_numpy(part)) for part in np.array_split(splits[1].images, 20)])
     module.scale = float(f"{seen.square().mean().sqrt().item():.4g}")
     about = {"dataset": "mnist", "images": TRAIN_IMAGES, "widths": WIDTHS, "changes": CHANGES}
-    write_onnx(module, torch.from_numpy(splits[1].images[:2]), "images", "features", about, FILE)
+    write_onnx(module, torch.from_numpy(splits[1].images[:2]), "images", "features", FILE, about)
 
     test = load_split(prepared / "test")
     features = run_in_batches(Model(FILE), test.images, 500) * module.scale

@@ -15,7 +15,7 @@ from convzoo.files import new_folder, read_json, write_json
 from convzoo.metrics import images as measures
 from convzoo.metrics.images import Fidelity
 from convzoo.plots import BLUE, COLOURS, INK, ORANGE, picture
-from convzoo.shipping.files import check_exported, latency, rounded, shipped_model
+from convzoo.shipping.files import latency, rounded, shipped_model, shipped_part
 from convzoo.shipping.model import Model, run_in_batches
 
 BINS = 40  # of the histogram
@@ -36,8 +36,7 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
     """
     folder = Path("models") / network
     model, export = shipped_model(folder)
-    check_exported(folder / "extra/encoder.onnx", export["encoder_sha256"])
-    encoder = Model(folder / "extra" / "encoder.onnx")
+    encoder = shipped_part(folder, export, "encoder.onnx")
     prepared = Path("data/prepared") / export["dataset"]
     train, test = load_split(prepared / "train"), load_split(prepared / "test")
     images = np.asarray(test.images)

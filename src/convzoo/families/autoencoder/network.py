@@ -163,7 +163,7 @@ class Reference(nn.Module):
 
 
 class PixelEncoder(nn.Module):
-    """What ships as the feature extractor: uint8 (B, H, W, C) in, latents float32 (B, L) out."""
+    """The exported form of the encoder: images uint8 (B, H, W, C) in, latents float32 (B, L) out."""
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
@@ -176,7 +176,7 @@ class PixelEncoder(nn.Module):
 
 
 class PixelDecoder(nn.Module):
-    """Latents float32 (B, L) in, uint8 (B, H, W, C) out, rounded to the nearest grey level."""
+    """The exported form of the decoder: latents float32 (B, L) in, images uint8 (B, H, W, C) out."""
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ class PixelDecoder(nn.Module):
 
 
 class PixelAutoencoder(nn.Module):
-    """What ships: uint8 (B, H, W, C) in, reconstructions uint8 (B, H, W, C) out."""
+    """The exported form of the network: images uint8 (B, H, W, C) in, reconstructions uint8 (B, H, W, C) out."""
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()

@@ -74,7 +74,7 @@ class TrainingSettings(Settings):
 class ExportSettings(Settings):
     """How a trained autoencoder becomes the file that ships."""
 
-    parity_images: Positive  # val images on which the files are held against the weights
+    parity_images: Positive  # val images on which the files are checked against the weights
 
 
 class EvaluationSettings(Settings):

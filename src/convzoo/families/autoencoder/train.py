@@ -1,6 +1,5 @@
 """Trains an autoencoder: settings and checked data in, weights and their history out."""
 
-import warnings
 from pathlib import Path
 
 import torch
@@ -16,7 +15,7 @@ from convzoo.data.batches import Images, in_order, shuffled
 from convzoo.data.contact_sheet import contact_sheet, write_picture
 from convzoo.data.pixels import to_floats
 from convzoo.errors import ConvzooError
-from convzoo.families.autoencoder.network import PixelDecoder, PixelEncoder, build, scale
+from convzoo.families.autoencoder.network import build, scale
 from convzoo.families.autoencoder.selection import judge
 from convzoo.families.autoencoder.settings import TrainingSettings
 from convzoo.files import new_file, new_folder, read_json, sha256_of, write_json
@@ -31,12 +30,11 @@ from convzoo.training.schedules import factor
 
 LOSSES = {"mse": F.mse_loss, "l1": F.l1_loss}
 ROWS = 2000  # images at a time, where their covariance is summed up
-OPSET = 20
 
 
 def train(network: str, settings: TrainingSettings, compute: ComputeSettings, profile: str) -> None:
     """Train `network` and write models/NETWORK/: weights.safetensors, architecture.json, history.csv,
-    fingerprint.json and extra/ with the encoder and the decoder as files of their own.
+    fingerprint.json and extra/ (pictures).
 
     Goes on from the last checkpoint of the same training. Raises ConvzooError for data that were not validated as
     they are, for a device that is not there, and for a loss that is not finite.
@@ -66,7 +64,6 @@ def train(network: str, settings: TrainingSettings, compute: ComputeSettings, pr
             body = build(described["architecture"], described["arguments"])
             body.load_state_dict(weights)
             with new_folder(folder / "extra") as extra:
-                write_halves(body, images.take(torch.arange(2)).cpu(), extra)
                 write_picture(seen(images, settings), extra / "training_images.png")
                 if body.linear_parameters():
                     write_picture(components(body), extra / "linear_path.png")
@@ -232,28 +229,6 @@ def stop_if_not_finite(network: str, losses: Tensor, epoch: int, steps: int, che
             f"{network}: the loss is not finite at step {step} (epoch {epoch}); {kept}; lower learning_rate and "
             "linear_learning_rate"
         )
-
-
-def write_halves(body: nn.Module, example: Tensor, folder: Path) -> None:
-    """Write encoder.onnx (uint8 images in, latents out) and decoder.onnx (latents in, uint8 reconstructions out)."""
-    with torch.no_grad():
-        latents = body.eval().encode(to_floats(example, *scale(example.device)))
-    for name, module, given, inputs, outputs in (
-        ("encoder", PixelEncoder(body), example, "images", "latents"),
-        ("decoder", PixelDecoder(body), latents, "latents", "reconstructions"),
-    ):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # the exporter that needs no other package
-            torch.onnx.export(
-                module.eval(),
-                (given,),
-                folder / f"{name}.onnx",
-                dynamo=False,
-                opset_version=OPSET,
-                input_names=[inputs],
-                output_names=[outputs],
-                dynamic_axes={inputs: {0: "batch"}, outputs: {0: "batch"}},
-            )
 
 
 def seen(images: Images, settings: TrainingSettings, rows: int = 4, columns: int = 12) -> Image:

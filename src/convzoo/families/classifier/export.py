@@ -1,4 +1,4 @@
-"""Turns a trained classifier into the one file that ships."""
+"""The stage `export` of a classifier."""
 
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from convzoo.files import read_json
 def export(network: str, settings: ExportSettings) -> None:
     """Write models/NETWORK/model.onnx and export.json: raw uint8 (B, H, W, C) in, probabilities (B, K) out.
 
-    Raises ConvzooError, and leaves no model.onnx, where the file does not do what the weights do.
+    Raises ConvzooError, and writes nothing, if the file does not agree with the weights.
     """
     described = read_json(Path("models", network, "architecture.json"))
-    export_probabilities(network, described, build(described["architecture"], described["arguments"]), settings, {})
+    body = build(described["architecture"], described["arguments"])
+    export_probabilities(network, described, body, settings)

@@ -14,7 +14,7 @@ from convzoo.families.dcgan.settings import EvaluationSettings
 from convzoo.files import new_folder, read_json, write_json
 from convzoo.metrics import features as measures
 from convzoo.plots import BLUE, GREEN, GREY, ORANGE, gallery, picture
-from convzoo.shipping.files import rounded, shipped_model
+from convzoo.shipping.files import rounded, shipped_model, shipped_part
 from convzoo.shipping.model import Model, run_in_batches
 
 FEW = 2  # images a feature; with fewer a Frechet distance is mostly bias
@@ -79,7 +79,7 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
         metrics |= {f"{name}_{key}": getattr(each, key) for key in ("kid", "kid_spread", "frechet_distance")}
         metrics |= {f"{name}_precision": each.precision, f"{name}_recall": each.recall}
     if settings.probe_images and export["classes"]:
-        metrics |= probe(folder / "extra/discriminator.onnx", train, test, settings)
+        metrics |= probe(shipped_part(folder, export, "discriminator.onnx"), train, test, settings)
     metrics |= {"kept_epoch": kept["epoch"], "epochs": kept["epochs"]}
     metrics["comparisons"] = {name: _told(row, features) for name, row in found.items()}
     about = {"sha256": network_of_features.sha256, "features": features}
@@ -102,7 +102,7 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
     return metrics
 
 
-def probe(file: Path, train: Split, test: Split, settings: EvaluationSettings) -> dict[str, float]:
+def probe(discriminator: Model, train: Split, test: Split, settings: EvaluationSettings) -> dict[str, float]:
     """The accuracy on test of a linear classifier (L2, logistic) on the discriminator's features, as in the paper's
     table 1, with the interval that holds it with 95 % confidence.
     """
@@ -110,10 +110,9 @@ def probe(file: Path, train: Split, test: Split, settings: EvaluationSettings) -
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = Model(file)
     chosen = spread_out(len(train.images), settings.probe_images)
     learned, measured = (
-        run_in_batches(model, images, settings.batch_size) for images in (train.images[chosen], test.images)
+        run_in_batches(discriminator, images, settings.batch_size) for images in (train.images[chosen], test.images)
     )
     # Few images for many features: a strong penalty (C is its inverse).
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.001, max_iter=ITERATIONS, tol=1e-3))

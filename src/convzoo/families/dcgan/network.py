@@ -5,10 +5,7 @@ convolutions: no pooling, no hidden linear layer, BatchNorm in both but for the 
 discriminator's input, ReLU and tanh in the one, LeakyReLU in the other, weights from N(0, 0.02).
 """
 
-import copy
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,7 +18,6 @@ from convzoo.data.pixels import to_floats
 
 SMALLEST = 4  # pixels: the side at which the generator starts and the discriminator's body ends
 STD = 0.02  # of the first weights
-OPSET = 20
 MIDDLE = 0.5  # mean and standard deviation that bring pixels to -1 to 1, tanh's range
 
 
@@ -115,7 +111,7 @@ class Discriminator(nn.Module):
 
 
 class PixelGenerator(nn.Module):
-    """What ships: latents float32 (B, L) in, pictures uint8 (B, H, W, C) out."""
+    """The exported form of the generator: latents float32 (B, L) in, images uint8 (B, H, W, C) out."""
 
     def __init__(self, body: Generator) -> None:
         super().__init__()
@@ -125,8 +121,8 @@ class PixelGenerator(nn.Module):
         return to_pixels(self.body(latents))
 
 
-class PixelFeatures(nn.Module):
-    """The discriminator's features (B, D) for pictures uint8 (B, H, W, C)."""
+class DiscriminatorFeatures(nn.Module):
+    """The exported form of the discriminator: images uint8 (B, H, W, C) in, features (B, D) out."""
 
     def __init__(self, body: Discriminator) -> None:
         super().__init__()
@@ -234,24 +230,13 @@ def averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], No
     return update
 
 
-def write_features(discriminator: Discriminator, images: Tensor, path: Path) -> None:
-    """Write PixelFeatures as an ONNX file for any number of pictures like `images` uint8 (B, H, W, C)."""
-    discriminator = copy.deepcopy(discriminator).eval()
-    for layer in discriminator.modules():
+def without_parametrizations(discriminator: Discriminator) -> Discriminator:
+    """`discriminator` with plain weights: those that spectral norm, if it has any, computes in evaluation mode."""
+    discriminator.eval()
+    for layer in list(discriminator.modules()):
         if is_parametrized(layer):
-            remove_parametrizations(layer, "weight")  # as spectral norm left it
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of the exporter through TorchScript, as in export/onnx.py
-        torch.onnx.export(
-            PixelFeatures(discriminator),
-            (images,),
-            str(path),
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["images"],
-            output_names=["features"],
-            dynamic_axes={"images": {0: "batch"}, "features": {0: "batch"}},
-        )
+            remove_parametrizations(layer, "weight")
+    return discriminator
 
 
 def _first_weights(layer: nn.Module) -> None:

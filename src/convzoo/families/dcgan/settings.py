@@ -100,7 +100,7 @@ class TrainingSettings(Settings):
 class ExportSettings(Settings):
     """How a trained generator becomes the file that ships."""
 
-    parity_images: Positive  # on which the file is held against the weights
+    parity_images: Positive  # val images and latents on which the files are checked against the weights
 
 
 class EvaluationSettings(Settings):

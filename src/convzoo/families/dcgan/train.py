@@ -36,7 +36,7 @@ COMPARED = 12  # images in a row of the picture of real, augmented and generated
 
 def train(network: str, settings: TrainingSettings, compute: ComputeSettings, profile: str) -> None:
     """Train `network` and write models/NETWORK/: weights.safetensors (the generator's), architecture.json,
-    history.csv, fingerprint.json and extra/ (pictures, kept.json, the discriminator's features as an ONNX file).
+    history.csv, fingerprint.json and extra/ (pictures, kept.json, discriminator.safetensors).
 
     Goes on from the last checkpoint of the same training. Raises ConvzooError for data that were not validated, a
     feature network or a device that is not there, a loss that is not finite, and a collapse that shall fail.
@@ -252,11 +252,10 @@ def stop_if_not_finite(
 def write_extra(
     folder: Path, settings: TrainingSettings, described: dict, state: dict, images: Images, features: FeatureNetwork
 ) -> None:
-    """Samples over the epochs, what the kept generator makes, and the discriminator's features as an ONNX file."""
+    """Samples over the epochs, images of the kept generator, and the discriminator's weights."""
     kept = state["kept"]
-    generator, discriminator = build(described["generator"], described["discriminator"])
+    generator, _ = build(described["generator"], described["discriminator"])
     generator.load_state_dict(kept["generator"])
-    discriminator.load_state_dict(kept["discriminator"])
     facts = {name: kept[name] for name in ("epoch", "val_kid", "val_diversity")} | {"epochs": settings.epochs}
     judged_by = {"name": features.name, "sha256": features.sha256}
     write_json(folder / "kept.json", facts | {"alarms": state["alarms"], "features": judged_by})
@@ -273,7 +272,7 @@ def write_extra(
     titles = ["real", "as the discriminator sees them", "generated", "as the discriminator sees them"]
     rows = [part.numpy() for part in (real, seen[0], made, seen[1])]
     write_picture(contact_sheet(rows, titles), folder / "real_augmented_generated.png")
-    players.write_features(discriminator, real[:2], folder / "discriminator.onnx")
+    save_file(kept["discriminator"], folder / "discriminator.safetensors")
 
 
 def write_progress(folder: Path, frames: dict[int, np.ndarray], kept: int, columns: int) -> None:

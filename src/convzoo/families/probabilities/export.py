@@ -1,71 +1,60 @@
-"""How a network of class probabilities becomes the one file that ships; the same for all families that have them."""
+"""The stage `export` of a network with class probabilities, the same for all families that have them."""
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name)
 from torch import nn
 
 from convzoo.data.arrays import Split, load_split
-from convzoo.data.pixels import PixelClassifier
+from convzoo.families.probabilities.network import PixelClassifier
 from convzoo.families.probabilities.settings import ExportSettings
-from convzoo.files import new_file, sha256_of, write_json
-from convzoo.shipping.onnx import OPSET, load_trained, parity, write_onnx
+from convzoo.shipping.export import Exported, export_files, load_trained, val_images
 
-TOLERANCE = 1e-4  # of a probability, in fp32
-TEMPERATURES = (0.05, 20.0)  # that are looked at
+TEMPERATURES = (0.05, 20.0)  # the range that is searched
 BATCH = 500
 
 
 def export_probabilities(
-    network: str, described: dict[str, Any], body: nn.Module, settings: ExportSettings, about: dict[str, Any]
+    network: str,
+    described: dict[str, Any],
+    body: nn.Module,
+    settings: ExportSettings,
+    parts: dict[str, nn.Module] | None = None,
+    **extras: Any,
 ) -> None:
     """Write models/NETWORK/model.onnx and export.json: raw uint8 (B, H, W, C) in, probabilities (B, K) out.
 
-    `described` is architecture.json, `body` the network that it describes, whose weights are read here; `about` is told
-    in export.json too. Raises ConvzooError, and leaves no model.onnx, where the file does not do what the weights do.
+    `described` is architecture.json, `body` the network that it describes, whose weights are loaded here. `parts` are
+    further networks from raw images to probabilities, which go to parts/ under their names; `extras` are further keys
+    of export.json. Raises ConvzooError, and writes nothing, if a file does not agree with the weights.
     """
-    folder = Path("models", network)
-    load_trained(body, network, described)
+    load_trained(body, network, "weights.safetensors", described["weights_sha256"])
     module = PixelClassifier(body, described["mean"], described["std"], settings.views).eval()
-
-    val = load_split(Path("data/prepared", described["dataset"], "val"))
     if settings.calibrate:
-        module.temperature = fitted_temperature(module, val)
-    count = min(settings.parity_images, len(val.images))
-    images = np.array(val.images[np.linspace(0, len(val.images) - 1, count).astype(np.int64)])  # of all classes
-    with new_file(folder / "model.onnx") as temporary:
-        said = {name: described[name] for name in ("family", "dataset", "classes")} | {"network": network}
-        write_onnx(module, torch.from_numpy(images[:2]), "images", "probabilities", said, temporary)
-        found = parity(network, module, temporary, images, TOLERANCE)
+        module.temperature = fitted_temperature(module, load_split(Path("data/prepared", described["dataset"], "val")))
+    images = val_images(described["dataset"], settings.parity_images)
 
-    shape = described["shape"]
-    write_json(
-        folder / "export.json",
-        {
-            "model_sha256": sha256_of(folder / "model.onnx"),
-            "weights_sha256": sha256_of(folder / "weights.safetensors"),
-            "bytes": (folder / "model.onnx").stat().st_size,
-            "parameters": sum(weight.numel() for weight in body.parameters()),
-            "opset": OPSET,
-            "views": settings.views,
-            "temperature": module.temperature,
-            "input": {"name": "images", "dtype": "uint8", "shape": [None, *shape]},
-            "output": {"name": "probabilities", "dtype": "float32", "shape": [None, len(described["classes"])]},
-            "dataset": described["dataset"],
-            "classes": described["classes"],
-            "parity": {"split": "val", "tolerance": TOLERANCE, **found},
-            **about,
-        },
+    def exported(network: nn.Module) -> Exported:
+        return Exported(network, images, "images", "probabilities", "probability")
+
+    export_files(
+        network,
+        described,
+        body,
+        exported(module),
+        {name: exported(part) for name, part in (parts or {}).items()},
+        views=settings.views,
+        temperature=module.temperature,
+        **extras,
     )
 
 
 @torch.no_grad()
 def fitted_temperature(module: PixelClassifier, val: Split) -> float:
-    """The temperature with the least cross-entropy on val, with three digits: the answers stay, only how sure they are
-    changes (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
+    """The temperature with the lowest cross-entropy on val, with three digits: it changes no answer, only how confident
+    each is (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
     """
     starts = range(0, len(val.images), BATCH)
     logits = torch.cat(

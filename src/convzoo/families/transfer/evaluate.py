@@ -22,10 +22,10 @@ from convzoo.files import new_folder, write_json
 from convzoo.metrics import classification as measures
 from convzoo.metrics.paired import pairs, same_views
 from convzoo.plots import BLUE, GREY, ORANGE, picture
-from convzoo.shipping.files import rounded
+from convzoo.shipping.files import rounded, shipped_part
 from convzoo.shipping.model import Model, run_in_batches
 
-HEAD_ONLY = "features_head.onnx"  # in extra/
+HEAD_ONLY = "features_head.onnx"  # in parts/
 NAMES = {"features": "head on the untouched backbone", "finetune": "fine-tuned"}
 
 
@@ -33,7 +33,7 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
     """Measure models/NETWORK/model.onnx on its test split: writes metrics.json and plots/, returns the metrics.
 
     Scores are shares from 0 to 1, the loss is in nats. Where the backbone was tuned, the head on the untouched one
-    (extra/features_head.onnx) answers the same images over the same views, and both ways are compared. Speed is printed
+    (parts/features_head.onnx) answers the same images over the same views, and both ways are compared. Speed is printed
     and written nowhere, so that the files only change with the results. Raises ConvzooError where the files do not fit
     each other.
     """
@@ -42,7 +42,7 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
     metrics = metrics_of(tested, settings)
     more = ""
     if tested.export["method"] == "finetune":
-        head = _head_only(network, folder / "extra" / HEAD_ONLY, tested, settings)
+        head = _head_only(network, shipped_part(folder, tested.export, HEAD_ONLY), tested, settings)
         metrics |= _compared(tested, head, settings)
         more = f", the head on the untouched backbone {metrics['test_features_accuracy']:.2%}"
     metrics = rounded(metrics)
@@ -57,8 +57,7 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
     return metrics
 
 
-def _head_only(network: str, file: Path, tested: Tested, settings: EvaluationSettings) -> np.ndarray:
-    model = Model(file)
+def _head_only(network: str, model: Model, tested: Tested, settings: EvaluationSettings) -> np.ndarray:
     views = [tested.images]
     if tested.export["views"] == "mirror":
         views.append(tested.images[:, :, ::-1])

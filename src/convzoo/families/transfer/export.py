@@ -1,19 +1,31 @@
-"""Turns a network that started from published weights into the one file that ships."""
+"""The stage `export` of a transfer network: the network, and its head on the untouched backbone to compare with."""
 
 from pathlib import Path
 
 from convzoo.families.probabilities.export import export_probabilities
+from convzoo.families.probabilities.network import PixelClassifier
 from convzoo.families.transfer.network import build
 from convzoo.families.transfer.settings import ExportSettings
 from convzoo.files import read_json
+from convzoo.shipping.export import load_trained
+from convzoo.weights.backbones import published
 
 
 def export(network: str, settings: ExportSettings) -> None:
     """Write models/NETWORK/model.onnx and export.json: raw uint8 (B, H, W, C) in, probabilities (B, K) out.
 
-    Raises ConvzooError, and leaves no model.onnx, where the file does not do what the weights do.
+    If the backbone was fine-tuned, parts/features_head.onnx is the head of phase 1 on the backbone as published; it
+    sees each image once, whatever `views` is. Raises ConvzooError, and writes nothing, if a file does not agree with
+    the weights, and if the published weights are missing.
     """
     described = read_json(Path("models", network, "architecture.json"))
     about = {"backbone": described["architecture"], "method": described["method"], "weights": described["weights"]}
+    parts = {}
+    if described["method"] == "finetune":
+        untouched = build(described["architecture"], described["arguments"])
+        _, tensors, _ = published(Path("data/weights", described["weights"]["name"]))
+        untouched.backbone.load_state_dict(tensors)
+        load_trained(untouched.head, network, "extra/features_head.safetensors")
+        parts["features_head.onnx"] = PixelClassifier(untouched, described["mean"], described["std"], "identity")
     body = build(described["architecture"], described["arguments"])
-    export_probabilities(network, described, body, settings, about)
+    export_probabilities(network, described, body, settings, parts, **about)

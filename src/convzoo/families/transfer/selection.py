@@ -20,13 +20,14 @@ from tqdm import tqdm
 from convzoo.data.batches import Images, in_order
 from convzoo.data.pixels import to_floats
 from convzoo.errors import ConvzooError
-from convzoo.families.transfer.network import Transfer, resized
+from convzoo.families.transfer.network import Transfer
 from convzoo.families.transfer.settings import FinetuneSettings, TrainingSettings
 from convzoo.files import new_file, project_root
 from convzoo.tracking.live import LiveRun
 from convzoo.training import augmentation
 from convzoo.training.checkpoints import Checkpoints
 from convzoo.training.history import Progress, Row
+from convzoo.weights.backbones import resized
 
 CACHE = Path(".features")  # under the project's root: what frozen backbones made of images
 BATCH = 50  # images at a time

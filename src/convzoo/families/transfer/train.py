@@ -14,9 +14,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from convzoo.data.arrays import load_split
 from convzoo.data.batches import Images, shuffled
 from convzoo.data.contact_sheet import contact_sheet, write_picture
-from convzoo.data.pixels import PixelClassifier, to_floats
+from convzoo.data.pixels import to_floats
 from convzoo.errors import ConvzooError
-from convzoo.families.transfer.network import Transfer, blocks, build, onnx_bytes, published, scale
+from convzoo.families.transfer.network import Transfer, blocks, build
 from convzoo.families.transfer.selection import Course, cached_features, judge, mixed, varied
 from convzoo.families.transfer.settings import FinetuneSettings, TrainingSettings
 from convzoo.files import new_file, new_folder, read_json, sha256_of, write_json
@@ -28,6 +28,7 @@ from convzoo.training.checkpoints import Checkpoints
 from convzoo.training.fingerprint import check_data, fingerprint
 from convzoo.training.history import Progress, write_history
 from convzoo.training.schedules import factor
+from convzoo.weights.backbones import published, scale
 
 HEAD, TUNING = 1, 2  # the phases, as the history names them
 NORMS = nn.modules.batchnorm._BatchNorm
@@ -54,7 +55,7 @@ class Rates(NamedTuple):
 
 def train(network: str, settings: TrainingSettings, compute: ComputeSettings, profile: str) -> None:
     """Train `network` and write models/NETWORK/: weights.safetensors, architecture.json, history.csv,
-    fingerprint.json and extra/, with the head on the untouched backbone (features_head.onnx) where that was tuned.
+    fingerprint.json and extra/, with the head of phase 1 (features_head.safetensors) if the backbone was fine-tuned.
 
     Goes on from the last checkpoint of the same training. Raises ConvzooError where there are no weights to start from,
     for data that were not validated as they are, for a device that is not there, and for a loss that is not finite.
@@ -94,7 +95,6 @@ def train(network: str, settings: TrainingSettings, compute: ComputeSettings, pr
         body.head.load_state_dict(course.head)
         weights = body.state_dict()
         if settings.method == "finetune":
-            untouched = head_only(body, described)
             tune(course, body, data)
             weights = course.best
         if fabric.is_global_zero:
@@ -102,7 +102,8 @@ def train(network: str, settings: TrainingSettings, compute: ComputeSettings, pr
             with new_folder(folder / "extra") as extra:
                 write_picture(seen(data, settings), extra / "augmented_batch.png")
                 if settings.method == "finetune":
-                    (extra / "features_head.onnx").write_bytes(untouched)
+                    head = {name: value.cpu().contiguous() for name, value in course.head.items()}
+                    save_file(head, extra / "features_head.safetensors")
             write_json(folder / "fingerprint.json", identity)
             write_history(folder / "history.csv", course.history)
             with new_file(folder / "weights.safetensors") as temporary:
@@ -252,13 +253,6 @@ def set_modes(body: Transfer, tuned: list[list[nn.Module]], phase: FinetuneSetti
         for module in body.backbone.modules():
             if isinstance(module, NORMS):
                 module.eval()
-
-
-def head_only(body: Transfer, described: dict) -> bytes:
-    """The untouched backbone with its head as an ONNX file: what ships where nothing is tuned."""
-    module = PixelClassifier(body, described["mean"], described["std"], "identity")
-    example = torch.zeros((2, *described["shape"]), dtype=torch.uint8, device=module.mean.device)
-    return onnx_bytes(module, example, "probabilities")
 
 
 def seen(data: Data, settings: TrainingSettings, rows: int = 4, columns: int = 8) -> Image:

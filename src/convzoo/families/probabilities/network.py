@@ -1,0 +1,47 @@
+"""The exported form of every network with class probabilities."""
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (the field's name)
+from torch import Tensor, nn
+
+from convzoo.data.pixels import to_floats
+
+
+class PixelClassifier(nn.Module):
+    """Probabilities (B, K) for raw images uint8 (B, H, W, C).
+
+    `views` names the versions of an image over which the logits are averaged, inside the graph: the image alone
+    (identity), with its mirror image (mirror), and with shifts by one pixel up-left and down-right at half the weight
+    (shift, mirror_shift; after Keller Jordan's airbench, https://github.com/KellerJordan/cifar10-airbench). The logits
+    are divided by `temperature` (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
+    """
+
+    def __init__(
+        self, body: nn.Module, mean: list[float], std: list[float], views: str, temperature: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.views = views
+        self.temperature = temperature
+        self.register_buffer("mean", torch.tensor(mean))
+        self.register_buffer("std", torch.tensor(std))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (self.logits(images) / self.temperature).softmax(dim=1)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (B, K), averaged over the views, before the temperature."""
+        x = to_floats(images, self.mean, self.std)
+        logits = self._mirrored(x)
+        if self.views in ("shift", "mirror_shift"):
+            height, width = x.shape[2:]
+            padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
+            up_left = self._mirrored(padded[:, :, :height, :width])
+            down_right = self._mirrored(padded[:, :, 2 : height + 2, 2 : width + 2])
+            logits = 0.5 * logits + 0.25 * (up_left + down_right)
+        return logits
+
+    def _mirrored(self, x: Tensor) -> Tensor:
+        if self.views in ("mirror", "mirror_shift"):
+            return 0.5 * (self.body(x) + self.body(x.flip(3)))
+        return self.body(x)

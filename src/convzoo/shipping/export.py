@@ -1,0 +1,128 @@
+"""The stage `export`, as far as all families share it: ONNX files that agree with the weights, and export.json."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from convzoo.data.arrays import load_split
+from convzoo.errors import ConvzooError
+from convzoo.files import new_file, new_folder, sha256_of, write_json
+from convzoo.shipping.model import Model, run_in_batches
+from convzoo.shipping.onnx import OPSET, evaluation_mode, write_onnx
+from convzoo.shipping.parity import Parity, compare
+
+MODEL = "model.onnx"
+BATCH = 250
+SPLIT = "val"  # whose images the files are checked on
+
+
+class Exported(NamedTuple):
+    """What becomes an ONNX file."""
+
+    module: nn.Module
+    inputs: np.ndarray  # (N, ...), on which the file is checked against the module
+    input_name: str
+    output_name: str
+    unit: str  # of the results, as in convzoo.shipping.parity
+
+
+def load_trained(module: nn.Module, network: str, name: str, sha256: str | None = None) -> None:
+    """Load the tensors that the training of `network` wrote to models/NETWORK/`name` into `module`.
+
+    Raises ConvzooError for a file that is missing, that is another one than `sha256` in architecture.json says, and
+    whose tensors are not those of the module.
+    """
+    file = Path("models", network, name)
+    advice = f"bring it back: dvc checkout, or train again: dvc repro -f train@{network}"
+    if not file.is_file():
+        raise ConvzooError(f"{file}: is missing, expected what the training wrote; {advice}")
+    found = sha256_of(file)
+    if found != (sha256 or found):
+        raise ConvzooError(
+            f"{file}: has sha256 {found[:12]}, expected {sha256[:12]} as architecture.json says; {advice}"
+        )
+    try:
+        module.load_state_dict(load_file(file))
+    except (RuntimeError, SafetensorError) as error:
+        raise ConvzooError(
+            f"{file}: is not of the network in architecture.json ({str(error).splitlines()[0]}), expected its weights; "
+            f"{advice}"
+        ) from error
+
+
+def val_images(dataset: str, most: int) -> np.ndarray:
+    """At most `most` val images (N, H, W, C), spread evenly over the split, which may be sorted by class."""
+    images = load_split(Path("data/prepared", dataset, SPLIT)).images
+    return np.array(images[np.linspace(0, len(images) - 1, min(most, len(images))).astype(np.int64)])
+
+
+@torch.no_grad()
+def results_of(module: nn.Module, inputs: np.ndarray) -> np.ndarray:
+    """What `module` computes in evaluation mode for `inputs` (N, ...), in fp32 on the CPU."""
+    starts = range(0, len(inputs), BATCH)
+    with evaluation_mode(module):
+        return np.concatenate([module(torch.from_numpy(inputs[i : i + BATCH])).numpy() for i in starts])
+
+
+def export_files(
+    network: str,
+    described: dict[str, Any],
+    body: nn.Module,
+    model: Exported,
+    parts: dict[str, Exported] | None = None,
+    **extras: Any,
+) -> None:
+    """Write models/NETWORK/model.onnx, `parts` into parts/, and export.json, with `extras` among its keys.
+
+    `described` is architecture.json, `body` the trained network, whose parameters are counted. Raises ConvzooError, and
+    writes nothing, if a file does not agree with its module.
+    """
+    folder = Path("models", network)
+    about = {key: described[key] for key in ("family", "dataset", "classes")} | {"network": network}
+    parity, parts = {}, parts or {}
+    with new_folder(folder / "parts") as parts_folder, new_file(folder / MODEL) as model_file:
+        parity[MODEL] = _write(network, MODEL, model, model_file, about)
+        for name, part in parts.items():
+            parity[f"parts/{name}"] = _write(network, f"parts/{name}", part, parts_folder / name)
+        ends = Model(model_file)
+
+    write_json(
+        folder / "export.json",
+        {
+            "model_sha256": sha256_of(folder / MODEL),
+            "weights_sha256": sha256_of(folder / "weights.safetensors"),
+            "parts_sha256": {name: sha256_of(folder / "parts" / name) for name in parts},
+            "bytes": (folder / MODEL).stat().st_size,
+            "parameters": sum(weight.numel() for weight in body.parameters()),
+            "opset": OPSET,
+            "input": ends.input._asdict(),
+            "output": ends.output._asdict(),
+            "dataset": described["dataset"],
+            "classes": described["classes"],
+            "parity": {
+                "split": SPLIT,
+                "images": len(model.inputs),
+                "files": {name: found.record() for name, found in parity.items()},
+            },
+            **extras,
+        },
+    )
+
+
+def _write(network: str, name: str, exported: Exported, path: Path, about: dict[str, Any] | None = None) -> Parity:
+    """Write the file and compare its results with the module's. Raises ConvzooError if they differ."""
+    module, inputs, input_name, output_name, unit = exported
+    write_onnx(module, torch.from_numpy(inputs[:2]), input_name, output_name, path, about)
+    found = compare(results_of(module, inputs), run_in_batches(Model(path), inputs, BATCH), unit)
+    if not found.holds:
+        raise ConvzooError(
+            f"{network}: {name} does not agree with the weights: {output_name} differ by {found.measured} (expected "
+            f"{found.required}), so nothing was exported; compare your versions of torch, onnx and onnxruntime with "
+            "constraints.txt"
+        )
+    return found
