@@ -47,7 +47,9 @@ def write_network() -> Callable[[str, int], None]:
         (folder / "plots").mkdir(parents=True, exist_ok=True)
         (folder / "extra").mkdir(exist_ok=True)
         Image.new("RGB", (40, 30), (seed, 0, 0)).save(folder / "plots/confusion.png")
-        (folder / "extra/augmented_batch.png").write_bytes(b"a batch")
+        (folder / "plots/augmented_batch.png").write_bytes(b"a batch")
+        (folder / "extra/augmented_batch.npy").write_bytes(b"an array")
+        (folder / "extra/encoder.onnx").write_bytes(b"a part")
         write_model(folder / "model.onnx", seed)
         export = {
             "model_sha256": sha256_of(folder / "model.onnx"),

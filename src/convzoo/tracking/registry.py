@@ -244,7 +244,7 @@ def _artifacts(files: Files) -> Iterator[tuple[Path, str]]:
     dataset = files.export["dataset"]
     for name in ("plots", "extra"):
         for file in sorted(files.folder.joinpath(name).rglob("*")):
-            if file.is_file():
+            if file.is_file() and file.suffix != ".npy":  # arrays that plots were drawn from
                 yield file, file.parent.relative_to(files.folder).as_posix()
     yield files.folder / "metrics.json", "evaluation"
     yield files.folder / "export.json", "evaluation"

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from convzoo.data.arrays import load_split
+from convzoo.data.arrays import evenly_spaced, load_split
 from convzoo.data.pixels import to_floats
 from convzoo.errors import ConvzooError
 from convzoo.families.autoencoder.network import PixelAutoencoder, build, scale
@@ -34,8 +34,7 @@ def export(network: str, settings: ExportSettings) -> None:
     module = PixelAutoencoder(body).eval()
 
     val = load_split(Path("data/prepared", described["dataset"], "val"))
-    count = min(settings.parity_images, len(val.images))
-    images = np.array(val.images[np.linspace(0, len(val.images) - 1, count).astype(np.int64)])  # of all classes
+    images = np.array(val.images[evenly_spaced(len(val.images), settings.parity_images)])
     latents, reconstructions = expected(body, images)
     with new_file(folder / "model.onnx") as temporary:
         about = {name: described[name] for name in ("family", "dataset", "classes")} | {"network": network}
@@ -62,7 +61,7 @@ def export(network: str, settings: ExportSettings) -> None:
             "output": {"name": "reconstructions", "dtype": "uint8", "shape": [None, *shape]},
             "dataset": described["dataset"],
             "classes": described["classes"],
-            "parity": {"split": "val", "images": count, **found},
+            "parity": {"split": "val", "images": len(images), **found},
         },
     )
 

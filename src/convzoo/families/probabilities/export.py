@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name)
 from torch import nn
 
-from convzoo.data.arrays import Split, load_split
+from convzoo.data.arrays import Split, evenly_spaced, load_split
 from convzoo.data.pixels import PixelClassifier
 from convzoo.files import new_file, sha256_of, write_json
 from convzoo.shipping.onnx import OPSET, load_trained, parity, write_onnx
@@ -41,8 +41,7 @@ def export_probabilities(
     val = load_split(Path("data/prepared", described["dataset"], "val"))
     if settings.calibrate:
         module.temperature = fitted_temperature(module, val)
-    count = min(settings.parity_images, len(val.images))
-    images = np.array(val.images[np.linspace(0, len(val.images) - 1, count).astype(np.int64)])  # of all classes
+    images = np.array(val.images[evenly_spaced(len(val.images), settings.parity_images)])
     with new_file(folder / "model.onnx") as temporary:
         said = {name: described[name] for name in ("family", "dataset", "classes")} | {"network": network}
         write_onnx(module, torch.from_numpy(images[:2]), "images", "probabilities", said, temporary)
