@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,27 @@ def new_folder(path: Path) -> Iterator[Path]:
             yield temporary
             shutil.rmtree(path, ignore_errors=True)
             temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def new_entries(folder: Path, names: Sequence[str]) -> Iterator[Path]:
+    """An empty temporary folder inside `folder`, for the files and folders `names`.
+
+    At the end they take their final names in `folder`, in this order, once all of them are written; after an error
+    they are removed. Raises DiskFullError for the one that there is no room for.
+    """
+    temporary = folder / ".new"
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        with room_for(folder, temporary):
+            temporary.mkdir(parents=True)
+            yield temporary
+            for name in names:
+                if (folder / name).is_dir():
+                    shutil.rmtree(folder / name)
+                (temporary / name).replace(folder / name)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

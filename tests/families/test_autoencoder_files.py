@@ -158,10 +158,17 @@ def test_evaluation_writes_metrics_and_plots_that_are_the_same_again(project, ca
     assert set(first) == {
         "best_and_worst.png",
         "latents.png",
+        "linear_path.png",
         "psnr.png",
         "psnr_per_image.csv",
         "reconstructions.png",
+        "training_images.png",
     }
+    sizes = {}
+    for name in ("linear_path", "training_images"):
+        with Image.open(FOLDER / f"plots/{name}.png") as sheet:
+            sizes[name] = sheet.size
+    assert sizes == {"linear_path": (12 * 70 + 6, 4 * (70 + 16) + 6), "training_images": (12 * 70 + 6, 4 * 70 + 6)}
     with (FOLDER / "plots/psnr_per_image.csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == 60
     evaluate(NETWORK, MEASURED)

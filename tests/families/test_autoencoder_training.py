@@ -10,13 +10,14 @@ from safetensors.torch import load_file
 from sklearn.decomposition import PCA
 
 from convzoo.data.arrays import Split, load_split
-from convzoo.data.batches import Images
+from convzoo.data.batches import ImageSet
 from convzoo.errors import ConvzooError
 from convzoo.families.autoencoder import train as autoencoder
 from convzoo.families.autoencoder.network import build
-from convzoo.families.autoencoder.selection import judge, psnr
+from convzoo.families.autoencoder.train import validate
 from convzoo.files import read_json, sha256_of
-from convzoo.training import machine
+from convzoo.metrics.images import psnr
+from convzoo.training import machine, workspace
 
 COLUMNS = ["epoch", "learning_rate", "train_loss", "val_loss", "val_psnr"]
 
@@ -67,8 +68,8 @@ def test_training_starts_at_pca_and_ends_above_it(project, capsys):
         "architecture.json",
         "fingerprint.json",
         "history.csv",
-        "linear_path.png",
-        "training_images.png",
+        "linear_path.npy",
+        "training_images.npy",
         "weights.safetensors",
     }
     assert f"{NETWORK} epoch 12/12" in capsys.readouterr().out
@@ -78,12 +79,12 @@ def test_training_starts_at_pca_and_ends_above_it(project, capsys):
 def test_the_reference_learns_too(project):
     train(architecture="reference", epochs=4, learning_rate=1e-2)
     assert float(history()[-1]["val_psnr"]) > float(history()[0]["val_psnr"])
-    assert "linear_path.png" not in outputs()
+    assert "linear_path.npy" not in outputs()
 
 
 def test_principal_components_are_scikit_learns_up_to_their_sign():
     split = pictures(300, 7)
-    mean, found = autoencoder.principal_components(Images([split], torch.device("cpu")), 6)
+    mean, found = autoencoder.principal_components(ImageSet([split], torch.device("cpu")), 6)
     flat = split.images.transpose(0, 3, 1, 2).reshape(300, -1) / 127.5 - 1
     pca = PCA(6, svd_solver="full").fit(flat)
     np.testing.assert_allclose(mean, pca.mean_, atol=1e-5)
@@ -97,12 +98,12 @@ def test_the_start_without_training_reconstructs_as_pca_does():
     settings = small_settings()
     described = autoencoder.describe(settings, {"shape": [SIDE, SIDE, 3], "classes": []})
     body = build(described["architecture"], described["arguments"])
-    body.start_at(*autoencoder.principal_components(Images([split], fabric.device), 12))
+    body.start_at(*autoencoder.principal_components(ImageSet([split], fabric.device), 12))
     flat = split.images.reshape(300, -1).astype(np.float64), val.images.reshape(50, -1).astype(np.float64)
     pca = PCA(12, svd_solver="full").fit(flat[0])
     made = pca.inverse_transform(pca.transform(flat[1])).round().clip(0, 255)
     expected = psnr(np.square(made - flat[1]).mean())
-    assert judge(fabric, body, Images([val], fabric.device))[1] == pytest.approx(expected, abs=0.01)
+    assert validate(fabric, body, ImageSet([val], fabric.device))[1] == pytest.approx(expected, abs=0.01)
     torch.use_deterministic_algorithms(False)
 
 
@@ -141,7 +142,7 @@ def test_stopped_and_resumed_ends_with_the_same_bytes(project, monkeypatch, caps
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(autoencoder.LiveRun, "log", stop)
+        patched.setattr(workspace.LiveRun, "log", stop)
         train(**changes)
     assert not (FOLDER / "weights.safetensors").exists()
 
@@ -151,8 +152,8 @@ def test_stopped_and_resumed_ends_with_the_same_bytes(project, monkeypatch, caps
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_step(project):
-    told = r"the loss is not finite at step \d+ \(epoch \d\); no epoch was finished"
-    with pytest.raises(ConvzooError, match=told) as raised:
+    message = r"the loss is not finite at step \d+ of epoch \d; no epoch is kept"
+    with pytest.raises(ConvzooError, match=message) as raised:
         train(learning_rate=1e30, optimizer="sgd", schedule="constant", warmup=0.0)
     assert "lower learning_rate" in str(raised.value)
     assert not (FOLDER / "weights.safetensors").exists()
@@ -166,26 +167,26 @@ def test_a_loss_that_turns_infinite_later_names_the_last_good_checkpoint(project
         return batch.float() * float("nan") if epoch == 1 else batch
 
     monkeypatch.setattr(autoencoder, "augmented", broken)
-    with pytest.raises(ConvzooError, match=r"at step 6 \(epoch 2\); epoch 1 is kept in .*last\.safetensors"):
+    with pytest.raises(ConvzooError, match=r"at step 1 of epoch 2; epoch 1 is kept in .*last\.safetensors"):
         train()
     assert list((project / ".checkpoints").glob("*/last.safetensors"))
 
 
 def test_the_best_epoch_on_val_is_kept_where_params_say_so(project, monkeypatch):
-    told = iter([20.0, 30.0, 25.0])
-    seen = []
+    values = iter([20.0, 30.0, 25.0])
+    measured = []
 
-    def judged(fabric, body, val):
-        seen.append(judge(fabric, body, val))
-        return seen[-1][0], next(told)
+    def validate_as_told(fabric, body, val):
+        measured.append(validate(fabric, body, val))
+        return measured[-1][0], next(values)
 
-    monkeypatch.setattr(autoencoder, "judge", judged)
+    monkeypatch.setattr(autoencoder, "validate", validate_as_told)
     train(keep="best")
     fabric = machine.start(COMPUTE, 0)
     body = trained_body().train()
-    val = Images([load_split(project / "data/prepared/cifar10/val")], fabric.device)
-    assert judge(fabric, body, val) == pytest.approx(seen[1], abs=1e-4)
-    assert len({loss for loss, _ in seen}) == 3
+    val = ImageSet([load_split(project / "data/prepared/cifar10/val")], fabric.device)
+    assert validate(fabric, body, val) == pytest.approx(measured[1], abs=1e-4)
+    assert len({loss for loss, _ in measured}) == 3
     assert body.training, "the mode is put back"
 
 
@@ -196,7 +197,7 @@ def test_psnr_is_that_of_rounded_pixels():
 
     images = np.full((4, 2, 2, 3), 110, np.uint8)
     fabric = machine.start(COMPUTE, 0)
-    loss, found = judge(fabric, Grey(), Images([Split(images, np.zeros(4, np.int64))], fabric.device))
+    loss, found = validate(fabric, Grey(), ImageSet([Split(images, np.zeros(4, np.int64))], fabric.device))
     assert loss == pytest.approx((9.6 / 127.5) ** 2, rel=1e-4)
     assert found == pytest.approx(10 * np.log10(255**2 / 10**2))
     assert psnr(0) == float("inf")

@@ -11,6 +11,7 @@ import pytest
 from helpers.onnx_files import save_linear_classifier
 from PIL import Image
 
+from convzoo.data.arrays import save_array
 from convzoo.errors import ConvzooError
 from convzoo.families.classifier.evaluate import evaluate
 from convzoo.families.classifier.settings import EvaluationSettings
@@ -30,6 +31,7 @@ def project(tmp_path, monkeypatch):
     save_linear_classifier(model, np.tile(np.eye(3), (4, 1)) / 100, (4, 3, 1))
     export = {"model_sha256": sha256_of(model), "classes": CLASSES, "dataset": "columns"}
     write_json(model.with_name("export.json"), export)
+    save_array(Path("models/small/extra/augmented_batch.npy"), np.full((24, 4, 3, 1), 7, np.uint8))
     labels = np.arange(30) % 3
     images = np.random.default_rng(0).integers(0, 100, size=(30, 4, 3, 1), dtype=np.uint8)
     images[np.arange(30), :, labels] += 120
@@ -66,7 +68,13 @@ def test_evaluate_writes_metrics_and_plots(project, capsys):
     assert metrics["classes"]["left"] == {"precision": 0.9, "recall": 0.818182, "f1": 0.857143, "images": 11}
     written = {file.name for file in Path("models/small/plots").iterdir()}
     tables = {"confusion.csv", "calibration.csv", "classes.csv"}
-    assert written == tables | {"confusion.png", "calibration.png", "classes.png", "mistakes.png"}
+    assert written == tables | {
+        "confusion.png",
+        "calibration.png",
+        "classes.png",
+        "mistakes.png",
+        "augmented_batch.png",
+    }
 
     assert len(rows("confusion.csv")) == 30
     wrong = [row["id"] for row in rows("confusion.csv") if row["actual"] != row["predicted"]]
@@ -153,6 +161,17 @@ def test_without_mistakes_the_gallery_says_so(project):
 def test_a_model_of_another_export_is_refused(project):
     save_linear_classifier(Path("models/small/model.onnx"), np.ones((12, 3)), (4, 3, 1))
     with pytest.raises(ConvzooError, match=r"model\.onnx: sha256 .* is not what export\.json says"):
+        evaluate("small", SETTINGS)
+
+
+def test_augmented_images_are_drawn_in_rows_of_twelve_and_must_be_there(project):
+    evaluate("small", SETTINGS)
+    with Image.open("models/small/plots/augmented_batch.png") as sheet:
+        width, height = 3 * 16, 4 * 16  # enlarged to about 64 pixels
+        assert sheet.size == (12 * (width + 6) + 6, 2 * (height + 6) + 6)
+        assert sheet.getpixel((10, 10)) == (7, 7, 7)
+    Path("models/small/extra/augmented_batch.npy").write_bytes(b"cut")
+    with pytest.raises(ConvzooError, match=r"augmented_batch\.npy: cannot be read .*: dvc repro -f train@small"):
         evaluate("small", SETTINGS)
 
 

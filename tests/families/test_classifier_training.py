@@ -11,12 +11,12 @@ from filelock import FileLock
 from helpers.small import COMPUTE, small_project, small_settings
 from safetensors.torch import load_file
 
+from convzoo.data.arrays import load_split
 from convzoo.errors import ConvzooError
 from convzoo.families.classifier import train as classifier
 from convzoo.families.classifier.network import build
-from convzoo.families.classifier.selection import judge
 from convzoo.files import read_json, sha256_of
-from convzoo.training import augmentation, machine, optimizers
+from convzoo.training import augmentation, machine, optimizers, workspace
 from convzoo.training.checkpoints import Checkpoints
 from convzoo.training.schedules import factor
 
@@ -58,7 +58,7 @@ def test_training_learns_and_writes_what_it_declares(project, capsys, architectu
     assert float(history()[-1]["val_accuracy"]) > 0.9
     assert set(outputs()) == {
         "architecture.json",
-        "augmented_batch.png",
+        "augmented_batch.npy",
         "fingerprint.json",
         "history.csv",
         "weights.safetensors",
@@ -95,7 +95,7 @@ def test_stopped_and_resumed_ends_with_the_same_bytes(project, monkeypatch, caps
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(classifier.LiveRun, "log", stop)
+        patched.setattr(workspace.LiveRun, "log", stop)
         train(**changes)
     assert not (FOLDER / "weights.safetensors").exists()
 
@@ -130,7 +130,7 @@ def test_a_training_that_runs_already_is_said(project):
     other.start()
     try:
         assert held.wait(30)
-        with pytest.raises(ConvzooError, match="another process trains it now"):
+        with pytest.raises(ConvzooError, match="another process is training it"):
             Checkpoints(NETWORK, identity).__enter__()
     finally:
         done.set()
@@ -148,7 +148,7 @@ def test_checkpoints_keep_nested_tensors_numbers_and_text(project):
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_step(project):
-    with pytest.raises(ConvzooError, match=r"the loss is not finite at step \d+ \(epoch \d\)") as raised:
+    with pytest.raises(ConvzooError, match=r"the loss is not finite at step \d+ of epoch \d") as raised:
         train(learning_rate=1e30, schedule="constant", warmup=0.0, ema_decay=0.0)
     assert "lower learning_rate" in str(raised.value)
     assert not (FOLDER / "weights.safetensors").exists()
@@ -176,17 +176,17 @@ def test_the_best_epoch_on_val_is_kept_where_params_say_so(project):
     body = build(described["architecture"], described["arguments"])
     body.load_state_dict(load_file(FOLDER / "weights.safetensors"))
     fabric = machine.start(COMPUTE, 0)
-    val = classifier.Images([classifier.load_split(Path("data/prepared/mnist/val"))], fabric.device)
+    val = classifier.ImageSet([load_split(Path("data/prepared/mnist/val"))], fabric.device)
     mean, std = torch.tensor(described["mean"]), torch.tensor(described["std"])
     body.train()
-    assert judge(fabric, body, val, mean, std)[1] == pytest.approx(best)
+    assert classifier.validate(fabric, body, val, mean, std)[1] == pytest.approx(best)
     assert body.training, "the mode is put back"
 
 
 def test_32_images_are_learned_by_heart(project):
     settings = small_settings(learning_rate=0.05, optimizer="adamw", label_smoothing=0.0)
     body = build("fast", small_settings_arguments())
-    [optimizer] = optimizers.build(body, settings)
+    [optimizer] = classifier.build_optimizers(body, settings)
     x, labels = torch.randn(32, 1, 28, 28), torch.randint(4, (32,))
     for _ in range(60):
         loss = torch.nn.functional.cross_entropy(body(x), labels)
@@ -200,7 +200,7 @@ def test_32_images_are_learned_by_heart(project):
 def test_every_optimizer_takes_a_step_on_every_trained_weight(name):
     body = build("fast", small_settings_arguments())
     before = {key: weight.clone() for key, weight in body.named_parameters()}
-    built = optimizers.build(body, small_settings(optimizer=name, learning_rate=0.01))
+    built = classifier.build_optimizers(body, small_settings(optimizer=name, learning_rate=0.01))
     assert [type(optimizer).__name__.lower() for optimizer in built] == (["sgd", "muon"] if name == "muon" else [name])
     optimizers.set_rates(built, 0.5)
     assert {group["lr"] / group["peak"] for optimizer in built for group in optimizer.param_groups} == {0.5}
@@ -296,6 +296,6 @@ def test_auto_precision_follows_what_the_processor_says(monkeypatch):
 def test_a_device_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(
-        ConvzooError, match=r"compute.device: cuda is not to be had here; set it to auto or one of: .*cpu"
+        ConvzooError, match=r"compute.device: cuda is not available on this machine; set it to auto or one of: .*cpu"
     ):
         machine.resolved(COMPUTE.model_copy(update={"device": "cuda"}))

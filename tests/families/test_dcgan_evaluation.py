@@ -15,18 +15,17 @@ from helpers.onnx_files import save_linear_classifier
 from helpers.small import COMPUTE, shapes
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from scipy.linalg import sqrtm
 
 from convzoo.commands.sample import sample
 from convzoo.errors import ConvzooError
 from convzoo.families.dcgan import train as dcgan
 from convzoo.families.dcgan.evaluate import evaluate
 from convzoo.families.dcgan.export import export
+from convzoo.families.dcgan.latents import latents
 from convzoo.families.dcgan.network import PixelGenerator, build, to_signed
-from convzoo.families.dcgan.selection import latents
 from convzoo.families.dcgan.settings import ExportSettings
 from convzoo.files import read_json, sha256_of, write_json
-from convzoo.metrics import features as measures
+from convzoo.metrics import distances as measures
 from convzoo.shipping import export as exporting
 from convzoo.shipping.model import Model
 from convzoo.shipping.parity import parity_of
@@ -218,7 +217,9 @@ def test_evaluate_writes_metrics_and_plots(project, capsys):
     sha256 = sha256_of(Path("data/weights/digits/features.onnx"))
     assert metrics["feature_network"] == {"digits": {"features": 49, "sha256": sha256}}
     written = {file.name for file in FOLDER.joinpath("plots").iterdir()}
-    assert written == {"comparisons.png", "feature_space.png", "nearest_real_images.png", "samples.png"}
+    training = {"first_and_last.png", "latent_walk.png", "progress.gif", "real_augmented_generated.png"}
+    assert written - training == {"comparisons.png", "feature_space.png", "nearest_real_images.png", "samples.png"}
+    assert training <= written
     for file in FOLDER.glob("plots/*.png"):
         with Image.open(file) as picture:
             assert set(picture.info) <= {"dpi"}
@@ -255,45 +256,6 @@ def test_measuring_needs_no_torch():
     code = "import sys, convzoo.families.dcgan.evaluate; sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
     source = Path(measures.__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(source)}, check=False).returncode == 0
-
-
-def test_the_frechet_distance_is_that_of_the_formula():
-    randomness = np.random.default_rng(0)
-    real = randomness.standard_normal((400, 5)) @ randomness.standard_normal((5, 5))
-    made = randomness.standard_normal((300, 5)) @ randomness.standard_normal((5, 5)) + 0.5
-    gap = real.mean(0) - made.mean(0)
-    first, second = np.cov(real.T), np.cov(made.T)
-    expected = gap @ gap + np.trace(first + second - 2 * sqrtm(first @ second).real)
-    assert measures.frechet_distance(real, made) == pytest.approx(expected)
-    assert measures.frechet_distance(real, real) == pytest.approx(0, abs=1e-8)
-    # One number, normal distributions: the distance of the means and of the deviations.
-    line = np.array([[-1.0], [1.0]])
-    assert measures.frechet_distance(line, 3 * line + 2) == pytest.approx(2**2 + (3 - 1) ** 2 * 2)
-
-
-def test_precision_and_recall_by_hand():
-    # On a line, k = 1: each real image reaches as far as its nearest neighbour, 1 to either side.
-    real = np.array([[0.0], [1.0], [2.0], [3.0]])
-    inside, outside = np.array([[0.5], [1.5], [2.5], [3.9]]), np.array([[9.0], [9.5], [20.0], [21.0]])
-    assert measures.precision_recall(real, inside, 1) == (1.0, 1.0)
-    assert measures.precision_recall(real, outside, 1) == (0.0, 0.0)
-    one_mode = np.array([[0.0], [0.01], [0.02], [0.03]])  # good, but all alike
-    assert measures.precision_recall(real, one_mode, 1) == (1.0, 0.25)
-
-
-def test_nearest_finds_the_row_also_in_a_later_part(monkeypatch):
-    monkeypatch.setattr(measures, "ROWS", 3)
-    others = np.arange(20, dtype=np.float32).reshape(10, 2)
-    assert measures.nearest(others[[7, 0, 9]] + 0.1, others).tolist() == [7, 0, 9]
-
-
-def test_kid_over_subsets_has_a_spread_and_the_same_draws_for_a_seed():
-    randomness = np.random.default_rng(0)
-    real, made = randomness.standard_normal((100, 5)), randomness.standard_normal((90, 5)) + 1
-    found = measures.kid_over_subsets(real, made, 10, 40, 0)
-    assert found == measures.kid_over_subsets(real, made, 10, 40, 0)
-    assert 0 < found.spread < found.mean
-    assert measures.kid_over_subsets(real, made, 3, 1000, 0).spread > 0
 
 
 def pixels(folder: Path) -> list[bytes]:

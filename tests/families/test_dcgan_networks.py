@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from convzoo.families.dcgan import network as dcgan
+from convzoo.families.dcgan.augmentation import diff_augment
 from convzoo.families.dcgan.network import Discriminator, Generator, build, samples, sides
 from convzoo.families.dcgan.settings import AugmentSettings
-from convzoo.families.dcgan.train import changed
 
 SHAPES = {"28, grey": (28, 1), "32, colour": (32, 3), "64, colour": (64, 3), "64, grey": (64, 1)}
 KINDS = {"batch": ("batch", False), "none": ("none", False), "spectral": ("none", True), "both": ("batch", True)}
@@ -186,18 +186,18 @@ EACH = [{"flip": True}, {"shift": 3}, {"brightness": 0.3}, {"saturation": 0.9}, 
 def test_each_augmentation_changes_pictures_the_same_for_the_same_seed_and_lets_gradients_through(changes):
     x = torch.randn(6, 3, 12, 12, generator=torch.Generator().manual_seed(0)).clamp(-1, 1).requires_grad_()
     settings = NOTHING.model_copy(update=changes)
-    found = changed(x, settings, torch.Generator().manual_seed(1))
+    found = diff_augment(x, settings, torch.Generator().manual_seed(1))
     assert found.shape == x.shape
     assert not torch.equal(found, x)
-    assert torch.equal(found, changed(x, settings, torch.Generator().manual_seed(1)))
-    assert not torch.equal(found, changed(x, settings, torch.Generator().manual_seed(2)))
+    assert torch.equal(found, diff_augment(x, settings, torch.Generator().manual_seed(1)))
+    assert not torch.equal(found, diff_augment(x, settings, torch.Generator().manual_seed(2)))
     found.square().sum().backward()
     assert (x.grad != 0).flatten(1).any(1).all()
 
 
 def test_no_augmentation_leaves_pictures_as_they_are():
     x = torch.randn(6, 3, 12, 12)
-    assert torch.equal(changed(x, NOTHING, torch.Generator()), x)
+    assert torch.equal(diff_augment(x, NOTHING, torch.Generator()), x)
 
 
 def test_the_average_is_of_weights_and_statistics_and_forgets_its_start():

@@ -1,7 +1,6 @@
 """The loop of the DCGANs, and how its epochs are judged."""
 
 import csv
-import io
 import re
 from pathlib import Path
 
@@ -11,15 +10,16 @@ import torch
 from helpers.dcgan_small import NETWORK, dcgan_project, dcgan_settings, save_features
 from helpers.small import COMPUTE as TWO_THREADS
 from helpers.small import shapes
-from PIL import Image
 from safetensors.torch import load_file
 
 from convzoo.errors import ConvzooError
 from convzoo.families.dcgan import network as players
-from convzoo.families.dcgan import selection
 from convzoo.families.dcgan import train as dcgan
+from convzoo.families.dcgan.latents import latents
 from convzoo.families.dcgan.settings import PAPER, CollapseSettings
 from convzoo.files import read_json, sha256_of
+from convzoo.metrics.features import FeatureNetwork
+from convzoo.training import workspace
 
 FOLDER = Path("models", NETWORK)
 COMPUTE = TWO_THREADS.model_copy(update={"threads": 1})  # a second one would mostly wait, at this size
@@ -56,35 +56,15 @@ def test_training_writes_what_it_declares(project, capsys):
     assert list(history()[0]) == COLUMNS
     assert [row["epoch"] for row in history()] == ["1", "2", "3", "4"]
     assert [bool(row["val_kid"]) for row in history()] == [True, True, False, True]
-    pictures = {"first_and_last.png", "latent_walk.png", "progress.gif", "real_augmented_generated.png"}
+    arrays = {"progress.npy", "latent_walk.npy", "real_augmented_generated.npy"}
     files = {"architecture.json", "discriminator.safetensors", "fingerprint.json", "history.csv", "kept.json"}
-    assert set(outputs()) == pictures | files | {"weights.safetensors"}
+    assert set(outputs()) == arrays | files | {"weights.safetensors"}
     assert f"{NETWORK} epoch 4/4" in capsys.readouterr().out
     assert not list((project / ".checkpoints").iterdir())
     kept = read_json(FOLDER / "extra/kept.json")
     best = min((row for row in history() if row["val_kid"]), key=lambda row: float(row["val_kid"]))
     assert (kept["epoch"], kept["epochs"]) == (int(best["epoch"]), 4)
     assert kept["features"] == {"name": "digits", "sha256": sha256_of(Path("data/weights/digits/features.onnx"))}
-
-
-def test_the_pictures_are_of_the_same_latents_over_the_epochs_and_hold_no_time(project):
-    train()
-    with Image.open(FOLDER / "extra/progress.gif") as gif:
-        assert gif.n_frames == 3
-        assert gif.size == (4 * 62 + 6, 2 * 62 + 6 + 16)
-    for file in (FOLDER / "extra").glob("*.png"):
-        with Image.open(file) as picture:
-            assert picture.info == {}
-
-
-def test_a_long_animation_loses_frames_until_it_fits(monkeypatch):
-    monkeypatch.setattr(selection, "GIF_BYTES", 30_000)
-    randomness = np.random.default_rng(0)
-    frames = [Image.fromarray(randomness.integers(0, 256, (64, 64, 3), np.uint8)) for _ in range(40)]
-    written = selection.animation(frames)
-    assert len(written) <= 30_000
-    with Image.open(io.BytesIO(written)) as gif:
-        assert 2 <= gif.n_frames < 40
 
 
 def test_the_same_training_gives_the_same_bytes(project):
@@ -157,7 +137,7 @@ def test_stopped_and_resumed_ends_with_the_same_bytes(project, monkeypatch, caps
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(dcgan.LiveRun, "log", stop)
+        patched.setattr(workspace.LiveRun, "log", stop)
         train(**changes)
     assert not (FOLDER / "weights.safetensors").exists()
 
@@ -170,18 +150,18 @@ def test_the_epoch_with_the_least_kid_on_val_is_kept(project, monkeypatch):
     kids = iter([0.5, 0.2, 0.4])
     made = []
 
-    def judge(real, generated):
+    def validate(real, generated):
         made.append(generated)
-        return selection.Judged(next(kids), 1.0)
+        return {"val_diversity": 1.0, "val_kid": next(kids)}
 
-    monkeypatch.setattr(dcgan, "judge", judge)
+    monkeypatch.setattr(dcgan, "validate", validate)
     train(ema_decay=0.0)
     assert read_json(FOLDER / "extra/kept.json")["epoch"] == 2
     described = read_json(FOLDER / "architecture.json")
     generator, _ = players.build(described["generator"], described["discriminator"])
     generator.load_state_dict(load_file(FOLDER / "weights.safetensors"))
-    images = players.samples(generator, selection.latents(20, 8, 0))
-    features = selection.FeatureNetwork("digits", 1)
+    images = players.samples(generator, latents(20, 8, 0))
+    features = FeatureNetwork("digits", 1)
     np.testing.assert_allclose(features(images), made[1], atol=1e-5)
     assert not np.allclose(features(images), made[2], atol=1e-5)
 
@@ -227,7 +207,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_step_and_the_last_good_checkpo
     with pytest.raises(ConvzooError) as raised:
         train()
     told = str(raised.value)
-    assert f"the {player}'s loss is not finite at step 6 (epoch 2); epoch 1 is kept in" in told
+    assert "the loss is not finite at step 2 of epoch 2; epoch 1 is kept in" in told
     assert f"lower {player}_learning_rate" in told
     assert Path(re.search(r"is kept in (\S+);", told)[1]).is_file()
     assert not (FOLDER / "weights.safetensors").exists()
@@ -237,7 +217,7 @@ COLLAPSE = CollapseSettings(action="warn", diversity=0.1, probability=0.01, judg
 
 
 def test_a_collapse_fails_or_warns_as_params_say(project, monkeypatch, capsys):
-    monkeypatch.setattr(dcgan, "judge", lambda real, generated: selection.Judged(0.5, 0.01))
+    monkeypatch.setattr(dcgan, "validate", lambda real, generated: {"val_diversity": 0.01, "val_kid": 0.5})
     with pytest.raises(ConvzooError, match=rf"{NETWORK}: epoch 2: the samples are alike.*set collapse.action: warn"):
         train(collapse=COLLAPSE.model_copy(update={"action": "fail"}))
     assert not (FOLDER / "weights.safetensors").exists()
@@ -256,7 +236,7 @@ def test_a_missing_feature_network_and_one_of_other_pictures_are_named(project):
 
 
 def test_an_epoch_too_short_for_a_step_of_the_generator_is_named(project):
-    with pytest.raises(ConvzooError, match="discriminator_steps: got 9, an epoch has 4 batches"):
+    with pytest.raises(ConvzooError, match="discriminator_steps: got 9, expected at most 4, the number of batches"):
         train(discriminator_steps=9)
 
 

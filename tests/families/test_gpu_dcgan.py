@@ -10,7 +10,7 @@ from helpers.small import COMPUTE
 
 from convzoo.families.dcgan import train as dcgan
 from convzoo.families.dcgan.export import export
-from convzoo.families.dcgan.selection import latents
+from convzoo.families.dcgan.latents import latents
 from convzoo.families.dcgan.settings import ExportSettings
 from convzoo.files import read_json, sha256_of
 from convzoo.shipping.model import Model

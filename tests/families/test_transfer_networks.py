@@ -6,8 +6,8 @@ import torch
 from helpers.transfer_small import small_settings
 
 from convzoo.commands.structure import structure
+from convzoo.families.transfer import augmentation
 from convzoo.families.transfer import network as transfer
-from convzoo.families.transfer import selection
 from convzoo.weights import backbones
 
 ARGUMENTS = {"side": 32, "classes": 4, "head": "linear", "dense": 16, "dropout": 0.2}
@@ -98,14 +98,14 @@ def pictures(count: int = 6) -> torch.Tensor:
 
 
 def test_without_changes_images_are_resized_and_no_more():
-    found = selection.varied(pictures(), phase(), 24, torch.Generator().manual_seed(0))
+    found = augmentation.augment(pictures(), phase(), 24, torch.Generator().manual_seed(0))
     expected = backbones.resized(pictures().permute(0, 3, 1, 2).float(), 24).permute(0, 2, 3, 1)
     torch.testing.assert_close(found[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], atol=1e-2, rtol=0)
 
 
 def test_images_are_mirrored_cut_out_and_lit():
     def found(**changes) -> torch.Tensor:
-        return selection.varied(pictures(), phase(**changes), 12, torch.Generator().manual_seed(0)).round()
+        return augmentation.augment(pictures(), phase(**changes), 12, torch.Generator().manual_seed(0)).round()
 
     mirrored = [torch.equal(new, old.flip(1).float()) for new, old in zip(found(flip=True), pictures(), strict=True)]
     kept = [torch.equal(new, old.float()) for new, old in zip(found(flip=True), pictures(), strict=True)]
@@ -120,7 +120,7 @@ def test_images_are_mirrored_cut_out_and_lit():
 @pytest.mark.parametrize("way", ["mixup", "cutmix"])
 def test_images_are_mixed_in_pairs_and_their_shares_are_told(way):
     x = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 1, 20, 20).contiguous()
-    found, partners, share = selection.mixed(x.clone(), phase(**{way: 1.0}), np.random.default_rng(3))
+    found, partners, share = augmentation.mix(x.clone(), phase(**{way: 1.0}), np.random.default_rng(3))
     assert 0 < share < 1
     expected = share * torch.arange(6.0) + (1 - share) * partners
     torch.testing.assert_close(found.mean((1, 2, 3)), expected)

@@ -15,7 +15,7 @@ from convzoo.families.transfer.evaluate import evaluate
 from convzoo.families.transfer.export import export
 from convzoo.families.transfer.settings import EvaluationSettings, ExportSettings
 from convzoo.files import read_json, sha256_of
-from convzoo.metrics.paired import pairs, same_views
+from convzoo.metrics.classification import average_views, pairs
 from convzoo.shipping.model import Model
 from convzoo.shipping.parity import parity_of
 
@@ -76,7 +76,7 @@ def test_the_head_alone_is_what_training_on_features_ships(exported, tmp_path, m
     assert not [trace for trace in (b"site-packages", b".py", str(exported).encode()) if trace in content]
 
 
-def test_evaluation_compares_both_ways_over_the_same_views(exported, capsys):
+def test_evaluation_compares_both_ways_over_the_average_views(exported, capsys):
     metrics = evaluate(NETWORK, EVALUATED)
     assert metrics == read_json(FOLDER / "metrics.json")
     images, labels = load_split(Path("data/prepared/flowers/test"))
@@ -92,7 +92,10 @@ def test_evaluation_compares_both_ways_over_the_same_views(exported, capsys):
     assert metrics["test_gain"] == pytest.approx(gain, abs=1e-6)
     names = {file.name for file in (FOLDER / "plots").iterdir()}
     tables = {"calibration", "classes", "confusion", "features_and_finetuned"}
-    assert names == {f"{name}.{kind}" for name in tables for kind in ("csv", "png")} | {"mistakes.png"}
+    assert names == {f"{name}.{kind}" for name in tables for kind in ("csv", "png")} | {
+        "mistakes.png",
+        "augmented_batch.png",
+    }
     assert "the head on the untouched backbone" in capsys.readouterr().out
     first = {file: file.read_bytes() for file in FOLDER.rglob("*") if file.is_file()}
     evaluate(NETWORK, EVALUATED)
@@ -109,7 +112,7 @@ def test_two_ways_are_compared_image_by_image():
     assert pairs(labels, labels, labels).p_value == 1
     logits = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
     expected = softmax(logits.mean(0), axis=1)
-    np.testing.assert_allclose(same_views(list(softmax(logits, axis=2))), expected, atol=1e-6)
+    np.testing.assert_allclose(average_views(list(softmax(logits, axis=2))), expected, atol=1e-6)
 
 
 def test_resnet_50_trains_and_ships(tmp_path, monkeypatch):

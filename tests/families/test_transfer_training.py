@@ -16,13 +16,13 @@ from safetensors.torch import load_file
 
 from convzoo.data.arrays import load_split
 from convzoo.errors import ConvzooError
+from convzoo.families.transfer import features
 from convzoo.families.transfer import network as transfer
-from convzoo.families.transfer import selection
 from convzoo.families.transfer import train as training
 from convzoo.families.transfer.settings import misfits
 from convzoo.files import read_json, sha256_of
 from convzoo.shipping.onnx import write_onnx
-from convzoo.training import machine, optimizers
+from convzoo.training import machine, optimizers, workspace
 from convzoo.weights.backbones import scale
 
 ARGUMENTS = {"side": 32, "classes": 4, "head": "linear", "dense": 16, "dropout": 0.2}
@@ -51,7 +51,7 @@ def test_training_writes_what_it_declares_and_says_the_phase_of_each_epoch(proje
     columns = ["epoch", "phase", "learning_rate", "train_loss", "train_accuracy", "val_loss", "val_accuracy"]
     assert list(history()[0]) == columns
     assert [(row["epoch"], row["phase"]) for row in history()] == [("1", "1"), ("2", "1"), ("3", "2"), ("4", "2")]
-    made = {"architecture.json", "augmented_batch.png", "features_head.safetensors", "fingerprint.json", "history.csv"}
+    made = {"architecture.json", "augmented_batch.npy", "features_head.safetensors", "fingerprint.json", "history.csv"}
     assert set(outputs()) == made | {"weights.safetensors"}
     assert read_json(FOLDER / "architecture.json")["weights"]["file"] == "made.pth"
     assert not list((project / ".checkpoints").iterdir())
@@ -67,7 +67,7 @@ def test_features_alone_leave_the_backbone_as_it_was_published(project):
     assert all(torch.equal(kept[f"backbone.{name}"], value) for name, value in start.items())
     assert {row["phase"] for row in history()} == {"1"}
     assert set(outputs()) == {
-        *("architecture.json", "augmented_batch.png", "fingerprint.json", "history.csv", "weights.safetensors")
+        *("architecture.json", "augmented_batch.npy", "fingerprint.json", "history.csv", "weights.safetensors")
     }
 
 
@@ -96,8 +96,8 @@ def test_frozen_statistics_stay_those_of_the_published_weights(project):
 
 def test_lower_blocks_learn_more_slowly(project, monkeypatch):
     seen = []
-    built = training.optimizer_of
-    monkeypatch.setattr(training, "optimizer_of", lambda parts, *rest: seen.append(parts) or built(parts, *rest))
+    built = training.build_optimizer
+    monkeypatch.setattr(training, "build_optimizer", lambda parts, *rest: seen.append(parts) or built(parts, *rest))
     train(finetune={"blocks": 4, "layer_decay": 0.5, "learning_rate": 0.08})
     assert [rate for _, rate in seen[1]] == pytest.approx([0.08, 0.08, 0.04, 0.02, 0.01])
     optimizer = built([([torch.nn.Linear(2, 2)], 0.1), ([torch.nn.Linear(2, 2)], 0.01)], small_settings(), 0.1)
@@ -128,7 +128,7 @@ def test_stopped_and_resumed_ends_with_the_same_bytes_in_both_phases(project, mo
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(training.LiveRun, "log", stop)
+        patched.setattr(workspace.LiveRun, "log", stop)
         train(**changes)
     assert not (FOLDER / "weights.safetensors").exists()
 
@@ -170,8 +170,8 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(project):
 
 
 def test_features_are_made_once_and_anew_where_they_would_differ(project, monkeypatch):
-    made, make = [], selection._made
-    monkeypatch.setattr(selection, "_made", lambda title, *rest: made.append(title) or make(title, *rest))
+    made, compute = [], features.compute_features
+    monkeypatch.setattr(features, "compute_features", lambda title, *rest: made.append(title) or compute(title, *rest))
     train(method="features")
     assert len(made) == 2
     train(method="features", seed=1)
@@ -193,7 +193,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_step_and_the_last_checkpoint(p
     told = str(raised.value)
     assert "lower learning_rate" in told
     assert f"of epoch {epoch};" in told
-    kept = "epoch 2 is kept in" if phase == "finetune" else "no epoch was finished"
+    kept = "epoch 2 is kept in" if phase == "finetune" else "no epoch is kept"
     assert kept in told
     assert not (FOLDER / "weights.safetensors").exists()
 
@@ -222,7 +222,7 @@ def test_32_images_are_learned_by_heart(project):
     body = transfer.build("efficientnet-lite0", ARGUMENTS | {"dropout": 0.0}).train()
     images = torch.from_numpy(load_split(Path("data/prepared/flowers/train")).images[:32])
     labels = torch.arange(32) % 4
-    optimizer = training.optimizer_of([([body], 3e-3)], settings, 0.0)
+    optimizer = training.build_optimizer([([body], 3e-3)], settings, 0.0)
     x = training.to_floats(images, *map(torch.tensor, scale("efficientnet-lite0")))
     for _ in range(40):
         logits = body(x)
@@ -236,10 +236,10 @@ def test_judging_and_exporting_put_the_modes_of_all_parts_back(project):
     fabric = machine.start(COMPUTE, 0)
     body = transfer.build("efficientnet-lite0", ARGUMENTS)
     tuned = transfer.blocks(body.backbone)[-2:]
-    training.set_modes(body, tuned, small_settings().finetune)
+    transfer.set_modes(body, tuned, frozen_norms=True)
     modes = [part.training for part in body.modules()]
     assert set(modes) == {True, False}
-    selection.judge(fabric, body, lambda index: torch.randn(len(index), 3, 32, 32), torch.zeros(5, dtype=torch.int64))
+    training.validate(fabric, body, lambda index: torch.randn(len(index), 3, 32, 32), torch.zeros(5, dtype=torch.int64))
     write_onnx(body, torch.zeros(1, 3, 8, 8), "images", "logits", Path("body.onnx"))
     assert [part.training for part in body.modules()] == modes
 
@@ -248,5 +248,5 @@ def test_mixed_images_are_held_against_both_labels_by_their_shares():
     logits, labels, others = torch.randn(5, 4), torch.tensor([0, 1, 2, 3, 0]), torch.tensor([1, 1, 3, 0, 2])
     one_hot = torch.nn.functional.one_hot
     wanted = 0.9 * (0.7 * one_hot(labels, 4) + 0.3 * one_hot(others, 4)) + 0.1 / 4
-    found = training.shared_loss(logits, labels, others, 0.7, small_settings(label_smoothing=0.1))
+    found = training.mixed_loss(logits, labels, others, 0.7, small_settings(label_smoothing=0.1))
     torch.testing.assert_close(found, -(wanted * logits.log_softmax(1)).sum(1).mean())

@@ -6,7 +6,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from convzoo.metrics import classification as measures
-from convzoo.metrics.superclasses import superclass_probabilities
+from convzoo.metrics.classification import superclass_probabilities
 
 # Four images: right with 0.9, wrong with 0.6, right with 0.5, wrong with 0.7 (the right class comes second).
 PROBABILITIES = np.array([[0.9, 0.1, 0.0], [0.1, 0.3, 0.6], [0.3, 0.2, 0.5], [0.7, 0.2, 0.1]], np.float32)

@@ -41,40 +41,6 @@ def test_other_shapes_and_types_are_refused(made):
         measures.fidelity(np.zeros((2, 16, 16, 3), np.uint8), made)
 
 
-def test_pca_of_all_components_gives_the_images_back_and_fewer_do_not():
-    split = pictures(30, 0)
-    assert np.array_equal(measures.pca_reconstructions(split.images, split.images, 100), split.images)
-    less = measures.fidelity(split.images, measures.pca_reconstructions(split.images, split.images, 3))
-    more = measures.fidelity(split.images, measures.pca_reconstructions(split.images, split.images, 10))
-    assert less.mse.mean() > more.mse.mean() > 0
-
-
-def test_the_probe_reads_a_class_that_is_there_and_none_that_is_not():
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 3, 300)
-    noise = rng.standard_normal((300, 8)).astype(np.float32)
-    told = noise + 5 * np.eye(3, 8)[labels]
-    assert measures.probe_accuracy(told[:200], labels[:200], told[200:], labels[200:], 100) > 0.95
-    assert measures.probe_accuracy(noise[:200], labels[:200], noise[200:], labels[200:], 100) < 0.5
-
-
-@pytest.mark.parametrize("kind", ["pca", "tsne"])
-def test_a_map_keeps_neighbours_and_is_the_same_again(kind):
-    rng = np.random.default_rng(0)
-    latents = rng.standard_normal((40, 6)) + 20 * np.repeat(np.eye(2, 6), 20, axis=0)
-    found = measures.latent_map(latents, kind)
-    assert found.shape == (40, 2)
-    assert np.array_equal(found, measures.latent_map(latents, kind))
-    first, second = found[:20].mean(axis=0), found[20:].mean(axis=0)
-    near = np.linalg.norm(found - first, axis=1) < np.linalg.norm(found - second, axis=1)
-    assert near.tolist() == [True] * 20 + [False] * 20
-
-
-def test_rows_are_spread_over_all():
-    assert measures.spread(10, 3).tolist() == [0, 4, 9]
-    assert measures.spread(3, 10).tolist() == [0, 1, 2]
-
-
 @pytest.mark.parametrize(
     ("changes", "key", "told"),
     [

@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from convzoo.families.classifier.export import export
 from convzoo.files import new_file, new_folder, sha256_of
 from convzoo.settings.load import read_params
 from convzoo.settings.networks import network_settings
-from convzoo.training import checkpoints
+from convzoo.training import checkpoints, workspace
 
 NETWORK = "mnist-classifier"
 FOLDER = Path("models", NETWORK)
@@ -118,7 +119,7 @@ def test_a_checkpoint_without_room_leaves_the_one_before_and_the_training_goes_o
     with monkeypatch.context() as patched, pytest.raises(DiskFullError, match=rf"last.safetensors: {ADVICE}"):
         patched.setattr(checkpoints, "save_file", save_until_full)
         train()
-    told = f"epoch {kept} is kept; `dvc repro` goes on from there" if kept else "no epoch was finished"
+    told = f"epoch {kept} is kept; `dvc repro` continues from there" if kept else "no epoch was finished"
     assert f"{NETWORK}: stopped; {told}" in capsys.readouterr().err
     names = {file.name for file in Path(".checkpoints").rglob("*") if file.is_file()}
     assert names - {"lock"} == ({"last.safetensors"} if kept else set())
@@ -130,16 +131,24 @@ def test_a_checkpoint_without_room_leaves_the_one_before_and_the_training_goes_o
 
 @pytest.mark.parametrize("file", ["architecture.json", "fingerprint.json", "history.csv", "weights.safetensors"])
 def test_a_training_that_cannot_write_what_it_made_is_not_lost(project, left_alone, monkeypatch, capsys, file):
+    def write_until_full(write: Callable) -> Callable:
+        def writes(path: Path, *rest) -> None:
+            if path.name == file:
+                fill(path.with_name(f".{file}.new"))
+            write(path, *rest)
+
+        return writes
+
     def full(*_) -> None:
         raise SAYS_SO[2]
 
     with monkeypatch.context() as patched, pytest.raises(DiskFullError, match=f"^{FOLDER / file}: {ADVICE}"):
         if file == "weights.safetensors":
-            patched.setattr(classifier, "save_file", full)
-        else:
-            fill(FOLDER / f".{file}.new")
+            patched.setattr(workspace, "save_file", full)
+        for name in ("write_json", "write_history"):
+            patched.setattr(workspace, name, write_until_full(getattr(workspace, name)))
         train()
-    assert outputs().items() <= left_alone.items()
+    assert outputs() == {}
     assert not list(Path("models").rglob(".*"))
 
     train()
@@ -168,7 +177,8 @@ import subprocess, sys
 from pathlib import Path
 from helpers.small import COMPUTE, small_settings
 from convzoo.errors import main
-from convzoo.training import classifier
+from convzoo.families.classifier import train as classifier
+from convzoo.training import workspace
 
 def size(bytes):
     subprocess.run(["mount", "-o", f"remount,size={bytes}", ".checkpoints"], check=True)
@@ -181,14 +191,14 @@ def shrink(run, epoch, row):
 def train():
     classifier.train("mnist-classifier", small_settings(), COMPUTE, "test")
 
-classifier.LiveRun.log, log, sys.argv = shrink, classifier.LiveRun.log, ["train"]
+workspace.LiveRun.log, log, sys.argv = shrink, workspace.LiveRun.log, ["train"]
 try:
     main(train)
 except SystemExit as ended:
     found = [file.name for file in Path(".checkpoints").rglob("*safetensors*")]
     print("ended with", ended.code, found, flush=True)
 size(9_000_000)
-classifier.LiveRun.log = log
+workspace.LiveRun.log = log
 main(train)
 """
 

@@ -111,8 +111,8 @@ def make_files():
         write_json(folder / "metrics.json", {**metrics, "classes": {"round": {"precision": 0.5, "images": 500}}})
     write_json(Path("models/painter/metrics.json"), {"test_psnr": 31.4159, "test_images": 12})
     Path("models/painter/history.csv").write_text("epoch,d_loss,g_loss,val_psnr\n1,0.5,,20\n")
-    save_picture(Path("models/painter/extra/growth.gif"), seed=50)
-    save_picture(Path("models/painter/extra/samples.png"), seed=51)
+    save_picture(Path("models/painter/plots/growth.gif"), seed=50)
+    save_picture(Path("models/painter/plots/samples.png"), seed=51)
     for seed, name in enumerate(("shapes", "noise", "unused"), start=60):
         save_picture(Path("data/augmented") / name / "preview.png", seed)
         source = {
@@ -143,7 +143,7 @@ def written():
 def test_every_picture_is_inside_the_page_and_described(text):
     pictures = [
         *Path("models").glob("*/plots/*.png"),
-        *Path("models").glob("*/extra/*.*"),
+        *Path("models").glob("*/plots/*.gif"),
         *Path("data/augmented").glob("*/*.png"),
     ]
     assert len(pictures) == 11

@@ -8,8 +8,8 @@ import torch
 from helpers.messages import Row, each, look
 from helpers.project import ROOT
 
-from convzoo.families.dcgan.selection import FeatureNetwork
 from convzoo.files import write_json
+from convzoo.metrics.features import FeatureNetwork
 from convzoo.settings.load import read_params
 from convzoo.settings.weights import FileWeights
 from convzoo.settings.whole import check_all

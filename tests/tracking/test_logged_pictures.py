@@ -27,7 +27,7 @@ def write_generator(write_network):
         Path("models", network, "plots/confusion.png").unlink()
         judged = range(2, epochs + 1, 2)
         sheets = [Image.new("L", (20, 10), 5 * epoch) for epoch in judged]
-        sheets[0].save(f"models/{network}/extra/progress.gif", save_all=True, append_images=sheets[1:], duration=350)
+        sheets[0].save(f"models/{network}/plots/progress.gif", save_all=True, append_images=sheets[1:], duration=350)
         rows = "".join(f"{epoch},1.5,{'' if epoch % 2 else epoch / 4}\n" for epoch in range(1, epochs + 1))
         Path("models", network, "history.csv").write_text("epoch,train_loss,val_kid\n" + rows)
 
@@ -60,7 +60,7 @@ def test_an_animation_of_other_epochs_is_left_out_with_a_word(write_generator, c
     register("odd")
     (run,) = runs_of("odd")
     assert pictures_of(run) == []
-    assert "models/odd/extra/progress.gif: has 3 pictures, expected 2" in capfd.readouterr().out
+    assert "models/odd/plots/progress.gif: has 3 pictures, expected 2" in capfd.readouterr().out
 
 
 def test_an_evaluation_that_changed_is_shown_as_it_is_now(write_network):

@@ -44,8 +44,8 @@ def test_a_live_run_is_completed_and_its_model_registered_once(write_network):
         "descent/descent.json",
         "evaluation/export.json",
         "evaluation/metrics.json",
-        "extra/augmented_batch.png",
         "parts/features_head.onnx",
+        "plots/augmented_batch.png",
         "plots/confusion.png",
     ]
 

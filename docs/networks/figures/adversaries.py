@@ -8,11 +8,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name)
 from torch import Tensor, nn
 
+from convzoo.data.arrays import evenly_spaced
+from convzoo.families.dcgan.augmentation import diff_augment
+from convzoo.families.dcgan.latents import latents, walk
 from convzoo.families.dcgan.network import Discriminator, Generator, samples, to_pixels, to_signed
-from convzoo.families.dcgan.selection import FeatureNetwork, kid, latents, walk
 from convzoo.families.dcgan.settings import AugmentSettings
-from convzoo.families.dcgan.train import changed
-from convzoo.metrics.features import frechet_distance
+from convzoo.metrics.distances import frechet_distance
+from convzoo.metrics.features import FeatureNetwork
+from convzoo.metrics.kid import kid
 from convzoo.plots import BLUE, BLUES, COLOURS, GREEN, GREY, INK, ORANGE, picture
 from figures.drawing import (
     PALE,
@@ -38,8 +41,8 @@ PROBED = 64  # images that make a batch for the discriminator
 @torch.no_grad()
 def draw_players(path: Path, generator: Generator, discriminator: Discriminator, data: Data, early: Tensor) -> None:
     """Real and generated digits, with what the discriminator says of each. `early` ones are of epoch 1."""
-    count = min(PROBED, len(data.val.images))
-    rows = np.linspace(0, len(data.val.images) - 1, count).astype(np.int64)
+    rows = evenly_spaced(len(data.val.images), PROBED)
+    count = len(rows)
     noise = latents(count, generator.layers[0].in_channels, SEED)
     parts = [
         ("real", torch.from_numpy(np.asarray(data.val.images[rows])), GREEN),
@@ -53,7 +56,7 @@ def draw_players(path: Path, generator: Generator, discriminator: Discriminator,
         for line, (name, images, colour) in zip(grid, parts, strict=True):
             discriminator.train()  # as in the training: BatchNorm sees a batch of one kind
             told = discriminator(to_signed(images)).sigmoid().numpy()
-            chosen = np.linspace(0, len(images) - 1, SHOWN).astype(np.int64)
+            chosen = evenly_spaced(len(images), SHOWN)
             for place, row in zip(line, chosen, strict=True):
                 show_image(place, images[row].numpy(), "", f"{told[row]:.2f}")
             line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
@@ -160,17 +163,18 @@ def draw_history(path: Path, history: list[dict[str, Any]], kept: int) -> None:
         figure.axes[1].axhline(0.5, color=GREY, linewidth=0.8, linestyle=":")
 
 
-def draw_epochs(path: Path, frames: list[dict[str, Any]]) -> None:
+def draw_epochs(path: Path, frames: dict[int, Tensor]) -> None:
     """The same latents over the epochs."""
-    last = len(frames) - 1
+    epochs = list(frames)
+    last = len(epochs) - 1
     chosen = sorted({round(last ** (step / (EPOCHS_SHOWN - 1))) if step else 0 for step in range(EPOCHS_SHOWN)})
     with picture(path, WIDTH, 0.66 * len(chosen)) as figure:
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01)
         grid = np.atleast_2d(figure.subplots(len(chosen), 2 * SHOWN - 4))
         for line, number in zip(grid, chosen, strict=True):
-            for axes, image in zip(line, frames[number]["images"].numpy(), strict=False):
+            for axes, image in zip(line, frames[epochs[number]].numpy(), strict=False):
                 show_image(axes, image)
-            line[0].set_ylabel(f"epoch {frames[number]['epoch']}", rotation=0, ha="right", va="center", fontsize=8)
+            line[0].set_ylabel(f"epoch {epochs[number]}", rotation=0, ha="right", va="center", fontsize=8)
 
 
 def draw_walk(path: Path, generator: Generator, steps: int = 11) -> None:
@@ -212,7 +216,7 @@ def draw_changes(path: Path, images: np.ndarray) -> None:
         figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
         for line, (name, change) in zip(figure.subplots(len(rows), len(images)), rows, strict=True):
             settings = AugmentSettings.model_validate(none | change)
-            made = to_pixels(changed(x, settings, torch.Generator().manual_seed(SEED)).clamp(-1, 1)).numpy()
+            made = to_pixels(diff_augment(x, settings, torch.Generator().manual_seed(SEED)).clamp(-1, 1)).numpy()
             for axes, image in zip(line, made, strict=True):
                 show_image(axes, image)
             line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)

@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convzoo.data.batches import Images
+from convzoo.data.arrays import evenly_spaced
+from convzoo.data.batches import ImageSet
 from convzoo.data.pixels import to_floats
 from convzoo.families.autoencoder.network import Fast, build, scale, to_pixels
 from convzoo.families.autoencoder.train import principal_components
-from convzoo.metrics.images import Fidelity, fidelity, latent_map, probe_accuracy
+from convzoo.metrics.images import Fidelity, fidelity
+from convzoo.metrics.latents import latent_map, probe_accuracy
 from convzoo.plots import BLUE, INK, ORANGE, picture
 from figures.drawing import PALE, WIDTH, bare, labelled, ring, show_image, show_map
 from figures.trained import Data, described, load_data, load_weights
@@ -38,8 +40,8 @@ def draw(folder: Path, network: str = "cifar10-autoencoder") -> None:
     load_weights(body, Path("models", network, "weights.safetensors"), network)
     data = load_data(about["dataset"])
     val = np.asarray(data.val.images)
-    images = val[np.linspace(0, len(val) - 1, SHOWN).astype(np.int64)]
-    train = Images([data.train], torch.device("cpu"))
+    images = val[evenly_spaced(len(val), SHOWN)]
+    train = ImageSet([data.train], torch.device("cpu"))
     components = Components(*principal_components(train, body.linear["encoder"].out_features), images[0].shape)
 
     draw_way(folder / "autoencoder-way.png", body, images[1])
@@ -233,7 +235,7 @@ def draw_history(path: Path, history: Path, baseline: float) -> None:
 @torch.no_grad()
 def draw_latents(path: Path, body: Fast, data: Data) -> None:
     """Images at the places of their latents in two dimensions, and what a linear classifier reads from latents."""
-    rows = np.linspace(0, len(data.train.labels) - 1, min(PROBED, len(data.train.labels))).astype(np.int64)
+    rows = evenly_spaced(len(data.train.labels), PROBED)
     images, labels = np.asarray(data.train.images[rows]), data.train.labels[rows]
     learned, measured = (body.encode(floats(part)).numpy() for part in (images, np.asarray(data.val.images)))
     accuracy = probe_accuracy(learned, labels, measured, data.val.labels, PROBE_ITERATIONS)

@@ -1,20 +1,21 @@
 """The pictures of docs/networks/dcgan.md: a small DCGAN on digits is trained for them."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from convzoo.data.batches import Images
+from convzoo.data.arrays import evenly_spaced
+from convzoo.data.batches import ImageSet
 from convzoo.families.dcgan.network import build
-from convzoo.families.dcgan.selection import FeatureNetwork, spread_out
 from convzoo.families.dcgan.train import describe, fit
 from convzoo.files import read_json
+from convzoo.metrics.features import FeatureNetwork
 from convzoo.settings.compute import ComputeSettings
 from convzoo.settings.load import read_params
 from convzoo.settings.networks import network_settings
 from convzoo.training import machine
+from convzoo.training.state import TrainState
 from figures import adversaries
 from figures.trained import described, load_data
 
@@ -29,37 +30,36 @@ def draw(folder: Path) -> None:
 
     Raises ConvzooError where the pipeline has not made data and feature network.
     """
-    state, features = train()
-    data = load_data("mnist")
-    about, kept = state["described"], state["kept"]
-    generator, discriminator = build(about["generator"], about["discriminator"])
-    generator.load_state_dict(kept["generator"])
-    discriminator.load_state_dict(kept["discriminator"])
+    state, architecture, features = train()
+    data, frames = load_data("mnist"), state.notes["samples"]
+    generator, discriminator = build(architecture["generator"], architecture["discriminator"])
+    generator.load_state_dict(state.best["generator"])
+    discriminator.load_state_dict(state.best["discriminator"])
     generator.eval()
 
-    adversaries.draw_players(folder / "dcgan-players.png", generator, discriminator, data, state["frames"][0]["images"])
+    adversaries.draw_players(folder / "dcgan-players.png", generator, discriminator, data, frames[1])
     adversaries.draw_transposed(folder / "dcgan-transposed.png")
     adversaries.draw_way(folder / "dcgan-way.png", generator)
     adversaries.draw_objective(folder / "dcgan-objective.png")
-    adversaries.draw_history(folder / "dcgan-history.png", state["history"], kept["epoch"])
-    adversaries.draw_epochs(folder / "dcgan-epochs.png", state["frames"])
+    adversaries.draw_history(folder / "dcgan-history.png", state.history, state.notes["best_epoch"])
+    adversaries.draw_epochs(folder / "dcgan-epochs.png", frames)
     adversaries.draw_walk(folder / "dcgan-walk.png", generator)
     faces = np.asarray(load_data(FACES).train.images[:6])
     adversaries.draw_changes(folder / "dcgan-changes.png", faces)
     adversaries.draw_distances(folder / "dcgan-distances.png", features, data, generator)
 
 
-def train() -> tuple[dict[str, Any], FeatureNetwork]:
-    """The training state at the end of families/dcgan/train.py, the networks' description and the feature network."""
+def train() -> tuple[TrainState, dict[str, Any], FeatureNetwork]:
+    """The state of the training at its end, the content of architecture.json and the feature network."""
     settings = network_settings(read_params(), "networks", NETWORK)
     settings = settings.model_copy(update={"epochs": EPOCHS, "select_every": 1})
     described(Path("data/prepared", settings.data, "train", "meta.json"), "validate")
-    about = describe(settings, read_json(Path("data/prepared", settings.data, "train", "meta.json")))
-    features = FeatureNetwork(settings.weights, about["shape"][-1])
+    architecture = describe(settings, read_json(Path("data/prepared", settings.data, "train", "meta.json")))
+    features = FeatureNetwork(settings.weights, architecture["shape"][-1])
     data = load_data(settings.data)
-    real = features(np.asarray(data.val.images[spread_out(len(data.val.images), settings.select_images)]))
+    real = features(np.asarray(data.val.images[evenly_spaced(len(data.val.images), settings.select_images)]))
     fabric = machine.start(COMPUTE, settings.seed)
-    images = Images([data.train], fabric.device)
-    nowhere = SimpleNamespace(load=lambda: None, save=lambda state: None, log=lambda epoch, row: None, file="nowhere")
-    state = fit(NETWORK, settings, about, fabric, images, real, features, nowhere, nowhere)
-    return state | {"described": about}, features
+    images = ImageSet([data.train], fabric.device)
+    state = TrainState(NETWORK)
+    fit(settings, architecture, fabric, images, real, features, state)
+    return state, architecture, features

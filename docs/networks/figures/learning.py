@@ -1,7 +1,6 @@
 """Pictures of how a network learns: losses, optimizers, schedules, and the average of the weights."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -88,7 +87,7 @@ def walk(x: Tensor, y: Tensor, start: tuple[float, float], steps: int, settings:
     """The places (steps + 1, 2) of two weights under an optimizer of training/optimizers.py."""
     model = nn.Linear(2, 1, bias=False)
     model.weight.data = torch.tensor([start])
-    built = optimizers.build(model, SimpleNamespace(**COMMON | settings))
+    built = optimizers.build(model, **COMMON | settings)
     places = [model.weight.detach()[0].clone()]
     for _ in range(steps):
         F.binary_cross_entropy_with_logits(model(x)[:, 0], y).backward()
@@ -161,7 +160,7 @@ def race(data: Data, settings: dict, steps: int, batch: int, widths: list[int]) 
     channels = data.train.images.shape[3]
     network = Fast(channels, len(data.classes), "relu", widths, True, True, 0.125)
     network.whiten(data.sample(1000)[0])
-    built = optimizers.build(network, SimpleNamespace(**COMMON | settings))
+    built = optimizers.build(network, **COMMON | settings)
     rng = np.random.default_rng(0)
     losses = []
     for step in range(steps):
@@ -208,7 +207,7 @@ def draw_average(path: Path, data: Data, decays: tuple[float, ...] = (0.9, 0.97)
     network = Fast(data.train.images.shape[3], len(data.classes), "relu", [8, 16], True, True, 0.125)
     network.whiten(data.sample(1000)[0])
     averages = [AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay)) for decay in decays]
-    built = optimizers.build(network, SimpleNamespace(**COMMON | AVERAGED))
+    built = optimizers.build(network, **COMMON | AVERAGED)
     rng = np.random.default_rng(0)
     seen = []
     for _ in range(steps):

@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name)
 from torch import Tensor, nn
 
+from convzoo.data.arrays import evenly_spaced
 from convzoo.data.pixels import to_floats
+from convzoo.families.transfer.augmentation import augment
 from convzoo.families.transfer.network import Transfer, blocks, build
-from convzoo.families.transfer.selection import varied
 from convzoo.families.transfer.settings import FinetuneSettings, TrainingSettings
 from convzoo.plots import BLUE, BLUES, COLOURS, GREEN, GREY, INK, ORANGE, picture
 from convzoo.settings.load import read_params
@@ -153,7 +154,7 @@ def _without_skip(block: nn.Module):
 
 def draw_gradients(path: Path, data: Data, images: int, side: int) -> None:
     """The gradient at each block of an untrained ResNet-50, with its skip connections and without."""
-    rows = np.linspace(0, len(data.train.labels) - 1, images).astype(np.int64)
+    rows = evenly_spaced(len(data.train.labels), images)
     x = scaled(np.asarray(data.train.images[rows]), RESIDUAL, side)
     with picture(path, WIDTH, 2.5) as figure:
         axes = figure.subplots()
@@ -258,12 +259,12 @@ def draw_history(path: Path, history: Path) -> None:
 
 def draw_variants(path: Path, data: Data, settings: TrainingSettings) -> None:
     """Images as fine-tuning sees them: cut out, mirrored, in other light."""
-    rows = np.linspace(0, len(data.train.labels) - 1, SHOWN).astype(np.int64)
+    rows = evenly_spaced(len(data.train.labels), SHOWN)
     images = torch.from_numpy(np.asarray(data.train.images[rows]))
     phase: FinetuneSettings = settings.finetune
     lines = [("as they are", images.float())]
     for number in range(EPOCHS):
-        made = varied(images, phase, settings.side, torch.Generator().manual_seed(number))
+        made = augment(images, phase, settings.side, torch.Generator().manual_seed(number))
         lines.append((f"epoch {number + 1}", made))
     with picture(path, WIDTH, 1.05 * len(lines)) as figure:
         figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)

@@ -1,4 +1,4 @@
-"""A prepared split as arrays: how it lies on disk, and its digest."""
+"""Arrays on disk: a prepared split with its digest, and single arrays of images."""
 
 import hashlib
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from convzoo.errors import ConvzooError
+from convzoo.files import new_file
 
 ROWS = 4096  # read at a time, so that memory stays bounded for any number of images
 
@@ -30,6 +31,28 @@ def load_split(folder: Path) -> Split:
         raise ConvzooError(
             f"{folder}: cannot be read ({error}), expected whole images.npy and labels.npy; make them again: "
             "dvc repro -f prepare augment"
+        ) from error
+
+
+def evenly_spaced(count: int, most: int) -> np.ndarray:
+    """At most `most` of `count` rows, spread evenly over all of them, as int64: a split may be sorted by class."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write one array as .npy, without pickles."""
+    with new_file(path) as temporary, temporary.open("wb") as stream:
+        np.save(stream, array, allow_pickle=False)
+
+
+def load_array(path: Path, network: str) -> np.ndarray:
+    """An array that the stage `train` of `network` wrote. Raises ConvzooError if it is missing or cut short."""
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ConvzooError(
+            f"{path}: cannot be read ({error}), expected an array of images; train the network again: "
+            f"dvc repro -f train@{network}"
         ) from error
 
 

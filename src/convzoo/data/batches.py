@@ -12,8 +12,8 @@ from convzoo.data.arrays import Split
 RESIDENT_BYTES = 4 * 2**30
 
 
-class Images:
-    """Splits one after another, indexed as one; on a CPU they stay memory-mapped."""
+class ImageSet:
+    """Splits one after another, indexed as one set, for a device; on a CPU they stay memory-mapped."""
 
     def __init__(self, splits: Sequence[Split], device: torch.device) -> None:
         self.device = device
@@ -31,11 +31,11 @@ class Images:
         if len(self.parts) == 1:
             return self.parts[0][index.to(self.parts[0].device)].to(self.device)
         index = index.cpu()
-        found = torch.empty((len(index), *self.parts[0].shape[1:]), dtype=torch.uint8)
+        images = torch.empty((len(index), *self.parts[0].shape[1:]), dtype=torch.uint8)
         for part, start in zip(self.parts, self.starts, strict=False):
             here = (index >= start) & (index < start + len(part))
-            found[here] = part[index[here] - start]
-        return found.to(self.device)
+            images[here] = part[index[here] - start]
+        return images.to(self.device)
 
 
 def shuffled(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:

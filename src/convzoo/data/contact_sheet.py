@@ -59,6 +59,11 @@ def contact_sheet(
     return sheet
 
 
+def in_rows(images: Sequence[np.ndarray], columns: int) -> list[Sequence[np.ndarray]]:
+    """Images in rows of `columns`, the last one shorter, as `contact_sheet` takes them."""
+    return [images[start : start + columns] for start in range(0, len(images), columns)]
+
+
 def as_picture(image: np.ndarray) -> Image.Image:
     """An image uint8 (H, W, 1 or 3) as Pillow's, in mode L or RGB."""
     return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)

@@ -1,10 +1,11 @@
 """How good class probabilities are: functions of arrays.
 
 Throughout: `probabilities` is (N, K), rows that sum to 1; `labels` and `answers` are (N,), whole numbers below K.
-A few lines of NumPy rather than scikit-learn and SciPy, whose import takes longer than the measuring; the tests hold
-them against both.
+A few lines of NumPy rather than scikit-learn and SciPy, whose import takes longer than the measuring; the tests compare
+them with both.
 """
 
+import math
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -31,6 +32,16 @@ class Bin(NamedTuple):
     images: int
     confidence: float | None  # mean top probability; None without images
     accuracy: float | None  # share of right answers; None without images
+
+
+class Pairs(NamedTuple):
+    """Two classifiers on the same images: how many images both, one alone or neither got right."""
+
+    both: int
+    first_only: int
+    second_only: int
+    neither: int
+    p_value: float  # McNemar's exact test, two-sided (McNemar 1947)
 
 
 def check_probabilities(probabilities: np.ndarray, labels: np.ndarray) -> None:
@@ -112,3 +123,30 @@ def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray, most: int) -> 
     answers = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(answers != labels)
     return wrong[np.argsort(-probabilities[wrong, answers[wrong]], kind="stable")][:most]
+
+
+def superclass_probabilities(probabilities: np.ndarray, superclass_of: np.ndarray) -> np.ndarray:
+    """The probability of each superclass (N, S): the sum over its classes. `superclass_of` (K,) is below S.
+
+    The superclass with the largest sum need not be that of the most probable class.
+    """
+    sums = np.zeros((int(superclass_of.max()) + 1, len(probabilities)))
+    np.add.at(sums, superclass_of, probabilities.T)
+    return sums.T
+
+
+def pairs(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> Pairs:
+    """Compare the answers (N,) of two classifiers, image by image."""
+    first_right, second_right = first == labels, second == labels
+    alone = int((first_right & ~second_right).sum()), int((~first_right & second_right).sum())
+    uneven, few = sum(alone), min(alone)
+    tail = sum(math.comb(uneven, count) for count in range(few + 1)) / 2**uneven
+    both, neither = int((first_right & second_right).sum()), int((~first_right & ~second_right).sum())
+    return Pairs(both, *alone, neither, min(1.0, 2 * tail))
+
+
+def average_views(probabilities: list[np.ndarray]) -> np.ndarray:
+    """The probabilities (N, K) of a network whose logits are averaged over views, from its probabilities per view."""
+    logits = np.mean([np.log(np.maximum(view, SMALLEST, dtype=np.float64)) for view in probabilities], axis=0)
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)

@@ -1,121 +1,40 @@
-"""How near generated images come to real ones: functions of arrays of features.
+"""The fixed network whose features generated and real images are compared by."""
 
-Throughout: `real` (N, D) and `generated` (M, D) are features of one feature network. In NumPy, no torch.
-"""
-
-from typing import NamedTuple
+from pathlib import Path
 
 import numpy as np
 
-from convzoo.families.dcgan.selection import kid
+from convzoo.errors import ConvzooError
+from convzoo.files import read_json, sha256_of
+from convzoo.shipping.model import Model, run_in_batches
 
-ROWS = 1000  # of a matrix of distances that are in memory at once
-
-
-class Comparison(NamedTuple):
-    """Generated images against real ones."""
-
-    real_images: int
-    generated_images: int
-    frechet_distance: float
-    kid: float
-    kid_spread: float
-    precision: float
-    recall: float
+BATCH = 250  # images whose features are computed at a time
 
 
-class Subsets(NamedTuple):
-    """KID over random subsets, as is customary: the mean, and the standard deviation of a single one."""
+class FeatureNetwork:
+    """The fixed network in data/weights/NAME/features.onnx: features float32 (N, D) for images uint8 (N, H, W, C).
 
-    mean: float
-    spread: float
-
-
-def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
-    """The distance of the two normal distributions with these means and covariances, |m1 - m2|^2 + tr(C1 + C2 - 2
-    sqrt(C1 C2)) (Heusel et al. 2017, https://arxiv.org/abs/1706.08500).
-
-    Biased upwards, the more the fewer images there are for the number of features: with fewer images than features it
-    is mostly bias.
+    Raises ConvzooError if there is no such file, if weights.json names another one, and if it takes no images with
+    `channels` channels.
     """
-    gap = real.mean(axis=0, dtype=np.float64) - generated.mean(axis=0, dtype=np.float64)
-    first, second = _root(real), _root(generated)
-    common = np.linalg.svd(first @ second.T, compute_uv=False).sum()  # the trace of sqrt(C1 C2)
-    return max(0.0, float(gap @ gap + (first**2).sum() + (second**2).sum() - 2 * common))
 
+    def __init__(self, name: str, channels: int) -> None:
+        file = Path("data/weights", name, "features.onnx")
+        if not file.is_file():
+            raise ConvzooError(
+                f"{file}: there is no such file, expected a feature network; run `dvc repro weights@{name}`, which "
+                f"makes it if `weights.{name}` in params.yaml is of a kind that has features"
+            )
+        self.name, self.sha256 = name, sha256_of(file)
+        expected = read_json(file.with_name("weights.json"))["files"].get(file.name)
+        if self.sha256 != expected:
+            raise ConvzooError(
+                f"{file}: has sha256 {self.sha256[:12]}, expected {str(expected)[:12]} as in weights.json; restore it: "
+                f"dvc checkout, or make it again: dvc repro -f weights@{name}"
+            )
+        self.model = Model(file)
+        if self.model.input.shape[-1] not in (channels, None):
+            raise ConvzooError(f"{file}: takes {self.model.input}, the images have {channels} channels")
 
-def kid_over_subsets(real: np.ndarray, generated: np.ndarray, subsets: int, images: int, seed: int) -> Subsets:
-    """KID of `subsets` random draws of `images` on each side (of fewer images, all but one, so that draws differ)."""
-    randomness = np.random.default_rng(seed)
-    count = min(images, len(real) - 1, len(generated) - 1)
-    found = []
-    for _ in range(subsets):
-        left, right = (side[randomness.permutation(len(side))[:count]] for side in (real, generated))
-        found.append(kid(left, right))
-    return Subsets(float(np.mean(found)), float(np.std(found, ddof=1)))
-
-
-def precision_recall(real: np.ndarray, generated: np.ndarray, neighbours: int) -> tuple[float, float]:
-    """The share of generated images among the real ones, and of real images among the generated ones.
-
-    An image is among others if it is nearer to one of them than that one's k-th nearest neighbour is (Kynkaanniemi et
-    al. 2019, https://arxiv.org/abs/1904.06991). Compares as many of each side, the first ones; k is `neighbours`, or
-    less where there are too few images.
-    """
-    count = min(len(real), len(generated))
-    middle = real[:count].mean(axis=0)
-    real, generated = (side[:count].astype(np.float32) - middle for side in (real, generated))
-    k = min(neighbours, count - 1)
-    return _among(generated, real, k), _among(real, generated, k)
-
-
-def nearest(images: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The row of `others` (M, D) that is nearest to each of `images` (N, D), as int64 (N,); also of bytes."""
-    middle = others.mean(axis=0, dtype=np.float64).astype(np.float32)
-    best, row = np.full(len(images), np.inf), np.zeros(len(images), np.int64)
-    for start in range(0, len(others), ROWS):
-        distances = _distances(images - middle, others[start : start + ROWS] - middle)
-        found = distances.argmin(axis=1)
-        nearer = distances[np.arange(len(images)), found] < best
-        best[nearer] = distances[np.arange(len(images)), found][nearer]
-        row[nearer] = found[nearer] + start
-    return row
-
-
-def compare(
-    real: np.ndarray, generated: np.ndarray, neighbours: int, subsets: int, subset_images: int, seed: int
-) -> Comparison:
-    """All measures of one side against the other."""
-    found = kid_over_subsets(real, generated, subsets, subset_images, seed)
-    return Comparison(
-        len(real),
-        len(generated),
-        frechet_distance(real, generated),
-        found.mean,
-        found.spread,
-        *precision_recall(real, generated, neighbours),
-    )
-
-
-def _root(features: np.ndarray) -> np.ndarray:
-    """A matrix R, of no more rows than there are features or images, whose R^T R is the covariance of `features`."""
-    centred = (features - features.mean(axis=0, dtype=np.float64)) / (len(features) - 1) ** 0.5
-    return np.linalg.qr(centred, mode="r") if len(centred) > centred.shape[1] else centred
-
-
-def _among(images: np.ndarray, others: np.ndarray, k: int) -> float:
-    radii = np.concatenate(
-        [
-            np.partition(_distances(others[start : start + ROWS], others), k, axis=1)[:, k]  # itself is the nearest
-            for start in range(0, len(others), ROWS)
-        ]
-    )
-    inside = [
-        (_distances(images[start : start + ROWS], others) <= radii).any(axis=1) for start in range(0, len(images), ROWS)
-    ]
-    return float(np.concatenate(inside).mean())
-
-
-def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Squared Euclidean distances (N, M) of rows (N, D) and (M, D)."""
-    return (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    def __call__(self, images: np.ndarray, progress: str | None = None) -> np.ndarray:
+        return run_in_batches(self.model, images, BATCH, progress)

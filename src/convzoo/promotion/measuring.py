@@ -8,15 +8,17 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from convzoo.data.arrays import Split
+from convzoo.data.arrays import Split, evenly_spaced
 from convzoo.errors import ConvzooError
 from convzoo.families.autoencoder import settings as autoencoder
 from convzoo.families.dcgan import settings as dcgan
-from convzoo.families.dcgan.selection import FeatureNetwork, kernel, kid, latents, spread_out
+from convzoo.families.dcgan.latents import latents
 from convzoo.families.probabilities import settings as probabilities
 from convzoo.metrics import classification as measures
+from convzoo.metrics.classification import superclass_probabilities
+from convzoo.metrics.features import FeatureNetwork
 from convzoo.metrics.images import psnr
-from convzoo.metrics.superclasses import superclass_probabilities
+from convzoo.metrics.kid import kernel, kid
 from convzoo.promotion.comparison import Difference, Kids, of_answers, of_errors, of_samples
 from convzoo.settings.promotion import Promotion
 from convzoo.shipping.files import TIMED, WARM_UP
@@ -106,7 +108,7 @@ class Samples:
         self._generated: dict[Path, list[np.ndarray]] = {}  # features, since val and test ask for the same samples
 
     def measure(self, model: Model, split: Split) -> Measured:
-        real = self.features(split.images[spread_out(len(split.images), self.settings.real_images)])
+        real = self.features(split.images[evenly_spaced(len(split.images), self.settings.real_images)])
         if model.path not in self._generated:
             self._generated[model.path] = [self._sample(model, repeat) for repeat in range(self.settings.repeats)]
         found = kids_of(real, self._generated[model.path])

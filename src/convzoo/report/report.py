@@ -99,7 +99,6 @@ def _network(params: Params, name: str, datasets: dict[str, dict[str, Any]]) -> 
         "curves": _curves(history),
         "history": Cells([_words(column) for column in history[0]], history[1:], [False] * len(history[1:])),
         "pictures": pictures,
-        "extra": _pictures(folder / "extra"),
         "origin": {
             "Architecture": _flat(architecture),
             "Training": _flat(_json(folder / "fingerprint.json")),

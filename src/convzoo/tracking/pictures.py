@@ -10,7 +10,7 @@ from convzoo.shipping.network_files import Files
 
 FRAMES = 12  # at most, of an animation
 # What is shown of a network, by what mlflow calls it.
-ANIMATIONS = {"generated": "extra/progress.gif"}
+ANIMATIONS = {"generated": "plots/progress.gif"}
 LAST = {"confusion": "plots/confusion.png", "reconstructions": "plots/reconstructions.png"}
 
 

@@ -244,7 +244,7 @@ def _artifacts(files: Files) -> Iterator[tuple[Path, str]]:
     dataset = files.export["dataset"]
     for name in ("plots", "extra", "parts"):
         for file in sorted(files.folder.joinpath(name).rglob("*")):
-            if file.is_file() and file.suffix != ".safetensors":  # what `export` makes parts/ of
+            if file.is_file() and file.suffix not in (".npy", ".safetensors"):  # what plots and parts were made from
                 yield file, file.parent.relative_to(files.folder).as_posix()
     yield files.folder / "metrics.json", "evaluation"
     yield files.folder / "export.json", "evaluation"

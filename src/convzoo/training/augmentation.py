@@ -28,9 +28,9 @@ def shift_and_flip(images: Tensor, flipped: Tensor, pixels: int, generator: torc
     rows = _reflected(torch.arange(height) + moves[0], height)
     columns = _reflected(torch.arange(width) + moves[1], width)
     columns = torch.where(flipped[:, None], width - 1 - columns, columns)
-    each = torch.arange(count)[:, None, None]
+    row = torch.arange(count)[:, None, None]
     device = images.device
-    return images[each.to(device), rows[:, :, None].to(device), columns[:, None, :].to(device)]
+    return images[row.to(device), rows[:, :, None].to(device), columns[:, None, :].to(device)]
 
 
 def rotate_and_scale(images: Tensor, degrees: float, scale: float, generator: torch.Generator) -> Tensor:

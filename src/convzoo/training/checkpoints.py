@@ -1,4 +1,4 @@
-"""Where a training goes on after it was stopped: tensors as safetensors, the rest as JSON inside the same file."""
+"""Checkpoints: what a stopped training continues from, tensors as safetensors and the rest as JSON in the same file."""
 
 import json
 import shutil
@@ -16,16 +16,16 @@ from convzoo.files import new_file, project_root
 
 
 class Checkpoints:
-    """The last checkpoint of one training, in a folder named by its fingerprint that only one process may use."""
+    """The last checkpoint of one training, in a folder named by its fingerprint that one process at a time may use."""
 
     def __init__(self, network: str, fingerprint: str, leader: bool = True) -> None:
-        """Of several processes of one training only the `leader` locks and writes; all read."""
+        """If a training has several processes, only the `leader` locks and writes; all of them read."""
         self.leader = leader
         self.network = network
         self.folder = project_root() / ".checkpoints" / f"{network}-{fingerprint[:16]}"
         self.file = self.folder / "last.safetensors"
         self.lock = FileLock(self.folder / "lock")
-        self.epoch = 0  # that is kept
+        self.epoch = 0  # of the checkpoint; 0: there is none
 
     def __enter__(self) -> Self:
         if not self.leader:
@@ -35,7 +35,7 @@ class Checkpoints:
             self.lock.acquire(timeout=0)
         except Timeout:
             raise ConvzooError(
-                f"{self.network}: another process trains it now ({self.folder} is locked), expected one at a time; "
+                f"{self.network}: another process is training it ({self.folder} is locked), expected one at a time; "
                 "wait for it or stop it"
             ) from None
         return self
@@ -44,23 +44,24 @@ class Checkpoints:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.leader and isinstance(error, KeyboardInterrupt | DiskFullError):
-            kept = f"epoch {self.epoch} is kept; `dvc repro` goes on from there"
-            told = kept if self.epoch else "no epoch was finished; `dvc repro` starts anew"
-            print(f"{self.network}: stopped; {told}", file=sys.stderr, flush=True)
+            message = "no epoch was finished; `dvc repro` starts from the beginning"
+            if self.epoch:
+                message = f"epoch {self.epoch} is kept; `dvc repro` continues from there"
+            print(f"{self.network}: stopped; {message}", file=sys.stderr, flush=True)
         self.lock.release()
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keep `state`: its `epoch`, and nested dicts and lists of tensors, numbers and text."""
+        """Write `state`: its `epoch`, and nested dicts and lists of tensors, numbers and text."""
         if not self.leader:
             return
         tensors: dict[str, torch.Tensor] = {}
-        plain = _packed(state, tensors)
+        packed = _packed(state, tensors)
         with new_file(self.file) as temporary:
-            save_file(tensors, temporary, metadata={"state": json.dumps(plain, sort_keys=True)})
+            save_file(tensors, temporary, metadata={"state": json.dumps(packed, sort_keys=True)})
         self.epoch = state["epoch"]
 
     def load(self) -> dict[str, Any] | None:
-        """The state last kept, or None where there is none. A file cut short counts as none, and is said."""
+        """The state that was saved last, or None. A broken file counts as none; a message says so."""
         if not self.file.exists():
             return None
         try:
@@ -71,12 +72,13 @@ class Checkpoints:
                 return state
         except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
             print(
-                f"{self.network}: the checkpoint {self.file} is broken ({error}), expected a whole one; starting anew"
+                f"{self.network}: the checkpoint {self.file} is broken ({error}), expected a whole one; the training "
+                "starts from the beginning"
             )
             return None
 
     def remove(self) -> None:
-        """Forget the training, once what it made has its final names."""
+        """Remove the checkpoint, once the results have their final names."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.lock.release()
 

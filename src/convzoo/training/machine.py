@@ -1,4 +1,4 @@
-"""The device, precision and threads that a training gets, and the seeds that everything random comes from."""
+"""The device, precision and threads of a training, and the seeds of everything random in it."""
 
 import os
 
@@ -30,6 +30,15 @@ def start(compute: ComputeSettings, seed: int) -> Fabric:
     return fabric
 
 
+def seed_epoch(seed: int, epoch: int) -> torch.Generator:
+    """The generator of an epoch's random numbers; torch's own, which dropout uses, is seeded too.
+
+    They depend on nothing else, so that a resumed training ends with the same bits as one that never stopped.
+    """
+    torch.manual_seed(seed * 1_000_003 + epoch)
+    return torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+
+
 def resolved(compute: ComputeSettings) -> dict[str, str | int | bool]:
     """What `compute` comes to on this machine: the facts that can change the last bits of the weights."""
     device = _device(compute.device)
@@ -43,12 +52,14 @@ def resolved(compute: ComputeSettings) -> dict[str, str | int | bool]:
 
 
 def _device(device: str) -> str:
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    names = [name for name, yes in available.items() if yes]
     if device == "auto":
-        return next(name for name, found in there.items() if found)
-    if not there[device]:
-        found = ", ".join(name for name, yes in there.items() if yes)
-        raise ConvzooError(f"compute.device: {device} is not to be had here; set it to auto or one of: {found}")
+        return names[0]
+    if device not in names:
+        raise ConvzooError(
+            f"compute.device: {device} is not available on this machine; set it to auto or one of: {', '.join(names)}"
+        )
     return device
 
 

@@ -1,7 +1,5 @@
 """Optimizers by the field's names."""
 
-from typing import Protocol
-
 import torch
 from torch import Tensor, nn
 
@@ -45,40 +43,41 @@ def orthogonal(matrix: Tensor, iterations: int = 3, epsilon: float = 1e-7) -> Te
     return x.T if tall else x
 
 
-class OptimizerSettings(Protocol):
-    """What a family's settings say of its optimizer."""
+def build(
+    network: nn.Module,
+    *,
+    optimizer: str,
+    learning_rate: float,
+    momentum: float,
+    beta2: float,
+    weight_decay: float,
+    muon_learning_rate: float | None = None,
+) -> list[torch.optim.Optimizer]:
+    """The optimizers of `network`. Vectors (biases, BatchNorm) have no weight decay. A group's peak rate is `peak`.
 
-    optimizer: str
-    learning_rate: float
-    muon_learning_rate: float
-    momentum: float
-    beta2: float
-    weight_decay: float
-
-
-def build(network: nn.Module, settings: OptimizerSettings) -> list[torch.optim.Optimizer]:
-    """The optimizers of `network`. Vectors (biases, BatchNorm) have no weight decay. A group's peak rate is `peak`."""
+    `momentum` is Adam's first beta. `muon_learning_rate` is for the filters, which only `muon` treats by themselves.
+    """
     trained = [weight for weight in network.parameters() if weight.requires_grad]
-    filters = [weight for weight in trained if settings.optimizer == "muon" and weight.ndim == 4]
+    filters = [weight for weight in trained if optimizer == "muon" and weight.ndim == 4]
     rest = [weight for weight in trained if not any(weight is other for other in filters)]
     groups = [
-        {"params": [weight for weight in rest if weight.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [weight for weight in rest if weight.ndim > 1], "weight_decay": weight_decay},
         {"params": [weight for weight in rest if weight.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    rate, momentum, betas = settings.learning_rate, settings.momentum, (settings.momentum, settings.beta2)
-    if settings.optimizer == "adam":
+    rate, betas = learning_rate, (momentum, beta2)
+    if optimizer == "adam":
         optimizers = [torch.optim.Adam(groups, lr=rate, betas=betas)]
-    elif settings.optimizer == "adamw":
+    elif optimizer == "adamw":
         optimizers = [torch.optim.AdamW(groups, lr=rate, betas=betas)]
-    elif settings.optimizer == "rmsprop":
-        optimizers = [torch.optim.RMSprop(groups, lr=rate, alpha=settings.beta2, momentum=momentum)]
+    elif optimizer == "rmsprop":
+        optimizers = [torch.optim.RMSprop(groups, lr=rate, alpha=beta2, momentum=momentum)]
     else:
         optimizers = [torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0)]
         if filters:
-            optimizers.append(Muon(filters, lr=settings.muon_learning_rate, momentum=momentum))
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
+            optimizers.append(Muon(filters, lr=muon_learning_rate, momentum=momentum))
+    for built in optimizers:
+        for group in built.param_groups:
             group["peak"] = group["lr"]
     return optimizers
 

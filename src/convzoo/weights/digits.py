@@ -10,14 +10,13 @@ Run once; what it made is kept in git, since a distance between features means n
 import hashlib
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from convzoo.data.arrays import load_split
-from convzoo.data.batches import Images
+from convzoo.data.batches import ImageSet
 from convzoo.data.pixels import to_floats
 from convzoo.errors import ConvzooError, main
 from convzoo.families.classifier.network import build
@@ -29,6 +28,7 @@ from convzoo.settings.networks import network_settings
 from convzoo.shipping.model import Model, run_in_batches
 from convzoo.shipping.onnx import write_onnx
 from convzoo.training import machine
+from convzoo.training.state import TrainState
 
 NETWORK = "mnist-classifier"
 FILE = Path(__file__).with_name("digits.onnx")
@@ -66,15 +66,15 @@ def make() -> None:
     settings = network_settings(read_params(), "networks", NETWORK)
     fast = settings.fast.model_copy(update={"widths": WIDTHS})
     settings = settings.model_copy(update=CHANGES | {"fast": fast, "activation": "relu"})
-    described = describe(settings, read_json(prepared / "train" / "meta.json"))
+    architecture = describe(settings, read_json(prepared / "train" / "meta.json"))
 
     fabric = machine.start(COMPUTE, settings.seed)
-    images, val = (Images(parts, fabric.device) for parts in (splits, splits[1:]))
-    nowhere = SimpleNamespace(load=lambda: None, save=lambda state: None, log=lambda epoch, row: None, file="nowhere")
-    weights, _ = fit(NETWORK, settings, described, fabric, images, val, nowhere, nowhere)
-    body = build(described["architecture"], described["arguments"])
-    body.load_state_dict(weights)
-    module = DigitFeatures(body, described["mean"], described["std"])
+    images, val = (ImageSet(parts, fabric.device) for parts in (splits, splits[1:]))
+    state = TrainState(NETWORK)
+    fit(settings, architecture, fabric, images, val, state)
+    body = build(architecture["architecture"], architecture["arguments"])
+    body.load_state_dict(state.best)
+    module = DigitFeatures(body, architecture["mean"], architecture["std"])
     # A mean square of one on val, so that KID, whose kernel is a third power, has a scale that can be read.
     with torch.no_grad():
         seen = torch.cat([module.eval()(torch.from_numpy(part)) for part in np.array_split(splits[1].images, 20)])

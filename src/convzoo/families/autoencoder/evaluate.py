@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from convzoo.data.arrays import Split, load_split
+from convzoo.data.arrays import Split, evenly_spaced, load_array, load_split
+from convzoo.data.contact_sheet import contact_sheet, in_rows, write_picture
 from convzoo.errors import ConvzooError
 from convzoo.families.autoencoder.settings import EvaluationSettings
 from convzoo.files import new_folder, read_json, write_json
-from convzoo.metrics import images as measures
-from convzoo.metrics.images import Fidelity
+from convzoo.metrics.images import Fidelity, fidelity
+from convzoo.metrics.latents import latent_map, pca_reconstructions, probe_accuracy
 from convzoo.plots import BLUE, COLOURS, INK, ORANGE, picture
 from convzoo.shipping.files import latency, rounded, shipped_model, shipped_part
 from convzoo.shipping.model import Model, run_in_batches
@@ -22,6 +23,13 @@ BINS = 40  # of the histogram
 TILE, GAP, MARGIN = 0.72, 0.06, 1.15  # inches: an image, the space around it, the names of rows
 MAGNIFIED = 4  # differences are shown that much larger
 MOST_CLASSES = 20  # that the map of latents tells apart by colour and name
+TRAINING_COLUMNS = 12  # of the picture of train images
+LINEAR_PATH = [  # rows of the picture of its weights
+    "what each of the first latents looks for",
+    "what each of the first latents paints",
+    "what each of the last latents looks for",
+    "what each of the last latents paints",
+]
 
 MAPS = {"pca": "first two principal components", "tsne": "t-SNE"}
 
@@ -48,15 +56,15 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
     latents = run_in_batches(encoder, images, settings.batch_size)
 
     try:
-        found = {"autoencoder": measures.fidelity(images, made)}
+        found = {"autoencoder": fidelity(images, made)}
     except ValueError as error:
         raise ConvzooError(f"{model.path} on {prepared}/test: {error}") from error
     numbers = {"autoencoder": latents.shape[1]}
     shown = {"image": images, network: made}
     if latents.shape[1] < images[0].size:  # with as many components as values PCA is the identity
-        fitted = train.images[measures.spread(len(train.images), settings.pca_images)]
-        shown["PCA"] = measures.pca_reconstructions(fitted, images, latents.shape[1])
-        found["pca"] = measures.fidelity(images, shown["PCA"])
+        fitted = train.images[evenly_spaced(len(train.images), settings.pca_images)]
+        shown["PCA"] = pca_reconstructions(fitted, images, latents.shape[1])
+        found["pca"] = fidelity(images, shown["PCA"])
         numbers["pca"] = min(latents.shape[1], len(fitted))
     metrics = rounded(_metrics(found, numbers, test.labels, export["classes"]))
     if export["classes"]:
@@ -67,6 +75,7 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
         _draw_extremes(plots / "best_and_worst.png", images, made, found["autoencoder"], settings.shown)
         _draw_histogram(plots / "psnr.png", plots / "psnr_per_image.csv", found)
         _draw_map(plots / "latents.png", latents, test.labels, export["classes"], settings)
+        _draw_training(plots, folder / "extra", network)
     write_json(folder / "metrics.json", metrics)
 
     beside = f", PCA with as many components {metrics['test_pca_psnr']:.2f} dB" if "pca" in found else ""
@@ -101,9 +110,9 @@ def _metrics(
 def _probe(
     encoder: Model, train: Split, latents: np.ndarray, labels: np.ndarray, settings: EvaluationSettings
 ) -> float:
-    rows = measures.spread(len(train.images), settings.probe_images)
+    rows = evenly_spaced(len(train.images), settings.probe_images)
     learned = run_in_batches(encoder, train.images[rows], settings.batch_size)
-    return measures.probe_accuracy(learned, train.labels[rows], latents, labels, settings.probe_iterations)
+    return probe_accuracy(learned, train.labels[rows], latents, labels, settings.probe_iterations)
 
 
 def _note(prepared: Path) -> str:
@@ -142,7 +151,7 @@ def _differences(images: np.ndarray, made: np.ndarray) -> np.ndarray:
 
 
 def _draw_reconstructions(path: Path, shown: dict[str, np.ndarray], found: Fidelity, most: int) -> None:
-    rows = measures.spread(len(found.mse), most)
+    rows = evenly_spaced(len(found.mse), most)
     pictures: dict[str, Sequence[np.ndarray]] = {}
     for name, images in shown.items():
         label = name if name in ("image", "PCA") else "reconstruction"
@@ -188,8 +197,8 @@ def _draw_histogram(path: Path, table: Path, found: dict[str, Fidelity]) -> None
 def _draw_map(
     path: Path, latents: np.ndarray, labels: np.ndarray, classes: list[str], settings: EvaluationSettings
 ) -> None:
-    rows = measures.spread(len(latents), settings.mapped)
-    points = measures.latent_map(latents[rows], settings.map)
+    rows = evenly_spaced(len(latents), settings.mapped)
+    points = latent_map(latents[rows], settings.map)
     with picture(path, 7.2, 5.6) as figure:
         axes = figure.subplots()
         told = 1 < len(classes) <= MOST_CLASSES
@@ -200,3 +209,13 @@ def _draw_map(
         axes.set(title=f"Latents of {len(rows)} test images: {MAPS[settings.map]}", xticks=[], yticks=[])
         if told:
             figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", markerscale=1.6)
+
+
+def _draw_training(plots: Path, extra: Path, network: str) -> None:
+    """Train images as the network saw them, and the weights of its linear path if it has one."""
+    images = load_array(extra / "training_images.npy", network)
+    write_picture(contact_sheet(in_rows(images, TRAINING_COLUMNS)), plots / "training_images.png")
+    if (extra / "linear_path.npy").is_file():
+        write_picture(
+            contact_sheet(load_array(extra / "linear_path.npy", network), LINEAR_PATH), plots / "linear_path.png"
+        )

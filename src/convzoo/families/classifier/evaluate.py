@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from convzoo.data.arrays import load_array
+from convzoo.data.contact_sheet import contact_sheet, in_rows, write_picture
 from convzoo.errors import ConvzooError
 from convzoo.families.classifier.settings import EvaluationSettings
 from convzoo.families.probabilities.evaluate import (
@@ -20,9 +22,11 @@ from convzoo.families.probabilities.evaluate import (
     write_answers,
 )
 from convzoo.files import new_folder, write_json
-from convzoo.metrics.superclasses import superclass_probabilities
+from convzoo.metrics.classification import superclass_probabilities
 from convzoo.plots import GREY, picture
 from convzoo.shipping.files import rounded
+
+AUGMENTED_COLUMNS = 12  # of the picture of augmented train images
 
 
 class Superclasses(NamedTuple):
@@ -51,8 +55,11 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
         metrics |= accuracy("test_coarse_accuracy", coarse, settings.confidence)
     metrics = rounded(metrics)
 
+    augmented = load_array(folder / "extra/augmented_batch.npy", network)
+
     with new_folder(folder / "plots") as plots:
         draw(plots, tested, settings)
+        write_picture(contact_sheet(in_rows(augmented, AUGMENTED_COLUMNS)), plots / "augmented_batch.png")
         if superclasses and len(classes) > FEW:
             _draw_grouped_confusion(plots / "confusion.png", fine.matrix, superclasses)
         else:

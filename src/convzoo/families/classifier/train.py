@@ -1,78 +1,50 @@
-"""Trains a classifier: settings and checked data in, weights and their history out."""
+"""Trains a classifier: settings and validated data in, weights and their history out."""
 
-from pathlib import Path
-
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name)
 from lightning_fabric import Fabric
-from PIL.Image import Image
-from safetensors.torch import save_file
-from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor, nn
 
-from convzoo.data.arrays import load_split
-from convzoo.data.batches import Images, shuffled
-from convzoo.data.contact_sheet import contact_sheet, write_picture
+from convzoo.data.arrays import save_array
+from convzoo.data.batches import ImageSet, in_order, shuffled
 from convzoo.data.pixels import to_floats
-from convzoo.errors import ConvzooError
 from convzoo.families.classifier.network import build
-from convzoo.families.classifier.selection import judge
 from convzoo.families.classifier.settings import TrainingSettings
-from convzoo.files import new_file, new_folder, read_json, sha256_of, write_json
-from convzoo.lineage.commits import keep
 from convzoo.settings.compute import ComputeSettings
-from convzoo.tracking.live import LiveRun
-from convzoo.training import augmentation, machine, optimizers
-from convzoo.training.checkpoints import Checkpoints
-from convzoo.training.fingerprint import check_data, fingerprint
-from convzoo.training.history import Progress, Row, write_history
+from convzoo.training import augmentation, optimizers
+from convzoo.training.averaging import moving_average
+from convzoo.training.machine import seed_epoch
+from convzoo.training.progress import Progress
 from convzoo.training.schedules import factor
+from convzoo.training.state import TrainState, weights_of
+from convzoo.training.workspace import load_data, open_workspace
 
 WHITENED = 5000  # train images whose patches whiten the stem
+VAL_BATCH = 1000
+PICTURED = 72  # images of augmented_batch.npy
 
 
 def train(network: str, settings: TrainingSettings, compute: ComputeSettings, profile: str) -> None:
     """Train `network` and write models/NETWORK/: weights.safetensors, architecture.json, history.csv,
-    fingerprint.json and extra/.
+    fingerprint.json and extra/ (augmented images).
 
-    Goes on from the last checkpoint of the same training. Raises ConvzooError for data that were not validated as
-    they are, for a device that is not there, and for a loss that is not finite.
+    Continues from the last checkpoint of the same training. Raises ConvzooError for data that are not as they were
+    validated, a device that this machine lacks, and a loss that is not finite.
     """
-    prepared = Path("data/prepared", settings.data)
-    splits = {
-        "train": load_split(prepared / "train"),
-        "augmented": load_split(Path("data/augmented", settings.data)),
-        "val": load_split(prepared / "val"),
-    }
-    data = check_data(settings.data, Path("data/validated", f"{settings.data}.json"), splits)
-    fabric = machine.start(compute, settings.seed)
-    identity = fingerprint(settings.model_dump(), machine.resolved(compute), data)
-    described = describe(settings, read_json(prepared / "train" / "meta.json"))
-    images = Images([splits["train"], splits["augmented"]], fabric.device)
-    val = Images([splits["val"]], fabric.device)
-
-    if fabric.is_global_zero:
-        keep(network, identity["fingerprint"])
-    with (
-        Checkpoints(network, identity["fingerprint"], leader=fabric.is_global_zero) as checkpoints,
-        LiveRun(network, identity, {"convzoo.profile": profile}, enabled=fabric.is_global_zero) as run,
-    ):
-        weights, history = fit(network, settings, described, fabric, images, val, checkpoints, run)
-        if fabric.is_global_zero:
-            folder = Path("models", network)
-            with new_folder(folder / "extra") as extra:
-                write_picture(seen(images, settings), extra / "augmented_batch.png")
-            write_json(folder / "fingerprint.json", identity)
-            write_history(folder / "history.csv", history)
-            with new_file(folder / "weights.safetensors") as temporary:
-                save_file(weights, temporary)
-            described["weights_sha256"] = sha256_of(folder / "weights.safetensors")
-            write_json(folder / "architecture.json", described)
-            checkpoints.remove()
+    data = load_data(settings.data)
+    architecture = describe(settings, data.meta)
+    with open_workspace(network, settings.model_dump(), data, compute, profile) as work:
+        images = ImageSet([data.train, data.augmented], work.fabric.device)
+        val = ImageSet([data.val], work.fabric.device)
+        fit(settings, architecture, work.fabric, images, val, work.state)
+        if work.fabric.is_global_zero:
+            with work.results(architecture, work.state.best) as extra:
+                save_array(extra / "augmented_batch.npy", augmented_batch(images, settings))
 
 
 def describe(settings: TrainingSettings, meta: dict) -> dict:
-    """What architecture.json says: enough to build the network again, and to feed it."""
+    """The content of architecture.json: enough to build the network again, and to feed it."""
     height, width, channels = meta["shape"]
     arguments = {"channels": channels, "classes": len(meta["classes"]), "activation": settings.activation}
     if settings.architecture == "fast":
@@ -83,105 +55,101 @@ def describe(settings: TrainingSettings, meta: dict) -> dict:
 
 
 def fit(
-    network: str,
     settings: TrainingSettings,
-    described: dict,
+    architecture: dict,
     fabric: Fabric,
-    images: Images,
-    val: Images,
-    checkpoints: Checkpoints,
-    run: LiveRun,
-) -> tuple[dict[str, Tensor], list[Row]]:
-    """The training itself: the weights that are kept, and a history row for each epoch.
-
-    All that is random in an epoch comes from the seed and the epoch's number, so that a training that goes on after a
-    stop ends with the same bits as one that never stopped.
-    """
+    images: ImageSet,
+    val: ImageSet,
+    state: TrainState,
+) -> None:
+    """Train to the last epoch: `state.best` has the weights to keep, `state.history` one row per epoch."""
     batch_size = min(settings.batch_size, len(images))
     steps_per_epoch = len(images) // batch_size
     steps = steps_per_epoch * settings.epochs
-    mean, std = (torch.tensor(described[name], device=fabric.device) for name in ("mean", "std"))
+    mean, std = (torch.tensor(architecture[name], device=fabric.device) for name in ("mean", "std"))
+    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's part of a batch
 
-    body = build(described["architecture"], described["arguments"]).to(fabric.device)
-    if getattr(body, "whitening", False):
-        body.whiten(to_floats(images.take(torch.arange(min(WHITENED, len(images)))), mean, std))
-    average = None
-    if settings.ema_decay:
-        decay = get_ema_multi_avg_fn(settings.ema_decay)
-        average = AveragedModel(body, multi_avg_fn=decay, use_buffers=True)
-    model, *optimized = fabric.setup(body, *optimizers.build(body, settings))
+    network = build(architecture["architecture"], architecture["arguments"]).to(fabric.device)
+    if getattr(network, "whitening", False):
+        network.whiten(to_floats(images.take(torch.arange(min(WHITENED, len(images)))), mean, std))
+    average = moving_average(network, settings.ema_decay)
+    averaged = average.module if average else network  # what is validated and kept
+    model, *network_optimizers = fabric.setup(network, *build_optimizers(network, settings))
+    state.parts = [network, average, *network_optimizers]
+    state.restore()
 
-    epoch, history, best = 0, [], {}
-    state = checkpoints.load()
-    if state:
-        epoch, history, best = state["epoch"], state["history"], state["best"]
-        body.load_state_dict(state["weights"])
-        for optimizer, saved in zip(optimized, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        if average:
-            average.load_state_dict(state["average"])
-        print(f"resuming {network} at epoch {epoch + 1}", flush=True)
-
-    progress = Progress(network, settings.epochs, steps_per_epoch, quiet=not fabric.is_global_zero)
-    while epoch < settings.epochs:
-        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
-        torch.manual_seed(settings.seed * 1_000_003 + epoch)  # dropout
+    progress = Progress(state.network, settings.epochs, steps_per_epoch, quiet=not fabric.is_global_zero)
+    for epoch in range(state.epoch, settings.epochs):
+        generator = seed_epoch(settings.seed, epoch)
         losses, hits = [], torch.zeros((), device=fabric.device)
         model.train()
         for number, index in enumerate(shuffled(len(images), batch_size, generator)):
-            share = factor(settings.schedule, epoch * steps_per_epoch + number, steps, settings.warmup)
-            optimizers.set_rates(optimized, share)
+            multiplier = factor(settings.schedule, epoch * steps_per_epoch + number, steps, settings.warmup)
+            optimizers.set_rates(network_optimizers, multiplier)
             batch = augmented(images, index, epoch, settings, generator)
-            mine = slice(fabric.global_rank, None, fabric.world_size)
-            x, labels = to_floats(batch, mean, std)[mine], images.labels[index.to(fabric.device)][mine]
+            x, labels = to_floats(batch, mean, std)[local], images.labels[index.to(fabric.device)][local]
 
             logits = model(x).float()
             loss = F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
             fabric.backward(loss)
-            for optimizer in optimized:
+            for optimizer in network_optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
             if average:
-                average.update_parameters(body)
+                average.update_parameters(network)
 
             losses.append(loss.detach())
             hits += (logits.argmax(1) == labels).sum()
             progress.step()
 
-        epoch += 1
         losses = fabric.all_reduce(torch.stack(losses))
-        stop_if_not_finite(network, losses, epoch, steps_per_epoch, checkpoints)
-        seen_images = steps_per_epoch * batch_size
-        val_loss, val_accuracy = judge(fabric, average.module if average else body, val, mean, std)
+        state.check_finite({"learning_rate": losses})
+        val_loss, val_accuracy = validate(fabric, averaged, val, mean, std)
         row = {
-            "epoch": epoch,
-            "learning_rate": settings.learning_rate * share,
+            "epoch": epoch + 1,
+            "learning_rate": settings.learning_rate * multiplier,
             "train_loss": losses.mean().item(),
-            "train_accuracy": fabric.all_reduce(hits, reduce_op="sum").item() / seen_images,
+            "train_accuracy": fabric.all_reduce(hits, reduce_op="sum").item() / (steps_per_epoch * batch_size),
             "val_loss": val_loss,
             "val_accuracy": val_accuracy,
         }
-        history.append(row)
-        if settings.keep == "last" or val_accuracy > max((old["val_accuracy"] for old in history[:-1]), default=-1):
-            best = {name: value.clone() for name, value in (average.module if average else body).state_dict().items()}
-        checkpoints.save(
-            {
-                "epoch": epoch,
-                "history": history,
-                "best": best,
-                "weights": body.state_dict(),
-                "optimizers": [optimizer.state_dict() for optimizer in optimized],
-                "average": average.state_dict() if average else {},
-            }
-        )
-        run.log(epoch, {name: value for name, value in row.items() if name != "epoch"})
-        progress.epoch(row)
+        if settings.keep == "last" or state.is_best(row, "val_accuracy"):
+            state.best = weights_of(averaged)
+        state.end_epoch(row, progress)
     progress.close()
-    return {name: value.cpu().contiguous() for name, value in best.items()}, history
+
+
+@torch.no_grad()
+def validate(fabric: Fabric, network: nn.Module, val: ImageSet, mean: Tensor, std: Tensor) -> tuple[float, float]:
+    """Mean cross-entropy (nats) and accuracy (0 to 1) of `network` on val; its mode is restored."""
+    training = network.training
+    network.eval()
+    loss, hits = 0.0, 0
+    for index in in_order(len(val), VAL_BATCH):
+        labels = val.labels[index.to(fabric.device)]
+        with fabric.autocast():
+            logits = network(to_floats(val.take(index), mean, std)).float()
+        loss += F.cross_entropy(logits, labels, reduction="sum").item()
+        hits += (logits.argmax(1) == labels).sum().item()
+    network.train(training)
+    return loss / len(val), hits / len(val)
+
+
+def build_optimizers(network: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
+    """The optimizers that the settings ask for: one, or two for `muon`."""
+    return optimizers.build(
+        network,
+        optimizer=settings.optimizer,
+        learning_rate=settings.learning_rate,
+        muon_learning_rate=settings.muon_learning_rate,
+        momentum=settings.momentum,
+        beta2=settings.beta2,
+        weight_decay=settings.weight_decay,
+    )
 
 
 def augmented(
-    images: Images, index: Tensor, epoch: int, settings: TrainingSettings, generator: torch.Generator
+    images: ImageSet, index: Tensor, epoch: int, settings: TrainingSettings, generator: torch.Generator
 ) -> Tensor:
     """The images at `index` as the network sees them in `epoch`: (B, H, W, C), 0 to 255."""
     flipped = augmentation.flips(settings.flip, index, epoch, len(images), settings.seed, generator)
@@ -193,20 +161,9 @@ def augmented(
     return batch
 
 
-def stop_if_not_finite(network: str, losses: Tensor, epoch: int, steps: int, checkpoints: Checkpoints) -> None:
-    """Raises ConvzooError, with the step and the last good checkpoint, where a loss of the epoch is not finite."""
-    broken = (~losses.isfinite()).nonzero()
-    if len(broken):
-        step = (epoch - 1) * steps + broken[0].item() + 1
-        kept = f"epoch {epoch - 1} is kept in {checkpoints.file}" if epoch > 1 else "no epoch was finished"
-        raise ConvzooError(
-            f"{network}: the loss is not finite at step {step} (epoch {epoch}); {kept}; lower learning_rate"
-        )
-
-
-def seen(images: Images, settings: TrainingSettings, rows: int = 6, columns: int = 12) -> Image:
-    """A picture of augmented images as the network meets them in its first epoch."""
+def augmented_batch(images: ImageSet, settings: TrainingSettings) -> np.ndarray:
+    """Images as the network sees them in its first epoch, to look at: uint8 (B, H, W, C)."""
     generator = torch.Generator().manual_seed(settings.seed)
-    index = torch.randperm(len(images), generator=generator)[: rows * columns]
-    batch = augmented(images, index, 0, settings, generator).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
-    return contact_sheet([batch[start : start + columns] for start in range(0, len(batch), columns)])
+    index = torch.randperm(len(images), generator=generator)[:PICTURED]
+    batch = augmented(images, index, 0, settings, generator)
+    return batch.round().clamp(0, 255).to(torch.uint8).cpu().numpy()

@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convzoo.data.arrays import Split, load_split
+from convzoo.data.arrays import Split, evenly_spaced, load_split
 from convzoo.errors import ConvzooError
-from convzoo.families.dcgan.selection import FeatureNetwork, latents, spread_out
+from convzoo.families.dcgan.latents import latents
+from convzoo.families.dcgan.pictures import draw_training
 from convzoo.families.dcgan.settings import EvaluationSettings
 from convzoo.files import new_folder, read_json, write_json
-from convzoo.metrics import features as measures
+from convzoo.metrics import distances as measures
+from convzoo.metrics.features import FeatureNetwork
 from convzoo.plots import BLUE, GREEN, GREY, ORANGE, gallery, picture
 from convzoo.shipping.files import rounded, shipped_model, shipped_part
 from convzoo.shipping.model import Model, run_in_batches
@@ -57,8 +59,8 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
         name: Sides(images, network_of_features(images, progress=f"{network}: features"))
         for name, images in (
             ("generated", made),
-            ("train", train.images[spread_out(len(train.images), settings.real_images)]),
-            ("test", test.images[spread_out(len(test.images), settings.real_images)]),
+            ("train", train.images[evenly_spaced(len(train.images), settings.real_images)]),
+            ("test", test.images[evenly_spaced(len(test.images), settings.real_images)]),
         )
     }
     found = {
@@ -93,6 +95,7 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
         _draw_neighbours(plots / "nearest_real_images.png", sides, network_of_features.name)
         _draw_comparisons(plots / "comparisons.png", found, features, network_of_features.name)
         _draw_spread(plots / "feature_space.png", sides, network_of_features.name)
+        draw_training(network, folder / "extra", kept, plots)
     write_json(folder / "metrics.json", metrics)
     print(
         f"{network}: KID {metrics['test_kid']:.4g} (of one subset +- {metrics['test_kid_spread']:.2g}) to test, "
@@ -110,7 +113,7 @@ def probe(discriminator: Model, train: Split, test: Split, settings: EvaluationS
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    chosen = spread_out(len(train.images), settings.probe_images)
+    chosen = evenly_spaced(len(train.images), settings.probe_images)
     learned, measured = (
         run_in_batches(discriminator, images, settings.batch_size) for images in (train.images[chosen], test.images)
     )

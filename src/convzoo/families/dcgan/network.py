@@ -150,11 +150,6 @@ def to_pixels(x: Tensor) -> Tensor:
     return levels.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
-def weights(network: nn.Module) -> dict[str, Tensor]:
-    """A copy of a network's weights and statistics, on the CPU, to keep."""
-    return {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
-
-
 @torch.no_grad()
 def samples(generator: Generator, latents: np.ndarray, batch_size: int = 250) -> np.ndarray:
     """Pictures uint8 (N, H, W, C) of latents float32 (N, L), as the file that ships makes them.
@@ -200,23 +195,6 @@ def gradient_penalty(discriminator: nn.Module, x: Tensor) -> Tensor:
     x = x.detach().requires_grad_(True)
     [gradient] = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
     return gradient.square().sum(dim=(1, 2, 3)).mean()
-
-
-def recoloured(x: Tensor, amounts: Tensor, brightness: float, saturation: float, contrast: float) -> Tensor:
-    """Pictures (B, C, H, W) from -1 to 1, each lighter or darker, more or less colourful and contrasted.
-
-    `amounts` (3, B, 1, 1, 1) from -1 to 1 say by how much of the three bounds (Zhao et al. 2020,
-    https://arxiv.org/abs/2006.10738).
-    """
-    if brightness:
-        x = x + 2 * brightness * amounts[0]
-    if saturation:
-        grey = x.mean(dim=1, keepdim=True)
-        x = grey + (x - grey) * (1 + saturation * amounts[1])
-    if contrast:
-        middle = x.mean(dim=(1, 2, 3), keepdim=True)
-        x = middle + (x - middle) * (1 + contrast * amounts[2])
-    return x
 
 
 def averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:

@@ -1,83 +1,63 @@
-"""Trains a DCGAN: settings and checked data in, a generator, its history and pictures out."""
+"""Trains a DCGAN: settings and validated data in, a generator and its history out."""
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from PIL import Image, ImageDraw, ImageFont
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from convzoo.data.arrays import load_split
-from convzoo.data.batches import Images, shuffled
-from convzoo.data.contact_sheet import BACKGROUND, FONT_SIZE, GAP, INK, LINE, contact_sheet, write_picture
+from convzoo.data.arrays import evenly_spaced, save_array
+from convzoo.data.batches import ImageSet, shuffled
 from convzoo.errors import ConvzooError
 from convzoo.families.dcgan import network as players
+from convzoo.families.dcgan.augmentation import diff_augment
+from convzoo.families.dcgan.collapse import collapse_alarms
+from convzoo.families.dcgan.latents import latents, walk
 from convzoo.families.dcgan.network import build, samples, to_pixels, to_signed
-from convzoo.families.dcgan.selection import FeatureNetwork, alarm, animation, judge, latents, spread_out, walk
-from convzoo.families.dcgan.settings import AugmentSettings, TrainingSettings
-from convzoo.files import new_file, new_folder, read_json, sha256_of, write_json
-from convzoo.lineage.commits import keep
+from convzoo.families.dcgan.settings import TrainingSettings
+from convzoo.files import write_json
+from convzoo.metrics.features import FeatureNetwork
+from convzoo.metrics.kid import diversity, kid
 from convzoo.settings.compute import ComputeSettings
-from convzoo.tracking.live import LiveRun
-from convzoo.training import augmentation, machine, optimizers
-from convzoo.training.checkpoints import Checkpoints
-from convzoo.training.fingerprint import check_data, fingerprint
-from convzoo.training.history import Progress, Row, write_history
+from convzoo.training import optimizers
+from convzoo.training.history import Row
+from convzoo.training.machine import seed_epoch
+from convzoo.training.progress import Progress
 from convzoo.training.schedules import factor
+from convzoo.training.state import TrainState, weights_of
+from convzoo.training.workspace import load_data, open_workspace
 
-WALK_STEPS, WALK_ROWS = 10, 6  # pictures from one latent to the next, and how many such ways
-COMPARED = 12  # images in a row of the picture of real, augmented and generated ones
+WALK_STEPS, WALK_PATHS = 10, 6  # pictures from one latent to the next, and the number of such paths
+COMPARED = 12  # images in each row of real_augmented_generated.npy
 
 
 def train(network: str, settings: TrainingSettings, compute: ComputeSettings, profile: str) -> None:
     """Train `network` and write models/NETWORK/: weights.safetensors (the generator's), architecture.json,
-    history.csv, fingerprint.json and extra/ (pictures, kept.json, discriminator.safetensors).
+    history.csv, fingerprint.json and extra/ (samples as arrays, kept.json, discriminator.safetensors).
 
-    Goes on from the last checkpoint of the same training. Raises ConvzooError for data that were not validated, a
-    feature network or a device that is not there, a loss that is not finite, and a collapse that shall fail.
+    Continues from the last checkpoint of the same training. Raises ConvzooError for data that are not as they were
+    validated, a missing feature network, a device that this machine lacks, a loss that is not finite, and a collapse
+    if it is to fail the training.
     """
-    prepared = Path("data/prepared", settings.data)
-    splits = {
-        "train": load_split(prepared / "train"),
-        "augmented": load_split(Path("data/augmented", settings.data)),
-        "val": load_split(prepared / "val"),
-    }
-    data = check_data(settings.data, Path("data/validated", f"{settings.data}.json"), splits)
-    described = describe(settings, read_json(prepared / "train" / "meta.json"))
-    features = FeatureNetwork(settings.weights, described["shape"][-1])
-    fabric = machine.start(compute, settings.seed)
+    data = load_data(settings.data)
+    architecture = describe(settings, data.meta)
+    features = FeatureNetwork(settings.weights, architecture["shape"][-1])
     params = settings.model_dump() | {"features_sha256": features.sha256}
-    identity = fingerprint(params, machine.resolved(compute), data)
-    images = Images([splits["train"], *[splits["augmented"]] * settings.stored_variants], fabric.device)
-    val = splits["val"].images
-    real = features(val[spread_out(len(val), settings.select_images)])
-    if fabric.is_global_zero:
-        keep(network, identity["fingerprint"])
-    with (
-        Checkpoints(network, identity["fingerprint"], leader=fabric.is_global_zero) as checkpoints,
-        LiveRun(network, identity, {"convzoo.profile": profile}, enabled=fabric.is_global_zero) as run,
-    ):
-        state = fit(network, settings, described, fabric, images, real, features, checkpoints, run)
-        if fabric.is_global_zero:
-            folder = Path("models", network)
-            with new_folder(folder / "extra") as extra:
-                write_extra(extra, settings, described, state, images, features)
-            write_json(folder / "fingerprint.json", identity)
-            write_history(folder / "history.csv", state["history"])
-            with new_file(folder / "weights.safetensors") as temporary:
-                save_file(state["kept"]["generator"], temporary)
-            described["weights_sha256"] = sha256_of(folder / "weights.safetensors")
-            write_json(folder / "architecture.json", described)
-            checkpoints.remove()
+    with open_workspace(network, params, data, compute, profile) as work:
+        images = ImageSet([data.train, *[data.augmented] * settings.stored_variants], work.fabric.device)
+        val = data.val.images
+        real = features(val[evenly_spaced(len(val), settings.select_images)])
+        fit(settings, architecture, work.fabric, images, real, features, work.state)
+        if work.fabric.is_global_zero:
+            with work.results(architecture, work.state.best["generator"]) as extra:
+                write_extra(extra, settings, architecture, work.state, images, features)
 
 
 def describe(settings: TrainingSettings, meta: dict) -> dict:
-    """What architecture.json says: enough to build the networks again, and to feed them."""
+    """The content of architecture.json: enough to build the networks again, and to feed them."""
     size, _, channels = meta["shape"]
     picture = {"size": size, "channels": channels}
     kind = {"norm": settings.discriminator_norm, "spectral": settings.spectral_norm}
@@ -91,68 +71,57 @@ def describe(settings: TrainingSettings, meta: dict) -> dict:
 
 
 def fit(
-    network: str,
     settings: TrainingSettings,
-    described: dict,
+    architecture: dict,
     fabric: Fabric,
-    images: Images,
+    images: ImageSet,
     real: np.ndarray,
     features: FeatureNetwork,
-    checkpoints: Checkpoints,
-    run: LiveRun,
-) -> dict[str, Any]:
-    """The training itself: `history` (a row an epoch), `kept` (both networks' weights of the epoch that val chose, by
-    KID to the features `real`), `frames` (samples of the same latents over the epochs) and `alarms`.
-
-    All that is random in an epoch comes from the seed and the epoch's number, so that a training that goes on after a
-    stop ends with the same bits as one that never stopped.
+    state: TrainState,
+) -> None:
+    """Train to the last epoch. `state.history` gets one row per epoch, `state.best` both networks' weights of the epoch
+    with the lowest KID to `real`, the features of val; `state.notes` has `best_epoch`, `samples` of the same latents by
+    epoch, and `alarms`.
     """
-    device, batch_size = fabric.device, min(settings.batch_size, len(images))
+    batch_size = min(settings.batch_size, len(images))
     steps_per_epoch = len(images) // batch_size
-    steps = steps_per_epoch * settings.epochs
     if settings.discriminator_steps > steps_per_epoch:
-        told = f"got {settings.discriminator_steps}, an epoch has {steps_per_epoch} batches; expected that many at most"
-        raise ConvzooError(f"{network}: discriminator_steps: {told}")
-    mine = slice(fabric.global_rank, None, fabric.world_size)
-    in_grid = settings.grid_columns * settings.grid_rows
+        raise ConvzooError(
+            f"{state.network}: discriminator_steps: got {settings.discriminator_steps}, expected at most "
+            f"{steps_per_epoch}, the number of batches in an epoch; lower it or batch_size"
+        )
+    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's part of a batch
+    in_grid = settings.grid_rows * settings.grid_columns
     shown = latents(max(settings.select_images, in_grid), settings.latents, settings.seed)
 
-    generator, discriminator = (part.to(device) for part in build(described["generator"], described["discriminator"]))
+    generator, discriminator = build(architecture["generator"], architecture["discriminator"])
+    generator, discriminator = generator.to(fabric.device), discriminator.to(fabric.device)
     average = AveragedModel(generator, multi_avg_fn=players.averaging(settings.ema_decay), use_buffers=True)
-    [g_optimizer] = optimizers.build(generator, adam(settings, settings.generator_learning_rate))
-    [d_optimizer] = optimizers.build(discriminator, adam(settings, settings.discriminator_learning_rate))
-    generate, g_optimizer = fabric.setup(generator, g_optimizer)
-    discriminate, d_optimizer = fabric.setup(discriminator, d_optimizer)
-    parts = {"generator": generator, "discriminator": discriminator, "average": average}
-    parts |= {"g_optimizer": g_optimizer, "d_optimizer": d_optimizer}
+    generate, g_optimizer = fabric.setup(generator, adam(generator, settings, settings.generator_learning_rate))
+    discriminate, d_optimizer = fabric.setup(
+        discriminator, adam(discriminator, settings, settings.discriminator_learning_rate)
+    )
+    state.parts = [generator, discriminator, average, g_optimizer, d_optimizer]
+    state.restore()
+    state.notes = state.notes or {"best_epoch": 0, "samples": {}, "alarms": []}
 
-    state = checkpoints.load()
-    if state:
-        for name, part in parts.items():
-            part.load_state_dict(state.pop(name))
-        print(f"resuming {network} at epoch {state['epoch'] + 1}", flush=True)
-    else:
-        state = {"epoch": 0, "history": [], "kept": {}, "frames": [], "alarms": []}
-
-    progress = Progress(network, settings.epochs, steps_per_epoch, quiet=not fabric.is_global_zero)
-    while state["epoch"] < settings.epochs:
-        epoch = state["epoch"]
-        randomness = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
+    progress = Progress(state.network, settings.epochs, steps_per_epoch, quiet=not fabric.is_global_zero)
+    for epoch in range(state.epoch, settings.epochs):
+        randomness = seed_epoch(settings.seed, epoch)
         d_losses, g_losses, probabilities = [], [], []
         generator.train(), discriminator.train()
-        for number, index in enumerate(shuffled(len(images), batch_size, randomness)):
-            step = epoch * steps_per_epoch + number
-            share = factor(settings.schedule, step, steps, warmup=0)
-            optimizers.set_rates([g_optimizer, d_optimizer], share)
+        for step, index in enumerate(shuffled(len(images), batch_size, randomness), epoch * steps_per_epoch):
+            multiplier = factor(settings.schedule, step, steps_per_epoch * settings.epochs, warmup=0)
+            optimizers.set_rates([g_optimizer, d_optimizer], multiplier)
             generators_turn = (step + 1) % settings.discriminator_steps == 0
-            x = to_signed(images.take(index))[mine]
-            z = torch.randn(batch_size, settings.latents, generator=randomness)[mine].to(device)
+            x = to_signed(images.take(index))[local]
+            z = torch.randn(batch_size, settings.latents, generator=randomness)[local].to(fabric.device)
             with torch.set_grad_enabled(generators_turn):
                 fake = generate(z)
 
-            # Discriminator: real towards one, generated towards zero, each a batch of its own for BatchNorm.
-            on_real = discriminate(changed(x, settings.augment, randomness)).float()
-            on_fake = discriminate(changed(fake.detach(), settings.augment, randomness)).float()
+            # Discriminator: real towards one, generated towards zero, in separate batches for BatchNorm.
+            on_real = discriminate(diff_augment(x, settings.augment, randomness)).float()
+            on_fake = discriminate(diff_augment(fake.detach(), settings.augment, randomness)).float()
             d_loss = players.discriminator_loss(settings.loss, on_real, on_fake, settings.label_smoothing)
             if settings.r1 and step % settings.r1_every == 0:
                 weight = settings.r1_every * settings.r1 / 2
@@ -166,8 +135,8 @@ def fit(
             # Generator: judged by the discriminator just updated, which only passes gradients on.
             if generators_turn:
                 discriminator.requires_grad_(False)
-                judged = discriminate(changed(fake, settings.augment, randomness)).float()
-                g_loss = players.generator_loss(settings.loss, judged)
+                on_fake = discriminate(diff_augment(fake, settings.augment, randomness)).float()
+                g_loss = players.generator_loss(settings.loss, on_fake)
                 fabric.backward(g_loss)
                 g_optimizer.step()
                 g_optimizer.zero_grad()
@@ -176,124 +145,76 @@ def fit(
                 g_losses.append(g_loss.detach())
             progress.step()
 
-        epoch += 1
         d_losses, g_losses = fabric.all_reduce(torch.stack(d_losses)), fabric.all_reduce(torch.stack(g_losses))
-        stop_if_not_finite(network, d_losses, g_losses, epoch, steps_per_epoch, checkpoints)
-        means = fabric.all_reduce(torch.stack(probabilities)).mean(0).tolist()
+        state.check_finite({"discriminator_learning_rate": d_losses, "generator_learning_rate": g_losses})
+        real_probability, fake_probability = fabric.all_reduce(torch.stack(probabilities)).mean(0).tolist()
         row: Row = {
-            "epoch": epoch,
-            "learning_rate": settings.generator_learning_rate * share,
+            "epoch": epoch + 1,
+            "learning_rate": settings.generator_learning_rate * multiplier,
             "train_discriminator_loss": d_losses.mean().item(),
             "train_generator_loss": g_losses.mean().item(),
-            "train_real_probability": means[0],
-            "train_fake_probability": means[1],
+            "train_real_probability": real_probability,
+            "train_fake_probability": fake_probability,
             "val_diversity": None,
             "val_kid": None,
         }
-        state |= {"epoch": epoch, "history": [*state["history"], row]}
-        if epoch in (1, settings.epochs) or epoch % settings.select_every == 0:
-            pictures = samples(average.module, shown)
-            kid, diversity = judge(real, features(pictures[: settings.select_images]))
-            row |= {"val_diversity": diversity, "val_kid": kid}
-            state["frames"] = [*state["frames"], {"epoch": epoch, "images": torch.from_numpy(pictures[:in_grid])}]
-            if not state["kept"] or kid < state["kept"]["val_kid"]:
-                state["kept"] = {"epoch": epoch, "val_diversity": diversity, "val_kid": kid}
-                state["kept"] |= {"generator": players.weights(average.module)}
-                state["kept"] |= {"discriminator": players.weights(discriminator)}
-            told = alarm(network, settings.collapse, [old for old in state["history"] if old["val_kid"] is not None])
-            state["alarms"] = [*state["alarms"], *told]
-        checkpoints.save(state | {name: part.state_dict() for name, part in parts.items()})
-        row = {name: value for name, value in row.items() if value is not None}
-        run.log(epoch, {name: value for name, value in row.items() if name != "epoch"})
-        progress.epoch(row)
+        if row["epoch"] in (1, settings.epochs) or row["epoch"] % settings.select_every == 0:
+            generated = samples(average.module, shown)
+            row |= validate(real, features(generated[: settings.select_images]))
+            state.notes["samples"][row["epoch"]] = torch.from_numpy(generated[:in_grid])
+            state.notes["alarms"] += collapse_alarms(state.network, settings.collapse, [*state.history, row])
+            if state.is_best(row, "val_kid", lower=True):
+                state.best = {"generator": weights_of(average.module), "discriminator": weights_of(discriminator)}
+                state.notes["best_epoch"] = row["epoch"]
+        state.end_epoch(row, progress)
     progress.close()
-    return state
 
 
-def adam(settings: TrainingSettings, learning_rate: float) -> SimpleNamespace:
-    """Adam for one of the players, in the words of optimizers.py."""
-    rates = {"learning_rate": learning_rate, "muon_learning_rate": 0.0, "weight_decay": 0.0}
-    return SimpleNamespace(optimizer="adam", momentum=settings.beta1, beta2=settings.beta2, **rates)
+def validate(real: np.ndarray, generated: np.ndarray) -> Row:
+    """Diversity and KID of generated images against those of val, by their features (M, D) and (N, D)."""
+    return {"val_diversity": diversity(real, generated), "val_kid": kid(real, generated)}
 
 
-def changed(x: Tensor, settings: AugmentSettings, randomness: torch.Generator) -> Tensor:
-    """Pictures (B, C, H, W) from -1 to 1 as the discriminator sees them, real and generated alike.
-
-    Gradients flow through all of it (Zhao et al. 2020, https://arxiv.org/abs/2006.10738).
-    """
-    amounts = (torch.rand(3, len(x), 1, 1, 1, generator=randomness) * 2 - 1).to(x.device)
-    x = players.recoloured(x, amounts, settings.brightness, settings.saturation, settings.contrast).permute(0, 2, 3, 1)
-    if settings.flip or settings.shift:
-        order = torch.arange(len(x))
-        flips = augmentation.flips("random" if settings.flip else "none", order, 0, len(x), 0, randomness)
-        x = augmentation.shift_and_flip(x, flips, settings.shift, randomness)
-    if settings.cutout:
-        x = augmentation.cutout(x, settings.cutout, randomness)
-    return x.permute(0, 3, 1, 2)
-
-
-def stop_if_not_finite(
-    network: str, d_losses: Tensor, g_losses: Tensor, epoch: int, steps: int, checkpoints: Checkpoints
-) -> None:
-    """Raises ConvzooError, with the step and the last good checkpoint, where a loss of the epoch is not finite."""
-    found = []
-    for player, losses in (("discriminator", d_losses), ("generator", g_losses)):
-        broken = (~losses.isfinite()).nonzero()
-        found += (
-            [((epoch - 1) * steps + (broken[0].item() + 1) * (steps // len(losses)), player)] if len(broken) else []
-        )
-    if found:
-        step, player = min(found)
-        kept = f"epoch {epoch - 1} is kept in {checkpoints.file}" if epoch > 1 else "no epoch was finished"
-        told = f"the {player}'s loss is not finite at step {step} (epoch {epoch}); {kept}"
-        raise ConvzooError(f"{network}: {told}; lower {player}_learning_rate")
+def adam(network: nn.Module, settings: TrainingSettings, learning_rate: float) -> torch.optim.Optimizer:
+    """Adam for one of the two players."""
+    [optimizer] = optimizers.build(
+        network,
+        optimizer="adam",
+        learning_rate=learning_rate,
+        momentum=settings.beta1,
+        beta2=settings.beta2,
+        weight_decay=0.0,
+    )
+    return optimizer
 
 
 def write_extra(
-    folder: Path, settings: TrainingSettings, described: dict, state: dict, images: Images, features: FeatureNetwork
+    folder: Path,
+    settings: TrainingSettings,
+    architecture: dict,
+    state: TrainState,
+    images: ImageSet,
+    features: FeatureNetwork,
 ) -> None:
-    """Samples over the epochs, images of the kept generator, and the discriminator's weights."""
-    kept = state["kept"]
-    generator, _ = build(described["generator"], described["discriminator"])
-    generator.load_state_dict(kept["generator"])
-    facts = {name: kept[name] for name in ("epoch", "val_kid", "val_diversity")} | {"epochs": settings.epochs}
-    judged_by = {"name": features.name, "sha256": features.sha256}
-    write_json(folder / "kept.json", facts | {"alarms": state["alarms"], "features": judged_by})
+    """Write kept.json, what the kept generator makes as arrays, and the discriminator's weights."""
+    generator, _ = build(architecture["generator"], architecture["discriminator"])
+    generator.load_state_dict(state.best["generator"])
+    grids: dict[int, Tensor] = state.notes["samples"]
+    best = state.history[state.notes["best_epoch"] - 1]
+    kept = {name: best[name] for name in ("epoch", "val_kid", "val_diversity")}
+    kept |= {"epochs": settings.epochs, "sampled_epochs": list(grids), "alarms": state.notes["alarms"]}
+    write_json(folder / "kept.json", kept | {"features": {"name": features.name, "sha256": features.sha256}})
 
-    frames = {frame["epoch"]: frame["images"].numpy() for frame in state["frames"]}
-    write_progress(folder, frames, kept["epoch"], settings.grid_columns)
-    ways = walk(latents(WALK_ROWS + 1, settings.latents, settings.seed), WALK_STEPS)
-    write_picture(contact_sheet([samples(generator, way) for way in ways]), folder / "latent_walk.png")
+    shape = (settings.grid_rows, settings.grid_columns)
+    save_array(folder / "progress.npy", torch.stack(list(grids.values())).unflatten(1, shape).numpy())
+    paths = walk(latents(WALK_PATHS + 1, settings.latents, settings.seed), WALK_STEPS)
+    save_array(folder / "latent_walk.npy", np.stack([samples(generator, path) for path in paths]))
 
     randomness = torch.Generator().manual_seed(settings.seed)
     real = images.take(torch.randperm(len(images), generator=randomness)[:COMPARED]).cpu()
-    made = torch.from_numpy(samples(generator, latents(COMPARED, settings.latents, settings.seed)))
-    seen = [to_pixels(changed(to_signed(part), settings.augment, randomness).clamp(-1, 1)) for part in (real, made)]
-    titles = ["real", "as the discriminator sees them", "generated", "as the discriminator sees them"]
-    rows = [part.numpy() for part in (real, seen[0], made, seen[1])]
-    write_picture(contact_sheet(rows, titles), folder / "real_augmented_generated.png")
-    save_file(kept["discriminator"], folder / "discriminator.safetensors")
-
-
-def write_progress(folder: Path, frames: dict[int, np.ndarray], kept: int, columns: int) -> None:
-    """Write progress.gif and first_and_last.png: `frames` uint8 (N, H, W, C) by epoch, of the same latents each."""
-    sheets = [grid(frame, columns, f"epoch {epoch}") for epoch, frame in frames.items()]
-    (folder / "progress.gif").write_bytes(animation(sheets))
-    chosen = {epoch: frames[epoch] for epoch in sorted({min(frames), kept, max(frames)})}
-    named = {epoch: f"epoch {epoch}" + ", the one kept" * (epoch == kept) for epoch in chosen}
-    sheets = [grid(frame, columns, named[epoch]) for epoch, frame in chosen.items()]
-    joined = Image.new("RGB", (sum(sheet.width for sheet in sheets), sheets[0].height), BACKGROUND)
-    for number, sheet in enumerate(sheets):
-        joined.paste(sheet, (number * sheet.width, 0))
-    write_picture(joined, folder / "first_and_last.png")
-
-
-def grid(images: np.ndarray, columns: int, title: str) -> Image.Image:
-    """Images uint8 (N, H, W, C) in rows of `columns`, under a title; what does not fill a row is left out."""
-    rows = [images[start : start + columns] for start in range(0, len(images) - columns + 1, columns)]
-    sheet = contact_sheet(rows)
-    titled = Image.new("RGB", (sheet.width, sheet.height + LINE), BACKGROUND)
-    font = ImageFont.load_default(FONT_SIZE)
-    ImageDraw.Draw(titled).text((GAP, GAP // 2), title, fill=INK, font=font)
-    titled.paste(sheet, (0, LINE))
-    return titled
+    generated = torch.from_numpy(samples(generator, latents(len(real), settings.latents, settings.seed)))
+    rows = []
+    for part in (real, generated):
+        rows += [part, to_pixels(diff_augment(to_signed(part), settings.augment, randomness).clamp(-1, 1))]
+    save_array(folder / "real_augmented_generated.npy", torch.stack(rows).numpy())
+    save_file(state.best["discriminator"], folder / "discriminator.safetensors")

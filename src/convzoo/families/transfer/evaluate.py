@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from convzoo.data.arrays import load_array
+from convzoo.data.contact_sheet import contact_sheet, in_rows, write_picture
 from convzoo.families.probabilities.evaluate import (
     Answers,
     Tested,
@@ -20,12 +22,13 @@ from convzoo.families.probabilities.evaluate import (
 from convzoo.families.transfer.settings import EvaluationSettings
 from convzoo.files import new_folder, write_json
 from convzoo.metrics import classification as measures
-from convzoo.metrics.paired import pairs, same_views
+from convzoo.metrics.classification import average_views, pairs
 from convzoo.plots import BLUE, GREY, ORANGE, picture
 from convzoo.shipping.files import rounded, shipped_part
 from convzoo.shipping.model import Model, run_in_batches
 
 HEAD_ONLY = "features_head.onnx"  # in parts/
+AUGMENTED_COLUMNS = 8  # of the picture of augmented train images
 NAMES = {"features": "head on the untouched backbone", "finetune": "fine-tuned"}
 
 
@@ -47,8 +50,11 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
         more = f", the head on the untouched backbone {metrics['test_features_accuracy']:.2%}"
     metrics = rounded(metrics)
 
+    augmented = load_array(folder / "extra/augmented_batch.npy", network)
+
     with new_folder(folder / "plots") as plots:
         draw(plots, tested, settings)
+        write_picture(contact_sheet(in_rows(augmented, AUGMENTED_COLUMNS)), plots / "augmented_batch.png")
         draw_confusion(plots / "confusion.png", tested.fine.matrix, tested.fine.names)
         if more:
             _draw_ways(plots / "features_and_finetuned", tested.fine, _answers(tested, head), settings)
@@ -61,7 +67,7 @@ def _head_only(network: str, model: Model, tested: Tested, settings: EvaluationS
     views = [tested.images]
     if tested.export["views"] == "mirror":
         views.append(tested.images[:, :, ::-1])
-    found = same_views([run_in_batches(model, view, settings.batch_size, progress=network) for view in views])
+    found = average_views([run_in_batches(model, view, settings.batch_size, progress=network) for view in views])
     check(model, found, tested.labels, len(tested.export["classes"]), Path("data/prepared", tested.export["dataset"]))
     return found
 

@@ -43,3 +43,17 @@ def blocks(backbone: nn.Module) -> list[list[nn.Module]]:
             else:
                 found.append([part])
     return found
+
+
+def set_modes(network: Transfer, tuned: list[list[nn.Module]], frozen_norms: bool) -> None:
+    """Training mode for the head and the `tuned` blocks; the others keep the statistics of ImageNet.
+
+    With `frozen_norms`, the norms of the tuned blocks keep them too.
+    """
+    network.eval()
+    for module in (network.head, *(module for modules in tuned for module in modules)):
+        module.train()
+    if frozen_norms:
+        for module in network.backbone.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()

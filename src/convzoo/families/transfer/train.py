@@ -1,267 +1,289 @@
 """Trains a network that starts from published weights: its head on features, then the backbone's top blocks too."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name)
-from PIL.Image import Image
+from lightning_fabric import Fabric
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from convzoo.data.arrays import load_split
-from convzoo.data.batches import Images, shuffled
-from convzoo.data.contact_sheet import contact_sheet, write_picture
+from convzoo.data.arrays import save_array
+from convzoo.data.batches import ImageSet, in_order, shuffled
 from convzoo.data.pixels import to_floats
 from convzoo.errors import ConvzooError
-from convzoo.families.transfer.network import Transfer, blocks, build
-from convzoo.families.transfer.selection import Course, cached_features, judge, mixed, varied
-from convzoo.families.transfer.settings import FinetuneSettings, TrainingSettings
-from convzoo.files import new_file, new_folder, read_json, sha256_of, write_json
-from convzoo.lineage.commits import keep
+from convzoo.families.transfer.augmentation import augment, mix
+from convzoo.families.transfer.features import cached_features
+from convzoo.families.transfer.network import Transfer, blocks, build, set_modes
+from convzoo.families.transfer.settings import TrainingSettings
 from convzoo.settings.compute import ComputeSettings
-from convzoo.tracking.live import LiveRun
-from convzoo.training import machine, optimizers
-from convzoo.training.checkpoints import Checkpoints
-from convzoo.training.fingerprint import check_data, fingerprint
-from convzoo.training.history import Progress, write_history
+from convzoo.training import optimizers
+from convzoo.training.averaging import moving_average
+from convzoo.training.machine import seed_epoch
+from convzoo.training.progress import Progress
 from convzoo.training.schedules import factor
+from convzoo.training.state import TrainState, weights_of
+from convzoo.training.workspace import load_data, open_workspace
 from convzoo.weights.backbones import published, scale
 
 HEAD, TUNING = 1, 2  # the phases, as the history names them
-NORMS = nn.modules.batchnorm._BatchNorm
+VAL_BATCH = 50
+PICTURED = 32  # images of augmented_batch.npy
 
 
 class Data(NamedTuple):
     """The images of a training, and the scale of the backbone's pixels."""
 
-    train: Images
-    variants: Images  # train, and its stored variants after it
-    val: Images
-    scaled: tuple[Tensor, Tensor]  # mean and standard deviation (3,), on a scale of 0 to 1
-
-
-class Rates(NamedTuple):
-    """What an optimizer is built from."""
-
-    optimizer: str
-    learning_rate: float
-    momentum: float
-    beta2: float
-    weight_decay: float
+    train: ImageSet
+    variants: ImageSet  # train, followed by its stored variants
+    val: ImageSet
+    scale: tuple[Tensor, Tensor]  # mean and standard deviation (3,), on a scale of 0 to 1
 
 
 def train(network: str, settings: TrainingSettings, compute: ComputeSettings, profile: str) -> None:
     """Train `network` and write models/NETWORK/: weights.safetensors, architecture.json, history.csv,
-    fingerprint.json and extra/, with the head of phase 1 (features_head.safetensors) if the backbone was fine-tuned.
+    fingerprint.json and extra/ (augmented images as arrays; after fine-tuning also features_head.safetensors, the head
+    on the untouched backbone).
 
-    Goes on from the last checkpoint of the same training. Raises ConvzooError where there are no weights to start from,
-    for data that were not validated as they are, for a device that is not there, and for a loss that is not finite.
+    Continues from the last checkpoint of the same training. Raises ConvzooError if there are no weights to start from,
+    for data that are not as they were validated, a device that this machine lacks, and a loss that is not finite.
     """
-    backbone, start, about = published(Path("data/weights", settings.weights))
-    prepared = Path("data/prepared", settings.data)
-    splits = {
-        "train": load_split(prepared / "train"),
-        "augmented": load_split(Path("data/augmented", settings.data)),
-        "val": load_split(prepared / "val"),
-    }
-    digests = check_data(settings.data, Path("data/validated", f"{settings.data}.json"), splits)
-    fabric = machine.start(compute, settings.seed)
+    backbone, pretrained, about = published(Path("data/weights", settings.weights))
+    data = load_data(settings.data)
+    architecture = describe(settings, about, data.meta)
     params = settings.model_dump() | {"architecture": backbone, "weights_sha256": about["files"]["weights.safetensors"]}
-    identity = fingerprint(params, machine.resolved(compute), digests)
-    described = describe(settings, about, read_json(prepared / "train" / "meta.json"))
-    try:
-        body = build(backbone, described["arguments"])
-    except ValueError as error:
-        raise ConvzooError(f"{network}: {error}") from error
-    body.backbone.load_state_dict(start)
-    body.to(fabric.device)
-    stored = [[splits["train"]], [splits["train"], splits["augmented"]], [splits["val"]]]
-    scaled = tuple(torch.tensor(described[name], device=fabric.device) for name in ("mean", "std"))
-    data = Data(*(Images(parts, fabric.device) for parts in stored), scaled)
+    with open_workspace(network, params, data, compute, profile) as work:
+        fabric, state = work.fabric, work.state
+        try:
+            model = build(backbone, architecture["arguments"])
+        except ValueError as error:
+            raise ConvzooError(f"{network}: {error}") from error
+        model.backbone.load_state_dict(pretrained)
+        model.to(fabric.device)
+        stored = [[data.train], [data.train, data.augmented], [data.val]]
+        pixel_scale = tuple(torch.tensor(architecture[name], device=fabric.device) for name in ("mean", "std"))
+        images = Data(*(ImageSet(splits, fabric.device) for splits in stored), pixel_scale)
 
-    if fabric.is_global_zero:
-        keep(network, identity["fingerprint"])
-    with (
-        Checkpoints(network, identity["fingerprint"], leader=fabric.is_global_zero) as checkpoints,
-        LiveRun(network, identity, {"convzoo.profile": profile}, enabled=fabric.is_global_zero) as run,
-    ):
-        course = Course(network, settings, fabric, checkpoints, run)
-        course.resume()
-        if course.epoch < settings.features.epochs:
-            fit_head(course, body, data, identity)
-        body.head.load_state_dict(course.head)
-        weights = body.state_dict()
+        if state.epoch < settings.features.epochs:
+            features = cached_features(
+                network, model, fabric, {"train": images.variants, "val": images.val}, images.scale, work.identity
+            )
+            fit_head(settings, model, fabric, features, images, state)
+        model.head.load_state_dict(state.notes["head"])
+        weights = weights_of(model)
         if settings.method == "finetune":
-            tune(course, body, data)
-            weights = course.best
+            head = weights_of(model.head)
+            tune(settings, model, fabric, images, state)
+            weights = state.best
         if fabric.is_global_zero:
-            folder = Path("models", network)
-            with new_folder(folder / "extra") as extra:
-                write_picture(seen(data, settings), extra / "augmented_batch.png")
+            with work.results(architecture, weights) as extra:
+                save_array(extra / "augmented_batch.npy", augmented_batch(images, settings))
                 if settings.method == "finetune":
-                    head = {name: value.cpu().contiguous() for name, value in course.head.items()}
                     save_file(head, extra / "features_head.safetensors")
-            write_json(folder / "fingerprint.json", identity)
-            write_history(folder / "history.csv", course.history)
-            with new_file(folder / "weights.safetensors") as temporary:
-                save_file({name: value.cpu().contiguous() for name, value in weights.items()}, temporary)
-            described["weights_sha256"] = sha256_of(folder / "weights.safetensors")
-            write_json(folder / "architecture.json", described)
-            checkpoints.remove()
 
 
 def describe(settings: TrainingSettings, about: dict, meta: dict) -> dict:
-    """What architecture.json says: enough to build the network again, and to feed it."""
+    """The content of architecture.json: enough to build the network again, and to feed it."""
     arguments = {"side": settings.side, "classes": len(meta["classes"]), "head": settings.head}
     arguments |= {"dense": settings.dense, "dropout": settings.dropout}
-    told = {"family": "transfer", "architecture": about["backbone"], "arguments": arguments, "method": settings.method}
+    content = {"family": "transfer", "architecture": about["backbone"], "arguments": arguments}
+    content |= {"method": settings.method, "weights": {"name": settings.weights, **about["source"]}}
     mean, std = scale(about["backbone"])
-    return {**told, "weights": {"name": settings.weights, **about["source"]}, **meta, "mean": mean, "std": std}
+    return {**content, **meta, "mean": mean, "std": std}
 
 
-def fit_head(course: Course, body: Transfer, data: Data, identity: dict[str, Any]) -> None:
-    """Phase 1: the head alone, on features of the images and of their stored variants, which are made once."""
-    settings, phase, fabric = course.settings, course.settings.features, course.fabric
-    images, labels = {"train": data.variants, "val": data.val}, data.variants.labels
-    features = cached_features(course.network, body, fabric, images, data.scaled, identity)
+def fit_head(
+    settings: TrainingSettings,
+    network: Transfer,
+    fabric: Fabric,
+    features: dict[str, Tensor],
+    images: Data,
+    state: TrainState,
+) -> None:
+    """Phase 1: train the head alone, on `features` of the images and their stored variants; the best head goes into
+    `state.notes`.
+    """
+    phase, labels = settings.features, images.variants.labels
     batch_size = min(phase.batch_size, len(labels))
-    steps = len(labels) // batch_size
-    built = optimizer_of([([body.head], phase.learning_rate)], settings, phase.weight_decay)
-    model, optimizer = fabric.setup(body.head, built)
-    if course.epoch:
-        body.head.load_state_dict(course.going_on["weights"])
-        optimizer.load_state_dict(course.going_on["optimizer"])
+    steps_per_epoch = len(labels) // batch_size
+    steps = steps_per_epoch * phase.epochs
+    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's part of a batch
 
-    progress = Progress(course.network, course.epochs, steps, quiet=not fabric.is_global_zero)
-    while course.epoch < phase.epochs:
-        generator = course.generator()
+    groups = [([network.head], phase.learning_rate)]
+    model, optimizer = fabric.setup(network.head, build_optimizer(groups, settings, phase.weight_decay))
+    state.parts = [network.head, optimizer]
+    state.restore()
+
+    progress = Progress(state.network, epochs_of(settings), steps_per_epoch, quiet=not fabric.is_global_zero)
+    for epoch in range(state.epoch, phase.epochs):
+        generator = seed_epoch(settings.seed, epoch)
         losses, hits = [], torch.zeros((), device=fabric.device)
         model.train()
         for number, index in enumerate(shuffled(len(labels), batch_size, generator)):
-            share = factor(settings.schedule, course.epoch * steps + number, phase.epochs * steps, settings.warmup)
-            optimizers.set_rates([optimizer], share)
-            mine = index[fabric.global_rank :: fabric.world_size].to(fabric.device)
+            multiplier = factor(settings.schedule, epoch * steps_per_epoch + number, steps, settings.warmup)
+            optimizers.set_rates([optimizer], multiplier)
+            rows = index[local].to(fabric.device)
 
-            logits = model(features["train"][mine]).float()
-            loss = shared_loss(logits, labels[mine], labels[mine], 1, settings)
+            logits = model(features["train"][rows]).float()
+            loss = F.cross_entropy(logits, labels[rows], label_smoothing=settings.label_smoothing)
             fabric.backward(loss)
             optimizer.step()
             optimizer.zero_grad()
 
             losses.append(loss.detach())
-            hits += (logits.argmax(1) == labels[mine]).sum()
+            hits += (logits.argmax(1) == labels[rows]).sum()
             progress.step()
 
-        judged = judge(fabric, body.head, lambda index: features["val"][index.to(fabric.device)], data.val.labels)
-        row = {"phase": HEAD, "learning_rate": phase.learning_rate * share}
-        weights = body.head.state_dict()
-        going_on = {"weights": weights, "optimizer": optimizer.state_dict()}
-        course.end_epoch(row, losses, hits, steps * batch_size, judged, weights, going_on, progress)
+        losses = fabric.all_reduce(torch.stack(losses))
+        state.check_finite({"learning_rate": losses})
+        row = {
+            "epoch": epoch + 1,
+            "phase": HEAD,
+            "learning_rate": phase.learning_rate * multiplier,
+            "train_loss": losses.mean().item(),
+            "train_accuracy": fabric.all_reduce(hits, reduce_op="sum").item() / (steps_per_epoch * batch_size),
+            **validate(fabric, network.head, lambda index: features["val"][index.to(fabric.device)], images.val.labels),
+        }
+        if settings.keep == "last" or state.is_best(row, "val_accuracy"):
+            state.notes["head"] = weights_of(network.head)
+        state.end_epoch(row, progress)
     progress.close()
 
 
-def tune(course: Course, body: Transfer, data: Data) -> None:
-    """Phase 2: the head and the backbone's top blocks, the lower ones more slowly, on images that change each time."""
-    settings, phase, fabric, count = course.settings, course.settings.finetune, course.fabric, len(data.train)
-    batch_size = min(phase.batch_size, count)
-    steps, done = count // batch_size, settings.features.epochs
-    tuned = blocks(body.backbone)[-phase.blocks :]
-    body.backbone.requires_grad_(False)
-    parts = [([body.head], phase.learning_rate)]
+def tune(settings: TrainingSettings, network: Transfer, fabric: Fabric, images: Data, state: TrainState) -> None:
+    """Phase 2: train the head and the backbone's top blocks, the lower ones more slowly, on images that change in each
+    epoch; `state.best` has the weights to keep.
+    """
+    phase, earlier = settings.finetune, settings.features.epochs
+    batch_size = min(phase.batch_size, len(images.train))
+    steps_per_epoch = len(images.train) // batch_size
+    steps = steps_per_epoch * phase.epochs
+    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's part of a batch
+
+    tuned = blocks(network.backbone)[-phase.blocks :]
+    network.backbone.requires_grad_(False)
+    groups = [([network.head], phase.learning_rate)]
     for depth, modules in enumerate(reversed(tuned)):
-        parts.append((modules, phase.learning_rate * phase.layer_decay**depth))
+        groups.append((modules, phase.learning_rate * phase.layer_decay**depth))
         for module in modules:
             module.requires_grad_(True)
-    average = None
-    if phase.ema_decay:
-        average = AveragedModel(body, multi_avg_fn=get_ema_multi_avg_fn(phase.ema_decay), use_buffers=True)
-    model, optimizer = fabric.setup(body, optimizer_of(parts, settings, phase.weight_decay))
-    if course.epoch > done:
-        body.load_state_dict(course.going_on["weights"])
-        optimizer.load_state_dict(course.going_on["optimizer"])
-        if average:
-            average.load_state_dict(course.going_on["average"])
+    average = moving_average(network, phase.ema_decay)
+    averaged = average.module if average else network  # what is validated and kept
+    model, optimizer = fabric.setup(network, build_optimizer(groups, settings, phase.weight_decay))
+    state.parts = [network, average, optimizer]
+    if state.epoch > earlier:
+        state.restore()
 
-    progress = Progress(course.network, course.epochs, steps, quiet=not fabric.is_global_zero)
-    while course.epoch < course.epochs:
-        generator, rng = course.generator(), np.random.default_rng([settings.seed, course.epoch])
+    progress = Progress(state.network, epochs_of(settings), steps_per_epoch, quiet=not fabric.is_global_zero)
+    for epoch in range(state.epoch, epochs_of(settings)):
+        generator, rng = seed_epoch(settings.seed, epoch), np.random.default_rng([settings.seed, epoch])
         losses, hits = [], torch.zeros((), device=fabric.device)
-        set_modes(body, tuned, phase)
-        for number, index in enumerate(shuffled(count, batch_size, generator)):
-            step = (course.epoch - done) * steps + number
-            share = factor(settings.schedule, step, phase.epochs * steps, settings.warmup)
-            optimizers.set_rates([optimizer], share)
-            x = to_floats(varied(data.train.take(index), phase, settings.side, generator), *data.scaled)
-            x, partners, kept = mixed(x, phase, rng)
-            mine = slice(fabric.global_rank, None, fabric.world_size)
-            labels = data.train.labels[index.to(fabric.device)]
-            labels, others = labels[mine], labels[partners.to(fabric.device)][mine]
+        set_modes(network, tuned, frozen_norms=phase.batch_norm == "frozen")
+        for number, index in enumerate(shuffled(len(images.train), batch_size, generator)):
+            step = (epoch - earlier) * steps_per_epoch + number
+            multiplier = factor(settings.schedule, step, steps, settings.warmup)
+            optimizers.set_rates([optimizer], multiplier)
+            x = to_floats(augment(images.train.take(index), phase, settings.side, generator), *images.scale)
+            x, partners, share = mix(x, phase, rng)
+            labels = images.train.labels[index.to(fabric.device)]
+            labels, others = labels[local], labels[partners.to(fabric.device)][local]
 
-            logits = model(x[mine]).float()
-            loss = shared_loss(logits, labels, others, kept, settings)
+            logits = model(x[local]).float()
+            loss = mixed_loss(logits, labels, others, share, settings)
             fabric.backward(loss)
             optimizer.step()
             optimizer.zero_grad()
             if average:
-                average.update_parameters(body)
+                average.update_parameters(network)
 
             losses.append(loss.detach())
             answers = logits.argmax(1)
-            hits += kept * (answers == labels).sum() + (1 - kept) * (answers == others).sum()
+            hits += share * (answers == labels).sum() + (1 - share) * (answers == others).sum()
             progress.step()
 
-        best = average.module if average else body
-        judged = judge(fabric, best, lambda index: to_floats(data.val.take(index), *data.scaled), data.val.labels)
-        row = {"phase": TUNING, "learning_rate": phase.learning_rate * share}
-        going_on = {"weights": body.state_dict(), "optimizer": optimizer.state_dict()}
-        going_on["average"] = average.state_dict() if average else {}
-        course.end_epoch(row, losses, hits, steps * batch_size, judged, best.state_dict(), going_on, progress)
+        losses = fabric.all_reduce(torch.stack(losses))
+        state.check_finite({"learning_rate": losses})
+        row = {
+            "epoch": epoch + 1,
+            "phase": TUNING,
+            "learning_rate": phase.learning_rate * multiplier,
+            "train_loss": losses.mean().item(),
+            "train_accuracy": fabric.all_reduce(hits, reduce_op="sum").item() / (steps_per_epoch * batch_size),
+            **validate(
+                fabric, averaged, lambda index: to_floats(images.val.take(index), *images.scale), images.val.labels
+            ),
+        }
+        if settings.keep == "last" or state.is_best(row, "val_accuracy"):
+            state.best = weights_of(averaged)
+        state.end_epoch(row, progress)
     progress.close()
 
 
-def optimizer_of(
-    parts: list[tuple[list[nn.Module], float]], settings: TrainingSettings, weight_decay: float
+@torch.no_grad()
+def validate(
+    fabric: Fabric, network: nn.Module, inputs: Callable[[Tensor], Tensor], labels: Tensor
+) -> dict[str, float]:
+    """`val_loss` (mean cross-entropy, nats) and `val_accuracy` (0 to 1) of `network`; the modes of its parts are
+    restored.
+
+    `inputs` gives what goes in for an index (B,): floats of images for a whole network, features for a head.
+    """
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    loss, hits = 0.0, 0
+    for index in in_order(len(labels), VAL_BATCH):
+        expected = labels[index.to(fabric.device)]
+        with fabric.autocast():
+            logits = network(inputs(index)).float()
+        loss += F.cross_entropy(logits, expected, reduction="sum").item()
+        hits += (logits.argmax(1) == expected).sum().item()
+    for module, training in modes.items():
+        module.training = training
+    return {"val_loss": loss / len(labels), "val_accuracy": hits / len(labels)}
+
+
+def epochs_of(settings: TrainingSettings) -> int:
+    """The number of epochs of both phases."""
+    return settings.features.epochs + (settings.finetune.epochs if settings.method == "finetune" else 0)
+
+
+def build_optimizer(
+    groups: list[tuple[list[nn.Module], float]], settings: TrainingSettings, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """One optimizer over `parts`, each with a peak learning rate of its own."""
-    choice = (settings.optimizer, settings.momentum, settings.beta2)
+    """One optimizer for all `groups` of modules, each with its own peak learning rate."""
     built: list[torch.optim.Optimizer] = []
-    for modules, rate in parts:
-        built += optimizers.build(nn.ModuleList(modules), Rates(choice[0], rate, *choice[1:], weight_decay))
+    for modules, rate in groups:
+        built += optimizers.build(
+            nn.ModuleList(modules),
+            optimizer=settings.optimizer,
+            learning_rate=rate,
+            momentum=settings.momentum,
+            beta2=settings.beta2,
+            weight_decay=weight_decay,
+        )
     for other in built[1:]:
         for group in other.param_groups:
             built[0].add_param_group(group)
     return built[0]
 
 
-def shared_loss(logits: Tensor, labels: Tensor, others: Tensor, share: float, settings: TrainingSettings) -> Tensor:
-    """The loss of images of which `share` is of their own label, and the rest of their partner's."""
+def mixed_loss(logits: Tensor, labels: Tensor, others: Tensor, share: float, settings: TrainingSettings) -> Tensor:
+    """The loss of images that belong to `labels` by `share`, and to the labels of their partners by the rest."""
     loss = F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
     if share == 1:
         return loss
     return share * loss + (1 - share) * F.cross_entropy(logits, others, label_smoothing=settings.label_smoothing)
 
 
-def set_modes(body: Transfer, tuned: list[list[nn.Module]], phase: FinetuneSettings) -> None:
-    """Training mode for the head and the tuned blocks; what is frozen keeps ImageNet's statistics."""
-    body.eval()
-    for module in (body.head, *(module for modules in tuned for module in modules)):
-        module.train()
-    if phase.batch_norm == "frozen":
-        for module in body.backbone.modules():
-            if isinstance(module, NORMS):
-                module.eval()
-
-
-def seen(data: Data, settings: TrainingSettings, rows: int = 4, columns: int = 8) -> Image:
-    """A picture of what the network learns from: images as they change in the loop, or images and stored variants."""
+def augmented_batch(images: Data, settings: TrainingSettings) -> np.ndarray:
+    """Images as the network sees them, to look at, uint8 (B, H, W, C): augmented, or images and stored variants."""
     generator = torch.Generator().manual_seed(settings.seed)
     if settings.method == "finetune":
-        index = torch.randperm(len(data.train), generator=generator)[: rows * columns]
-        shown = varied(data.train.take(index), settings.finetune, settings.side, generator)
+        index = torch.randperm(len(images.train), generator=generator)[:PICTURED]
+        batch = augment(images.train.take(index), settings.finetune, settings.side, generator)
     else:
-        shown = data.variants.take(torch.randperm(len(data.variants), generator=generator)[: rows * columns])
-    images = shown.round().clamp(0, 255).to(torch.uint8).cpu().numpy()
-    return contact_sheet([images[start : start + columns] for start in range(0, len(images), columns)])
+        batch = images.variants.take(torch.randperm(len(images.variants), generator=generator)[:PICTURED])
+    return batch.round().clamp(0, 255).to(torch.uint8).cpu().numpy()

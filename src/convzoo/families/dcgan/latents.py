@@ -1,0 +1,23 @@
+"""The random numbers that a generator turns into pictures, in NumPy."""
+
+import numpy as np
+
+
+def latents(count: int, size: int, seed: int) -> np.ndarray:
+    """Standard normal latents (count, size), float32. For one seed, a larger count begins with the same ones."""
+    return np.random.Generator(np.random.PCG64(seed)).standard_normal((count, size), dtype=np.float32)
+
+
+def walk(ends: np.ndarray, steps: int) -> list[np.ndarray]:
+    """The paths from each of the latents `ends` (K, L) to the next, as K - 1 arrays float32 (steps, L).
+
+    Along arcs: the latents on a straight line would be shorter than any that the generator was trained on (White 2016,
+    https://arxiv.org/abs/1609.04468).
+    """
+    share = np.linspace(0, 1, steps)[:, None]
+    paths = []
+    for start, end in zip(ends[:-1].astype(np.float64), ends[1:].astype(np.float64), strict=True):
+        angle = np.arccos(start @ end / np.linalg.norm(start) / np.linalg.norm(end))
+        path = (np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / np.sin(angle)
+        paths.append(path.astype(np.float32))
+    return paths

@@ -1,0 +1,78 @@
+"""The features that a frozen backbone computes, cached on disk between trainings."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from convzoo.data import pixels
+from convzoo.data.batches import ImageSet, in_order
+from convzoo.data.pixels import to_floats
+from convzoo.families.transfer import network as transfer
+from convzoo.families.transfer.network import Transfer, resized
+from convzoo.files import new_file, project_root, sha256_of
+
+CACHE = Path(".features")  # under the project's root
+BATCH = 50  # images at a time
+CODE = (pixels.__file__, transfer.__file__, __file__)  # the bits of features depend on these files
+
+
+@torch.no_grad()
+def cached_features(
+    name: str,
+    network: Transfer,
+    fabric: Fabric,
+    images: dict[str, ImageSet],
+    scale: tuple[Tensor, Tensor],
+    identity: dict[str, Any],
+) -> dict[str, Tensor]:
+    """The features float32 (N, D) of each set of `images`, on the device.
+
+    They are computed once and kept in a folder that git ignores, under the sha256 of everything that they depend on.
+    Older ones of the network called `name` are removed.
+    """
+    params = {key: identity["params"][key] for key in ("architecture", "weights_sha256", "side")}
+    parts = [params, identity["data"], identity["compute"], identity["versions"]]
+    parts.append([sha256_of(Path(file)) for file in CODE])
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    file = project_root() / CACHE / f"{name}-{key[:32]}.safetensors"
+    if fabric.is_global_zero and not _is_whole(file):
+        features = {
+            key: compute_features(f"{name}: {key}", network, fabric, part, scale) for key, part in images.items()
+        }
+        for older in file.parent.glob(f"{name}-*.safetensors"):
+            older.unlink()
+        with new_file(file) as temporary:
+            save_file({key: value.cpu() for key, value in features.items()}, temporary)
+    fabric.barrier()
+    return {key: value.to(fabric.device) for key, value in load_file(file).items()}
+
+
+def compute_features(
+    title: str, network: Transfer, fabric: Fabric, images: ImageSet, scale: tuple[Tensor, Tensor]
+) -> Tensor:
+    """The features float32 (N, D) that the backbone computes of `images`, with a progress bar."""
+    network.backbone.eval()
+    features = []
+    bar = tqdm(total=len(images), desc=f"features of {title}", unit=" images", leave=False, disable=None)
+    for index in in_order(len(images), BATCH):
+        with fabric.autocast():
+            x = resized(to_floats(images.take(index), *scale), network.side)
+            features.append(network.backbone(x).float())
+        bar.update(len(index))
+    bar.close()
+    return torch.cat(features)
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        return bool(load_file(file))
+    except (OSError, SafetensorError):
+        return False

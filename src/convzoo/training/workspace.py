@@ -1,0 +1,94 @@
+"""What every training needs around its loop: validated data, checkpoints and a run, and files at the end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lightning_fabric import Fabric
+from safetensors.torch import save_file
+from torch import Tensor
+
+from convzoo.data.arrays import Split, load_split
+from convzoo.files import new_entries, new_file, read_json, sha256_of, write_json
+from convzoo.lineage.commits import keep
+from convzoo.settings.compute import ComputeSettings
+from convzoo.tracking.live import LiveRun
+from convzoo.training import machine
+from convzoo.training.checkpoints import Checkpoints
+from convzoo.training.fingerprint import check_data, fingerprint
+from convzoo.training.history import write_history
+from convzoo.training.state import TrainState
+
+# In the order in which they get their final names: architecture.json, which names the weights by their sha256, is last.
+OUTPUTS = ("extra", "fingerprint.json", "history.csv", "weights.safetensors", "architecture.json")
+
+
+class TrainingData(NamedTuple):
+    """The splits that a training may see, exactly as they were validated."""
+
+    train: Split
+    augmented: Split  # stored variants of train
+    val: Split
+    meta: dict[str, Any]  # meta.json of train
+    digests: dict[str, str]  # of the splits, and the name of the data set
+
+
+class Workspace(NamedTuple):
+    """What a training works with."""
+
+    fabric: Fabric
+    identity: dict[str, Any]  # what goes into fingerprint.json
+    state: TrainState
+
+    @contextmanager
+    def results(self, architecture: dict[str, Any], weights: dict[str, Tensor]) -> Iterator[Path]:
+        """Write models/NETWORK/ at the end of the block, in which extra/ is to be filled; then drop the checkpoint.
+
+        Nothing gets its final name before everything is written. Only for the process with rank 0.
+        """
+        with new_entries(Path("models", self.state.network), OUTPUTS) as new:
+            (new / "extra").mkdir()
+            yield new / "extra"
+            write_json(new / "fingerprint.json", self.identity)
+            write_history(new / "history.csv", self.state.history)
+            with new_file(new / "weights.safetensors") as temporary:
+                save_file(weights, temporary)
+            weights_sha256 = sha256_of(new / "weights.safetensors")
+            write_json(new / "architecture.json", architecture | {"weights_sha256": weights_sha256})
+        self.state.checkpoints.remove()
+
+
+def load_data(dataset: str) -> TrainingData:
+    """The splits of a data set. Raises ConvzooError if they are not those that were validated."""
+    prepared = Path("data/prepared", dataset)
+    splits = {
+        "train": load_split(prepared / "train"),
+        "augmented": load_split(Path("data/augmented", dataset)),
+        "val": load_split(prepared / "val"),
+    }
+    digests = check_data(dataset, Path("data/validated", f"{dataset}.json"), splits)
+    return TrainingData(**splits, meta=read_json(prepared / "train" / "meta.json"), digests=digests)
+
+
+@contextmanager
+def open_workspace(
+    network: str, params: dict[str, Any], data: TrainingData, compute: ComputeSettings, profile: str
+) -> Iterator[Workspace]:
+    """Start the device and the run of a training, and continue from the last checkpoint of the same one.
+
+    `params` are all settings that can change the weights; `seed` among them. Raises ConvzooError for a device that this
+    machine lacks, if the training is running in another process, and for code that git does not track.
+    """
+    fabric = machine.start(compute, params["seed"])
+    identity = fingerprint(params, machine.resolved(compute), data.digests)
+    leader = fabric.is_global_zero
+    if leader:
+        keep(network, identity["fingerprint"])
+    with (
+        Checkpoints(network, identity["fingerprint"], leader) as checkpoints,
+        LiveRun(network, identity, {"convzoo.profile": profile}, enabled=leader) as run,
+    ):
+        state = TrainState(network, checkpoints, run)
+        state.resume()
+        yield Workspace(fabric, identity, state)
