@@ -36,13 +36,13 @@ def check() -> None:
     digests.save()
 
     before = {file: _stored(file) for file in CODE.glob("*.json")}
-    for line in [*_changes(before, due), *version_warnings()]:
-        print(line)
     for file, content in due.items():
         if before.get(file) != content:
             write_json(file, content)
     for file in before.keys() - due.keys():
         file.unlink()
+    for line in [*_changes(before, due), *version_warnings()]:
+        print(line)
 
 
 def _stages(params: Params) -> Iterator[tuple[str, str | None]]:

@@ -16,12 +16,14 @@ from convzoo.data import pixels
 from convzoo.data.batches import ImageSet, in_order
 from convzoo.data.pixels import to_floats
 from convzoo.families.transfer import network as transfer
-from convzoo.families.transfer.network import Transfer, resized
+from convzoo.families.transfer.network import Transfer
 from convzoo.files import new_file, project_root, sha256_of
+from convzoo.weights import backbones
+from convzoo.weights.backbones import resized
 
 CACHE = Path(".features")  # under the project's root
 BATCH = 50  # images at a time
-CODE = (pixels.__file__, transfer.__file__, __file__)  # the bits of features depend on these files
+CODE = (pixels.__file__, transfer.__file__, backbones.__file__, __file__)  # the bits of features depend on these files
 
 
 @torch.no_grad()
