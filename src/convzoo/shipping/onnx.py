@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from convzoo.errors import ConvzooError
+from convzoo.errors import ConvzooError, first_line
 from convzoo.files import new_file, sha256_of
 from convzoo.shipping.model import METADATA, Model, run_in_batches
 
@@ -38,8 +38,7 @@ def load_trained(body: nn.Module, network: str, described: dict[str, Any]) -> No
         body.load_state_dict(load_file(file))
     except (RuntimeError, SafetensorError) as error:
         raise ConvzooError(
-            f"{file}: is not of the network in architecture.json ({str(error).splitlines()[0]}), expected its weights; "
-            f"{mend}"
+            f"{file}: is not of the network in architecture.json ({first_line(error)}), expected its weights; {mend}"
         ) from error
 
 
