@@ -66,7 +66,7 @@ def predict(
 ) -> None:
     """Say what is on images, of any size and mode. Exit code 1 if one of them could not be read."""
     from convzoo.commands.predict import predict as answer
-    from convzoo.tracking.models import find_model
+    from convzoo.tracking.versions import find_model
 
     with _mendable():
         found = find_model(network)
@@ -92,7 +92,7 @@ def reconstruct(
     """Put images through an autoencoder: what comes back, as PNG, and a contact sheet. Exit code 1 as for predict."""
     from convzoo.commands.reconstruct import SHEET
     from convzoo.commands.reconstruct import reconstruct as run
-    from convzoo.tracking.models import find_model
+    from convzoo.tracking.versions import find_model
 
     with _mendable():
         found = find_model(network)
@@ -116,7 +116,7 @@ def sample(
 ) -> None:
     """Make new pictures with a generator: PNG files and a grid of them."""
     from convzoo.commands.sample import sample as make
-    from convzoo.tracking.models import find_model
+    from convzoo.tracking.versions import find_model
 
     with _mendable():
         found = find_model(network)
@@ -133,7 +133,7 @@ def sync(
 
     Then names what only one of the two sides has.
     """
-    from convzoo.tracking.orphans import orphans
+    from convzoo.tracking.sync import orphans
     from convzoo.tracking.sync import sync as bring
 
     with _mendable():
@@ -225,7 +225,7 @@ def promote(
         outcome = move(network, version, dry_run=dry_run, force=force, reason=reason)
         if outcome.conditions:
             print(as_text(outcome.conditions), end="\n\n")
-        print("\n".join(outcome.told))
+        print("\n".join(outcome.messages))
         if not outcome.done:
             raise typer.Exit(DRY_RUN_PASSES if dry_run and outcome.fits else 1)
 

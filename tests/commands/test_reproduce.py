@@ -82,7 +82,7 @@ def test_a_difference_is_told_by_tensors_metrics_and_what_was_otherwise(made, tm
         "metrics": {"test_accuracy": 0.75, "test_images": 8},
         "identity": identity,
     }
-    verdict = reproduction._compare(SimpleNamespace(descent=descent), made, tmp_path / "registered.onnx")
+    verdict = reproduction._compare(SimpleNamespace(lineage=descent), made, tmp_path / "registered.onnx")
     assert not verdict.identical
     told = "\n".join(verdict.lines)
     assert "metrics: 1 of 2 DIFFERENT\n  test_accuracy: registered 0.75, now 0.5" in told
@@ -93,6 +93,6 @@ def test_a_difference_is_told_by_tensors_metrics_and_what_was_otherwise(made, tm
 
 def test_a_file_that_the_registry_lost_is_said(made):
     descent = {"model_sha256": "1", "weights_sha256": None, "metrics": {}, "identity": {}}
-    verdict = reproduction._compare(SimpleNamespace(descent=descent), made, None)
+    verdict = reproduction._compare(SimpleNamespace(lineage=descent), made, None)
     assert "tensors: the registered file is not in the store any more" in verdict.lines
     assert any("registered unknown" in line for line in verdict.lines)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from convzoo.lineage.record import PACKAGE, identities
-from convzoo.tracking.answering import answering
+from convzoo.tracking.store import failures_raised_as
 from convzoo.tracking.versions import find_run, find_version
 
 RUN = re.compile(r"[0-9a-f]{32}")  # what mlflow calls a run
@@ -53,13 +53,13 @@ def _short(value: str) -> str:
 
 
 def _side(name: str) -> dict[str, Any]:
-    with answering(f"{name}: cannot be looked up"):
+    with failures_raised_as(f"{name}: cannot be looked up"):
         if RUN.fullmatch(name):
             run, descent = find_run(name)
             title = run.info.run_name
         else:
             found = find_version(name)
-            run, descent = found.run, found.descent
+            run, descent = found.run, found.lineage
             title = f"{found.version.name}@v{found.version.version}"
     tags = run.data.tags
     lineage = {

@@ -39,7 +39,7 @@ def reproduce(name: str) -> Verdict:
         clone = Path(folder, "clone")
         _clone(commit, clone)
         _repro(clone, network)
-        registered = found.bring_model(Path(folder))
+        registered = found.download(Path(folder))
         return _compare(found, clone / "models" / network, registered)
 
 
@@ -89,7 +89,7 @@ def _repro(clone: Path, network: str) -> None:
 
 
 def _compare(found: Version, made: Path, registered: Path | None) -> Verdict:
-    descent, identity = found.descent, read_json(made / "fingerprint.json")
+    descent, identity = found.lineage, read_json(made / "fingerprint.json")
     pairs = [
         ("weights.safetensors", descent["weights_sha256"], sha256_of(made / "weights.safetensors")),
         ("model.onnx", descent["model_sha256"], sha256_of(made / "model.onnx")),

@@ -5,8 +5,7 @@ import json
 from typing import Any
 
 from convzoo.lineage import commits
-from convzoo.tracking.aliases import aliases_of
-from convzoo.tracking.versions import find_version
+from convzoo.tracking.versions import aliases_of, find_version
 
 UNKNOWN = "unknown"
 
@@ -14,7 +13,7 @@ UNKNOWN = "unknown"
 def trace(name: str) -> dict[str, Any]:
     """What is known of the version that NETWORK[@ALIAS] stands for, by topic. Raises ConvzooError as `find_version`."""
     found = find_version(name)
-    descent, tags = found.descent, found.run.data.tags
+    descent, tags = found.lineage, found.run.data.tags
     identity = descent["identity"]
     snapshot = commits.snapshot_of(found.fingerprint)
     return {
