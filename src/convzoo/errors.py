@@ -15,6 +15,8 @@ ACCOUNT = re.compile(r"(?<=://)[^/\s@]+@")
 # What torch says of an operation where only deterministic ones may run.
 NOT_DETERMINISTIC = re.compile(r"(\S+) does not have a deterministic implementation")
 
+SQLALCHEMY_HINT = "(raised as a result of "  # begins a line that sqlalchemy may write above the error itself
+
 
 class ConvzooError(Exception):
     """Something that the user can mend; its text says what it is about, what was expected and what to do."""
@@ -43,6 +45,12 @@ def disk_is_full(error: BaseException) -> bool:
 def without_account(text: str) -> str:
     """`text` without the user names and passwords in its addresses."""
     return ACCOUNT.sub("", text)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or the error's type if it has no message."""
+    lines = [line for line in str(error).strip().splitlines() if not line.startswith(SQLALCHEMY_HINT)]
+    return lines[0] if lines else type(error).__name__
 
 
 def show(error: ConvzooError) -> None:

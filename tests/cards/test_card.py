@@ -16,9 +16,10 @@ from onnx import TensorProto
 
 from convzoo.cards import card
 from convzoo.files import read_json, sha256_of, write_json
+from convzoo.lineage.record import lineage_of
 from convzoo.shipping.model import Model
-from convzoo.shipping.network_files import read_files
-from convzoo.tracking import store
+from convzoo.shipping.network_files import read_network
+from convzoo.tracking import runs, store
 from convzoo.tracking.live import LiveRun
 from convzoo.tracking.registry import register
 
@@ -29,16 +30,16 @@ TOLD = {
         "| `test_accuracy` | 40.00 % | 11.76 % to 76.93 % |",
         "`square` 0.00 % (1 image), `bar` 33.33 % (3 images).",
         "Wrong: 3 of 5 test images, most often `bar` as `cross` 2x, `square` as `bar` 1x.",
-        "`all-1` (`bar`, answered `cross` at 97.00 %), `all-5` (`square`, answered `bar` at 80.00 %)",
-        "1 of the 3 wrong answers came at 90 % or more",
+        "`all-1` (`bar`, predicted `cross` at 97.00 %), `all-5` (`square`, predicted `bar` at 80.00 %)",
+        "1 of the 3 mistakes have a probability of 90 % or more",
         "by 12.50 % on average",
-        "60.00 % of its answers on test are wrong",
+        "60.00 % of its predictions on test are wrong",
         "convzoo predict {} photo.png",
     ],
     "transfer": [
-        "began as the published weights `tiny`, licence: `Apache-2.0`",
+        "started from the published weights `tiny`, licence: `Apache-2.0`",
         "`square` 0.00 % (1 image)",
-        "by -5.00 points against a head on the untouched backbone (p = 0.25)",
+        "by -5.00 points compared with a head on the frozen backbone (p = 0.25)",
         "convzoo predict {} photo.png",
     ],
     "autoencoder": [
@@ -47,9 +48,9 @@ TOLD = {
         "`cross` 19.50 dB (1 image), `square` 21.00 dB (1 image), `bar` 25.00 dB (3 images)",
         "`2` 18.00 dB, `0` 22.00 dB",
         "SSIM 0.842, where 1 is the same image, and PSNR 23.13 dB; PCA with 64 numbers: 0.838 and 23.06 dB",
-        "gives 1 of 4 test images again with less error",
-        "reaches 50.00 %, guessing 33.33 %",
-        "convzoo reconstruct {} photo.png --out again/",
+        "reconstructs 1 of 4 test images with less error",
+        "reaches 50.00 %, chance is 33.33 %",
+        "convzoo reconstruct {} photo.png --out reconstructions/",
     ],
     "dcgan": [
         "| `test_kid` | 12.58 | ± 0.49 (one subset) |",
@@ -138,7 +139,7 @@ def test_description_and_file_tell_each_family_in_its_own_numbers(write_family, 
         ):
             assert told in text, told
         assert "drawn" not in text
-    assert len(described(network)) <= card.LIMIT - card.RESERVED
+    assert len(described(network)) <= card.DESCRIPTION_LENGTH - card.RESERVED
     titles = re.findall("^## (.*)$", card_of(network), re.MULTILINE)
     assert titles == re.findall("^## (.*)$", described(network), re.MULTILINE) and len(titles) == 8
 
@@ -172,7 +173,7 @@ def test_a_card_is_made_without_the_files_that_may_be_missing(write_family, fami
     register(network)
     for text in (described(network), card_of(network)):
         assert "Licence: unknown. Images: unknown." in text
-        assert "Unknown: the files tell nothing of it." in text
+        assert "Unknown: the files hold no measurements of them." in text
         assert "| `test_images` | 5 |" in text
 
 
@@ -183,7 +184,7 @@ def test_a_network_of_drawn_images_says_so_first_and_at_its_use(write_family):
     told = "Trained and measured on shapes-drawn: images drawn from a seed."
     assert described(network).startswith(told)
     assert card_of(network).startswith(f"# {network}\n\n{told}")
-    assert "images like those of the drawn set `shapes`" in card_of(network)
+    assert "images like those of the synthetic set `shapes`" in card_of(network)
 
 
 def test_training_has_time_machine_and_all_params_in_the_file_and_the_essential_ones_in_the_description(write_family):
@@ -191,8 +192,8 @@ def test_training_has_time_machine_and_all_params_in_the_file_and_the_essential_
     with LiveRun(network, identity_of(5), {"convzoo.profile": "starter"}) as live:
         live.log(1, {"train_loss": 2.5})
     register(network)
-    (run,) = store.open_store().search_runs([store.experiment_of(store.open_store(), network)])
-    took = f"Time: {(run.info.end_time - run.info.start_time) / 1000:,.1f} s from 20"
+    (run,) = store.open_store().search_runs([runs.experiment_of(store.open_store(), network)])
+    took = f"Time: {(run.info.end_time - run.info.start_time) / 1000:,.1f} s, started 20"
     for text in (described(network), card_of(network)):
         assert took in text
         assert f"Machine: `{run.data.tags['convzoo.machine']}`" in text
@@ -250,12 +251,14 @@ def test_a_thousand_classes_with_long_names_fit(write_family, family, promoted):
     identity = identity_of(10)
     identity["params"] |= {f"parameter_{number}": "value" * 50 for number in range(200)}
     write_json(folder / "fingerprint.json", identity)
-    made = card.Made("12345", machine="m" * 500, commit="c" * 40, changed="d" * 9000, profile="p" * 500)
-    text = card.description(read_files(network), made, promoted)
-    assert len(text) <= card.LIMIT - (0 if promoted else card.RESERVED)
-    assert "## What it is" in text and "## Where it is weak" in text and "card.md` has the rest" in text
+    known = card.Provenance("12345", machine="m" * 500, commit="c" * 40, changed="d" * 9000, profile="p" * 500)
+    files = read_network(network)
+    long_card = card.Card(files, lineage_of(files), known)
+    text = long_card.description(promoted)
+    assert len(text) <= card.DESCRIPTION_LENGTH - (0 if promoted else card.RESERVED)
+    assert "## Model" in text and "## Weaknesses" in text and "card.md` has the rest" in text
     assert text.endswith(promoted)
-    card.write_card(read_files(network), made)
+    long_card.write()
     assert card_of(network).count("`parameter_") == 200
 
 

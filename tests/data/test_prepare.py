@@ -15,6 +15,7 @@ from helpers.project import ROOT
 from helpers.raw_sets import SPLITS, noise, prepared, settings
 
 from convzoo.data import manifest
+from convzoo.data.arrays import digest, load_split
 from convzoo.data.formats import parts
 from convzoo.data.manifest import COLUMNS, digests, image_rows
 from convzoo.data.prepare import prepare
@@ -190,6 +191,14 @@ def test_arrays_are_what_numpy_would_save_and_nothing_else_is_left(tmp_path):
         saved = io.BytesIO()
         np.save(saved, np.load(file))
         assert file.read_bytes() == saved.getvalue()
+
+
+def test_meta_json_has_the_digest_of_each_split_and_what_a_training_reads_has_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "PART_BYTES", 5000)
+    prepare("made", settings(), table_folder(tmp_path, *digits(60, 5)), tmp_path / "out")
+    _, meta = prepared(tmp_path / "out")
+    assert meta["splits"] == {split: digest(load_split(tmp_path / "out" / split)) for split in SPLITS}
+    assert "splits" not in json.loads((tmp_path / "out/train/meta.json").read_text())
 
 
 def test_a_source_without_labels_is_split_and_its_labels_are_zero(tmp_path):

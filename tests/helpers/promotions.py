@@ -4,17 +4,18 @@ Each image of 4x4 pixels holds five words of three pixels, one of them bright: w
 """
 
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 from ruamel.yaml import YAML
 
-from convzoo.files import sha256_of, write_json
+from convzoo.data.arrays import digest, load_split
+from convzoo.files import read_json, sha256_of, write_json
+from convzoo.lineage.record import RECORD
 from convzoo.promotion.promote import Outcome, promote
 from convzoo.tracking import store
-from convzoo.tracking.aliases import aliases_of
 from convzoo.tracking.registry import register
+from convzoo.tracking.versions import aliases_of
 from helpers.onnx_files import save_linear_classifier
 
 CLASSES, SIDE, IMAGES = 3, 4, 400
@@ -49,7 +50,7 @@ promotion:
 
 
 def write_data(seed: int = 0, val_seed: int = 0) -> None:
-    """data/prepared/shapes with its verdict, and dvc.lock's entry of it; another `seed` gives other test images."""
+    """data/prepared/shapes with its verdict; other seeds give other test and val images."""
     folder = Path("data/prepared/shapes")
     for split, chance in (("train", 7), ("val", val_seed), ("test", 100 + seed)):
         labels = np.random.default_rng(chance).integers(0, CLASSES, IMAGES)
@@ -61,28 +62,21 @@ def write_data(seed: int = 0, val_seed: int = 0) -> None:
         (folder / split).mkdir(parents=True, exist_ok=True)
         np.save(folder / split / "images.npy", pixels.reshape(-1, SIDE, SIDE, 1))
         np.save(folder / split / "labels.npy", labels)
-    write_json(folder / "meta.json", {"dataset": "shapes", "shape": [SIDE, SIDE, 1], "source": {}})
-    verdict = {"dataset": "shapes", "passed": True, "train": "a" * 64, "val": f"{val_seed:064x}"}
-    write_json(Path("data/validated/shapes.json"), verdict)
-    lock_data()
+    describe_data()
 
 
-def lock_data() -> None:
-    """dvc.lock with the folder as it is, whose listing lies in DVC's cache, too."""
+def describe_data(with_digests: bool = True) -> dict[str, str]:
+    """Write meta.json and the verdict as `prepare` and `validate` do; returns the digests of the splits.
+
+    Data that were prepared before meta.json had digests are described without them.
+    """
     folder = Path("data/prepared/shapes")
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    rows = [
-        {"md5": hashlib.md5(file.read_bytes()).hexdigest(), "relpath": str(file.relative_to(folder))} for file in files
-    ]
-    text = json.dumps(sorted(rows, key=lambda row: row["relpath"]), sort_keys=True)
-    md5 = hashlib.md5(text.encode()).hexdigest() + ".dir"
-    listed = Path(".dvc/cache/files/md5", md5[:2], md5[2:])
-    listed.parent.mkdir(parents=True, exist_ok=True)
-    listed.write_text(text)
-    prepare = {"cmd": "prepare", "outs": [{"path": str(folder), "hash": "md5", "md5": md5}]}
-    train = {"cmd": "train", "deps": [{"path": str(folder / "train")}], "outs": [{"path": "models"}]}
-    networks = {f"train@{name}": train for name in YAML(typ="safe").load(Path("params.yaml"))["networks"]}
-    YAML().dump({"schema": "2.0", "stages": {"prepare@shapes": prepare, **networks}}, Path("dvc.lock"))
+    splits = {split: digest(load_split(folder / split)) for split in ("train", "val", "test")}
+    meta = {"dataset": "shapes", "shape": [SIDE, SIDE, 1], "source": {}}
+    write_json(folder / "meta.json", meta | ({"splits": splits} if with_digests else {}))
+    verdict = {"dataset": "shapes", "passed": True, "train": splits["train"], "val": splits["val"]}
+    write_json(Path("data/validated/shapes.json"), verdict)
+    return splits
 
 
 def write_params(network: str, **changes: object) -> None:
@@ -93,9 +87,14 @@ def write_params(network: str, **changes: object) -> None:
     yaml.dump(params, Path("params.yaml"))
 
 
-def version(network: str, kind: str, parity: float = 1e-6, val_seed: int = 0, seed: int = 0) -> int:
-    """Write models/NETWORK for one of WRONG and register it; its version. Every `seed` is a file of its own."""
-    lock_data()
+def version(
+    network: str, kind: str, parity: float = 1e-6, seed: int = 0, with_digests: bool = True, **data: str
+) -> int:
+    """Write models/NETWORK for one of WRONG and register it; its version. Each `seed` gives another file.
+
+    `data` are digests of splits that the network was trained on, if not those on disk.
+    """
+    splits = describe_data(with_digests)
     folder = Path("models", network)
     (folder / "plots").mkdir(parents=True, exist_ok=True)
     (folder / "extra").mkdir(exist_ok=True)
@@ -116,7 +115,7 @@ def version(network: str, kind: str, parity: float = 1e-6, val_seed: int = 0, se
         "fingerprint": hashlib.sha256(f"{network} {kind} {seed}".encode()).hexdigest(),
         "params": {"family": "classifier", "weights": "none", "network_of": kind},
         "compute": {"device": "cpu"},
-        "data": {"name": "shapes", "train": "a" * 64, "val": f"{val_seed:064x}", "augmented": "c" * 64},
+        "data": {"name": "shapes", "train": splits["train"], "val": splits["val"], "augmented": "c" * 64} | data,
         "code": {},
         "versions": {"torch": "1"},
     }
@@ -145,6 +144,15 @@ def stored_file(network: str, number: int) -> Path:
     return Path(
         store.local_file_uri_to_path(client.get_logged_model(model).artifact_location), "extra_files/model.onnx"
     )
+
+
+def forget_splits(network: str, number: int) -> None:
+    """Make the record of a version's lineage one from before registrations recorded the digests of the splits."""
+    run = store.open_store().get_run(store.open_store().get_model_version(network, str(number)).run_id)
+    file = Path(store.local_file_uri_to_path(run.info.artifact_uri), RECORD)
+    lineage = read_json(file)
+    assert lineage.pop("splits").keys() == {"train", "val", "test"}
+    write_json(file, lineage)
 
 
 def champion_and(network: str, kind: str, **more: object) -> int:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convzoo.tracking import store
+from convzoo.tracking import runs, store
 from helpers.onnx_files import save_linear_classifier
 
 CLASSES = 3
@@ -33,7 +33,7 @@ def identity_of(seed: int) -> dict:
 
 def runs_of(network: str) -> list:
     client = store.open_store()
-    return client.search_runs([store.experiment_of(client, network)])
+    return client.search_runs([runs.experiment_of(client, network)])
 
 
 def versions_of(network: str) -> list:

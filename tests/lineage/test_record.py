@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from convzoo.commands.trace import as_text, trace
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of
-from convzoo.lineage.record import DESCENT, ancestors
+from convzoo.lineage.record import RECORD, ancestors
 from convzoo.tracking import store
 from convzoo.tracking.registry import register
 from convzoo.tracking.versions import find_version
@@ -78,7 +78,7 @@ def test_recording_twice_changes_nothing_and_a_new_descent_is_recorded(locked, w
     assert find_version("descended").run.data.tags == run.data.tags
     Path("models/descended/weights.safetensors").write_bytes(b"other weights, same model")
     register("descended")
-    assert find_version("descended").descent["weights_sha256"] == sha256_of(
+    assert find_version("descended").lineage["weights_sha256"] == sha256_of(
         Path("models/descended/weights.safetensors")
     )
 
@@ -87,7 +87,7 @@ def test_a_version_without_its_descent_says_how_to_record_it(write_network):
     write_network("descended", 33)
     register("descended")
     found = find_version("descended")
-    place = Path(found.run.info.artifact_uri.removeprefix("file://").replace("%20", " "), DESCENT)
+    place = Path(found.run.info.artifact_uri.removeprefix("file://").replace("%20", " "), RECORD)
     place.unlink()
     with pytest.raises(ConvzooError, match=r"has no descent/descent.json .* run: convzoo sync"):
         find_version("descended@candidate")

@@ -17,7 +17,7 @@ from convzoo.promotion.ledger import read_ledger
 from convzoo.promotion.promote import promote, rollback
 from convzoo.tracking import store
 from convzoo.tracking.listing import listing
-from convzoo.tracking.models import find_model
+from convzoo.tracking.versions import find_model
 
 
 def test_who_is_the_champion_already_changes_nothing(network):
@@ -25,7 +25,7 @@ def test_who_is_the_champion_already_changes_nothing(network):
     promote(network)
     before = Path("promotions.jsonl").read_bytes()
     outcome = promote(network)
-    assert outcome.done and "is the champion already" in outcome.told[0]
+    assert outcome.done and "is the champion already" in outcome.messages[0]
     assert Path("promotions.jsonl").read_bytes() == before
 
 
@@ -135,7 +135,7 @@ def test_an_alias_set_by_hand_shows_as_such(network):
     rows = {row["version"]: row["aliases"] for row in listing(network)}
     assert rows == {2: ["candidate", "champion (set by hand)"], 1: ["staging (set by hand)"]}
     assert trace(f"{network}@champion")["version"]["aliases"] == ["candidate", "champion (set by hand)"]
-    assert promote(network, 1).told[0] == "champion: version 2 (set by hand)"
+    assert promote(network, 1).messages[0] == "champion: version 2 (set by hand)"
 
 
 def test_a_ledger_that_cannot_be_written_leaves_the_aliases_as_they_were(network, monkeypatch):

@@ -4,7 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.promotions import IMAGES, aliases, champion_and, failed, stored_file, version, write_data, write_params
+from helpers.promotions import (
+    IMAGES,
+    aliases,
+    champion_and,
+    failed,
+    forget_splits,
+    stored_file,
+    version,
+    write_data,
+    write_params,
+)
 
 from convzoo.errors import ConvzooError, SettingsError
 from convzoo.files import read_json, write_json
@@ -143,21 +153,49 @@ def test_more_train_images_are_no_other_test_images(network):
     assert promote(network).done
 
 
-def test_a_champion_whose_images_nobody_knows_any_more_is_refused(network):
+def test_other_val_images_are_refused_too(network):
     champion_and(network, "good")
-    np.save("data/prepared/shapes/train/images.npy", np.zeros((500, 4, 4, 1), np.uint8))
-    for listed in Path(".dvc/cache").rglob("*.dir"):
-        listed.unlink()
-    version(network, "best")
-    assert failed(promote(network)) == ["same val images", "same test images"]
+    write_data(val_seed=5)
+    version(network, "best", seed=1)
+    assert failed(promote(network)) == ["same val images"]
 
 
-def test_images_that_dvc_does_not_know_are_named(network):
+@pytest.mark.parametrize(
+    ("changed", "conditions"), [({}, []), ({"seed": 5}, ["same test images"]), ({"val_seed": 5}, ["same val images"])]
+)
+def test_a_champion_from_before_digests_were_recorded_is_compared_by_its_identity_and_its_run(
+    network, changed, conditions
+):
     version(network, "good")
-    np.save("data/prepared/shapes/test/labels.npy", np.zeros(IMAGES, np.int64))
+    forget_splits(network, 1)
+    assert promote(network).done
+    write_data(**changed)
+    version(network, "best", seed=1)
+    assert failed(promote(network)) == conditions
+
+
+def test_a_champion_whose_test_images_are_unknown_is_refused(network):
+    version(network, "good", with_digests=False)
+    write_data()
+    assert failed(promote(network)) == ["same test images"]
+    assert promote(network, force=True, reason="trained before meta.json had digests").done
+    version(network, "best", seed=1)
+    assert failed(promote(network)) == ["same test images"]
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_images_that_meta_json_does_not_describe_are_named(network, split):
+    version(network, "good")
+    np.save(f"data/prepared/shapes/{split}/labels.npy", np.zeros(IMAGES, np.int64))
     with pytest.raises(
-        ConvzooError, match=r"data/prepared/shapes: holds other files than dvc\.lock says; run: dvc checkout"
+        ConvzooError, match=rf"data/prepared/shapes/{split}: holds other images .* expected the same; run: dvc checkout"
     ):
+        promote(network)
+
+
+def test_data_that_were_prepared_without_digests_are_named(network):
+    version(network, "good", with_digests=False)
+    with pytest.raises(ConvzooError, match=r"meta\.json: has no digest of val, expected .* run: dvc repro validate"):
         promote(network)
 
 
@@ -169,8 +207,8 @@ def test_failed_data_checks_are_refused(network):
 
 
 def test_a_model_of_other_checked_data_is_refused(network):
-    version(network, "good", val_seed=9)
-    assert failed(promote(network)) == ["data checks of shapes"]
+    version(network, "good", val="9" * 64)
+    assert failed(promote(network)) == ["data checks of shapes", "same val images", "same test images"]
 
 
 def test_failed_parity_is_refused(network):

@@ -20,7 +20,7 @@ from convzoo.checks.code import code_file, stage_code
 from convzoo.cli import app
 from convzoo.families.classifier import train as classifier
 from convzoo.files import read_json, write_json
-from convzoo.tracking import store
+from convzoo.tracking import runs, store
 from convzoo.tracking.live import LiveRun
 from convzoo.tracking.registry import register
 from convzoo.tracking.sync import sync
@@ -51,7 +51,7 @@ def test_a_store_that_fails_costs_a_warning_and_sync_brings_everything_in(
     failing = kind(monkeypatch)
     request.addfinalizer(failing.close)
     arrived = threading.Event()
-    add_metrics, log = store.add_metrics, LiveRun.log
+    add_metrics, log = runs.add_metrics, LiveRun.log
 
     def add(client, run_id, rows):
         add_metrics(client, run_id, rows)
@@ -64,7 +64,7 @@ def test_a_store_that_fails_costs_a_warning_and_sync_brings_everything_in(
             assert arrived.wait(60)
             failing.fail()
 
-    monkeypatch.setattr(store, "add_metrics", add)
+    monkeypatch.setattr(runs, "add_metrics", add)
     if moment == "during":
         monkeypatch.setattr(LiveRun, "log", log_and_fail)
     if moment == "before":
@@ -85,7 +85,7 @@ def test_a_store_that_fails_costs_a_warning_and_sync_brings_everything_in(
     runpy.run_path(str(ROOT / "pipeline/register.py"), run_name="__main__")
     told, noise = capfd.readouterr()
     assert told.startswith(f"warning: {NETWORK}: not registered (") and told.count("\n") == 1 and noise == ""
-    assert kind.reason in told and "run `convzoo sync`" in told and "the pipeline goes on" in told
+    assert kind.reason in told and "run: convzoo sync" in told and "the pipeline continues" in told
     fingerprint = read_json(FOLDER / "fingerprint.json")["fingerprint"]
     assert read_json(FOLDER / "registration.json")["fingerprint"] == fingerprint
 
@@ -95,7 +95,7 @@ def test_a_store_that_fails_costs_a_warning_and_sync_brings_everything_in(
     failing.mend()
     assert sync([NETWORK]) == [f"{NETWORK}: version 1 registered, alias candidate"]
     client = store.open_store()
-    (run,) = store.runs_of(client, store.experiment_of(client, NETWORK), fingerprint)
+    (run,) = runs.runs_of(client, runs.experiment_of(client, NETWORK), fingerprint)
     assert run.info.status == "FINISHED"
     assert ("convzoo.backfilled" in run.data.tags) == (moment == "before")
     for metric in ("train_loss", "val_accuracy"):

@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 from helpers.registered import identity_of
 
-from convzoo.tracking import live, store
-from convzoo.tracking.live import LiveRun, git_state, made_by, run_params
+from convzoo.tracking import live, runs, store
+from convzoo.tracking.labels import command_tags, git_state, run_params
+from convzoo.tracking.live import LiveRun
 
 TAGS = {"convzoo.profile": "test"}
 
 
 def the_run(network: str, seed: int):
     client = store.open_store()
-    (run,) = store.runs_of(client, store.experiment_of(client, network), identity_of(seed)["fingerprint"])
+    (run,) = runs.runs_of(client, runs.experiment_of(client, network), identity_of(seed)["fingerprint"])
     return client, run
 
 
@@ -64,12 +65,12 @@ def test_a_finished_training_has_its_run_with_everything_on_it(monkeypatch):
 
 
 def test_a_run_says_which_command_made_it(monkeypatch):
-    assert made_by() == {"convzoo.made_by": "by hand, without DVC"}
+    assert command_tags() == {"convzoo.made_by": "by hand, without DVC"}
     monkeypatch.setenv("DVC_STAGE", "train@net")
-    assert made_by() == {"convzoo.made_by": "dvc repro", "convzoo.stage": "train@net"}
+    assert command_tags() == {"convzoo.made_by": "dvc repro", "convzoo.stage": "train@net"}
     monkeypatch.setenv("DVC_EXP_NAME", "wet-sock")
     monkeypatch.setenv("DVC_EXP_BASELINE_REV", "3d56737" + "0" * 33)
-    assert made_by() == {
+    assert command_tags() == {
         "convzoo.made_by": "dvc exp run, experiment wet-sock on 3d56737",
         "convzoo.stage": "train@net",
         "convzoo.dvc_experiment": "wet-sock",
@@ -102,7 +103,7 @@ def test_a_failed_training_is_marked_and_a_finished_one_is_left_alone():
     client.set_terminated(first.info.run_id, "FINISHED")
 
     LiveRun("again", identity_of(1), TAGS).close()
-    found = store.runs_of(client, first.info.experiment_id, identity_of(1)["fingerprint"])
+    found = runs.runs_of(client, first.info.experiment_id, identity_of(1)["fingerprint"])
     assert len(found) == 2
 
 
@@ -114,7 +115,7 @@ def test_a_server_that_is_down_costs_one_warning_and_no_error(monkeypatch, capfd
     run.log(2, {"train_loss": 1.0})
     (warning,) = capfd.readouterr().err.splitlines()
     assert warning.startswith("warning: offline: tracking stopped (")
-    assert "training goes on" in warning and "convzoo sync" in warning
+    assert "training continues" in warning and "convzoo sync" in warning
     assert "http://127.0.0.1:9" in warning and "secret" not in warning
 
 
@@ -131,13 +132,13 @@ def test_a_store_that_never_answers_is_waited_for_no_longer_than_the_limit(monke
     assert asked.wait(30)
     run.close()
     told = capfd.readouterr().err
-    assert "no answer for 0.2 s" in told and "training goes on" in told
+    assert "no answer for 0.2 s" in told and "training continues" in told
 
     monkeypatch.setattr(live, "TIME_LIMIT_STOPPED", 0.1)
     with pytest.raises(KeyboardInterrupt), LiveRun("silent", identity_of(2), TAGS):
         raise KeyboardInterrupt
     told = capfd.readouterr().err
-    assert "no answer for 0.1 s" in told and "training goes on" not in told
+    assert "no answer for 0.1 s" in told and "training continues" not in told
     answer.set()
 
 
@@ -146,7 +147,7 @@ def test_a_failure_in_the_middle_stops_the_telling_and_nothing_else(monkeypatch,
         raise OSError("No space left on device")
 
     run = LiveRun("middle", identity_of(1), TAGS)
-    monkeypatch.setattr(store, "add_metrics", fail)
+    monkeypatch.setattr(runs, "add_metrics", fail)
     for epoch in range(1, 5):
         run.log(epoch, {"train_loss": 1.0})
     run.close()

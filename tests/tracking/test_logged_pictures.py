@@ -8,10 +8,10 @@ from helpers.registered import pictures_of, runs_of
 from PIL import Image
 
 from convzoo.files import write_json
-from convzoo.shipping.network_files import read_files
+from convzoo.shipping.network_files import read_network
 from convzoo.tracking import store
-from convzoo.tracking.pictures import FRAMES, pictures
 from convzoo.tracking.registry import register
+from convzoo.tracking.run_files import FRAMES, pictures
 
 
 def folder_of(run) -> Path:
@@ -46,7 +46,7 @@ def test_generated_pictures_stand_at_their_epochs_and_twice_changes_nothing(writ
 
 def test_of_a_long_training_some_epochs_are_shown_first_and_last_among_them(write_generator):
     write_generator("patient", 50)
-    shown = list(pictures(read_files("patient")))
+    shown = list(pictures(read_network("patient")))
     assert len(shown) == FRAMES
     assert [picture.epoch for picture in shown][:2] == [2, 6] and shown[-1].epoch == 50
     for picture in shown:
@@ -60,7 +60,7 @@ def test_an_animation_of_other_epochs_is_left_out_with_a_word(write_generator, c
     register("odd")
     (run,) = runs_of("odd")
     assert pictures_of(run) == []
-    assert "models/odd/plots/progress.gif: has 3 pictures, expected 2" in capfd.readouterr().out
+    assert "models/odd/plots/progress.gif: has 3 images, expected 2" in capfd.readouterr().out
 
 
 def test_an_evaluation_that_changed_is_shown_as_it_is_now(write_network):

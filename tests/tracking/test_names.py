@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from convzoo.settings.load import read_params
-from convzoo.tracking.names import changed_params, run_name
+from convzoo.tracking.labels import changed_params, run_name
 
 PARAMS = """profile: test
 compute: {threads: 2}

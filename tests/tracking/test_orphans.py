@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 from helpers.registered import identity_of
 
-from convzoo.tracking import store
+from convzoo.tracking import runs, store
 from convzoo.tracking.live import LiveRun
-from convzoo.tracking.orphans import orphans
 from convzoo.tracking.registry import register
-from convzoo.tracking.sync import sync
+from convzoo.tracking.sync import orphans, sync
 
 TRAINING = """
 import time
@@ -28,7 +27,7 @@ time.sleep(600)
 
 def runs_of(network: str, seed: int) -> list:
     client = store.open_store()
-    return store.runs_of(client, store.experiment_of(client, network), identity_of(seed)["fingerprint"])
+    return runs.runs_of(client, runs.experiment_of(client, network), identity_of(seed)["fingerprint"])
 
 
 def killed(network: str, seed: int) -> None:
@@ -66,11 +65,11 @@ def test_a_run_that_died_and_goes_on_is_the_same_one():
 
 def test_a_run_that_lives_is_left_alone_here_and_elsewhere():
     client = store.open_store()
-    experiment = store.experiment_of(client, "alive")
-    here = client.create_run(experiment, tags={store.PROCESS: store.this_process()})
-    elsewhere = client.create_run(experiment, tags={store.PROCESS: "another-machine 1 1.00"})
-    gone = client.create_run(experiment, tags={store.PROCESS: store.this_process()[:-1] + "x"})
-    assert [run.info.run_id for run in store.mark_dead_runs(client, experiment)] == [gone.info.run_id]
+    experiment = runs.experiment_of(client, "alive")
+    here = client.create_run(experiment, tags={runs.PROCESS: runs.this_process()})
+    elsewhere = client.create_run(experiment, tags={runs.PROCESS: "another-machine 1 1.00"})
+    gone = client.create_run(experiment, tags={runs.PROCESS: runs.this_process()[:-1] + "x"})
+    assert [run.info.run_id for run in runs.mark_dead_runs(client, experiment)] == [gone.info.run_id]
     for run in (here, elsewhere):
         assert client.get_run(run.info.run_id).info.status == "RUNNING"
 
@@ -95,7 +94,7 @@ def test_a_network_with_all_on_both_sides_is_no_orphan(network):
 def test_files_and_versions_of_a_network_that_params_lost_are_told(network):
     told = [line for line in orphans(set()) if network in line]
     assert told == [
-        f"models/{network}: params.yaml has no network {network}; bring its block back, or remove the folder",
+        f"models/{network}: params.yaml has no network {network}; restore its block, or remove the folder",
         f"registered model {network}: params.yaml has no such network; its versions stay as they are",
     ]
 
@@ -105,7 +104,7 @@ def test_a_version_whose_file_is_lost_is_told_until_sync_registers_it_anew(netwo
     (version,) = client.search_model_versions(f"name = '{network}'")
     location = client.get_logged_model(version.source.removeprefix("models:/")).artifact_location
     shutil.rmtree(store.local_file_uri_to_path(location))
-    told = f"{network} version 1: its file is not in the store; if models/{network} holds it, sync registers it anew"
+    told = f"{network} version 1: its file is not in the store; if models/{network} has it, sync registers it again"
     assert told_of(network) == [told]
     assert sync([network]) == [f"{network}: version 2 registered, alias candidate moved here from version 1"]
 
@@ -142,6 +141,6 @@ def test_a_store_that_fails_while_it_is_looked_through_is_an_error_with_what_to_
     def fail(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(store, "mark_dead_runs", fail)
-    with pytest.raises(store.TrackingError, match=r"cannot be looked through \(OSError: No space .* convzoo sync"):
+    monkeypatch.setattr(runs, "mark_dead_runs", fail)
+    with pytest.raises(store.TrackingError, match=r"cannot be searched \(OSError: No space .* convzoo sync"):
         orphans({network})

@@ -82,7 +82,7 @@ def test_a_network_of_drawn_images_says_so_wherever_mlflow_shows_it(write_networ
     (version,), (run,) = versions_of("drawn"), runs_of("drawn")
     assert version.description.startswith("Trained and measured on shapes-drawn: images drawn from a seed.")
     note = run.data.tags["mlflow.note.content"]
-    assert version.description.startswith(f"{note}\n\n## What it is")
+    assert version.description.startswith(f"{note}\n\n## Model")
     assert version.tags["convzoo.source"] == run.data.tags["convzoo.source"] == "shapes-drawn"
 
 
@@ -91,7 +91,7 @@ def test_a_network_of_real_images_names_their_source_and_has_no_such_note(write_
     source_of_shapes(name="shapes-published", kind="archive")
     register("real")
     (version,), (run,) = versions_of("real"), runs_of("real")
-    assert version.description.startswith("## What it is") and "mlflow.note.content" not in run.data.tags
+    assert version.description.startswith("## Model") and "mlflow.note.content" not in run.data.tags
     assert "drawn" not in version.description
     assert version.tags["convzoo.source"] == "shapes-published"
 
@@ -133,7 +133,7 @@ def test_a_run_that_is_not_there_is_filled_in_from_the_files_and_says_so(write_n
     write_network("filled", 1)
     assert sync(["filled", "unheard-of"]) == [
         "filled: version 1 registered, alias candidate",
-        "unheard-of: left out, models/unheard-of has no architecture.json, fingerprint.json, history.csv, "
+        "unheard-of: skipped, models/unheard-of has no architecture.json, fingerprint.json, history.csv, "
         "model.onnx, export.json, metrics.json",
     ]
     (run,) = runs_of("filled")
@@ -200,7 +200,7 @@ def test_a_server_that_is_down_is_an_error_with_what_to_do(write_network, monkey
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     write_network("offline-net", 1)
-    with pytest.raises(ConvzooError, match="run `convzoo sync`"):
+    with pytest.raises(ConvzooError, match="run: convzoo sync"):
         sync(["offline-net"])
     assert not Path("models/offline-net/registration.json").exists()
 

@@ -13,13 +13,13 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from convzoo.tracking import store
+from convzoo.tracking import runs, store
 from convzoo.tracking.registry import register
 
 OPEN = """
-from convzoo.tracking import store
+from convzoo.tracking import runs, store
 client = store.open_store()
-print(store.experiment_of(client, "shared"))
+print(runs.experiment_of(client, "shared"))
 """
 
 
@@ -110,7 +110,7 @@ def test_a_folder_that_cannot_hold_a_database_is_named(tmp_path, monkeypatch):
 
 def test_an_experiment_deleted_in_the_ui_comes_back():
     client = store.open_store()
-    experiment = store.experiment_of(client, "deleted")
+    experiment = runs.experiment_of(client, "deleted")
     client.delete_experiment(experiment)
-    assert store.experiment_of(client, "deleted") == experiment
+    assert runs.experiment_of(client, "deleted") == experiment
     assert client.get_experiment(experiment).lifecycle_stage == "active"

@@ -10,13 +10,12 @@ from helpers.project import git
 from helpers.registered import identity_of, write_model
 
 from convzoo.commands import reproduce as reproduction
-from convzoo.lineage.record import DESCENT
+from convzoo.lineage.record import RECORD
 from convzoo.tracking import store
 from convzoo.tracking.live import LiveRun
-from convzoo.tracking.models import find_model
 from convzoo.tracking.registry import register
 from convzoo.tracking.sync import sync
-from convzoo.tracking.versions import find_version
+from convzoo.tracking.versions import find_model, find_version
 
 COMMIT = "c" * 40
 
@@ -78,9 +77,9 @@ def changed_registry(_):
     find_model("told")
 
 
-def lost_descent(_):
+def lost_lineage(_):
     register("told")
-    (artifacts() / DESCENT).unlink()
+    (artifacts() / RECORD).unlink()
     find_version("told")
 
 
@@ -102,23 +101,25 @@ TABLE = [
         "store: down in training",
         live_down,
         "warning: told: tracking stopped",
-        "training goes on",
-        "`convzoo sync` will",
+        "training continues",
+        "run: convzoo sync",
     ),
-    Row("store: no database", no_database, "mlflow.db: cannot be opened", "expected a database", "mend its folder's"),
-    Row("store: held", held, ".register.lock: held by another", "expected a moment", "wait for it, or end it"),
+    Row("store: no database", no_database, "mlflow.db: cannot be opened", "expected a database", "fix its folder's"),
+    Row(
+        "store: held", held, ".register.lock: held by another", "expected a moment", "wait for that process, or end it"
+    ),
     Row(
         "registry: changed model", changed_model, "told/model.onnx: has sha256", "expected [0-9a-f]{12}", "dvc checkout"
     ),
     Row("registry: missing file", missing_file, "metrics.json: ", "is missing", "run: dvc repro evaluate@told"),
     Row("registry: changed file", changed_registry, "told: .* file of version", "sha256 [0-9a-f]{64}", "convzoo sync"),
-    Row("registry: lost descent", lost_descent, "told: its run", "expected one", "run: convzoo sync"),
+    Row("registry: lost lineage", lost_lineage, "told: its run", "expected one", "run: convzoo sync"),
     Row(
         "registry: no alias",
         lambda _: find_model("told@best"),
         "told@best: ",
         "no alias best",
-        "`dvc repro` makes them",
+        "run: dvc repro",
     ),
     Row(
         "reproduce: no commit", trained(), "told@champion: ", "names no commit, expected one", "train it in a git clone"

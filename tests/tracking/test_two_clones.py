@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from convzoo.files import sha256_of
-from convzoo.tracking import store
-from convzoo.tracking.models import find_model
+from convzoo.tracking import runs, store
+from convzoo.tracking.versions import find_model
 
 REGISTER = """
 import sys, time
@@ -57,7 +57,7 @@ def test_all_their_versions_are_there_and_none_twice(clone, tmp_path, monkeypatc
             f"{network}: is version 1 already, alias candidate",
             f"{network}: version 1 registered, alias candidate",
         ]
-        assert len(client.search_runs([store.experiment_of(client, network)])) == 1
+        assert len(client.search_runs([runs.experiment_of(client, network)])) == 1
     sha256 = {sha256_of(tmp_path / name / "models/contested/model.onnx") for name in ("first", "second")}
     assert {version.tags["convzoo.model_sha256"] for version in found["contested"]} == sha256
     assert len(sha256) == 2

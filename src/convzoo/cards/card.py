@@ -1,40 +1,39 @@
-"""A model's card: what a version is, how good, where weak, and how to load and make it again, from the files alone.
+"""The model card of a version: what it is, how good it is, its weaknesses, and how to load and rebuild it.
 
-It stands in mlflow as the version's description, short, and as models/NETWORK/card.md, whole.
+Everything is read from the network's files; what only MLflow knows is added if it is known. MLflow shows a short
+version as the description of the model version; the whole card is models/NETWORK/card.md.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from convzoo.cards.facts import data_of, metrics_of, uses, what_it_is
+from convzoo.cards.facts import about, data, intended_use, metrics
 from convzoo.cards.markdown import bullets, code, table
-from convzoo.cards.usage import loading, making
-from convzoo.cards.weaknesses import family_of, weaknesses
+from convzoo.cards.usage import loading, rebuilding
+from convzoo.cards.weaknesses import weaknesses
 from convzoo.files import new_file
-from convzoo.shipping.network_files import Files, drawn
-from convzoo.tracking import store
-from convzoo.tracking.live import run_params
+from convzoo.lineage.record import stage_params
+from convzoo.shipping.network_files import NetworkFiles, synthetic_note
+from convzoo.tracking.labels import param_text, run_params
 
 FILE = "card.md"  # in models/NETWORK
-LIMIT = 5000  # characters of a version's description in mlflow's databases; sqlite alone would take more
-RESERVED = 1500  # of those, for what a promotion appends
-PROMOTION = re.compile(r"^## Promotion\s*$", re.MULTILINE)  # from here on a description is not the card's
-BACKFILLED, COMPLETED = "convzoo.backfilled", "convzoo.completed"  # tags of runs whose times are not the training's
+DESCRIPTION_LENGTH = 5000  # characters of a description that MLflow's server databases take; sqlite would take more
+RESERVED = 1500  # of these, for the section that a promotion appends
+PROMOTION = re.compile(r"^## Promotion\s*$", re.MULTILINE)  # begins the part of a description that is not the card
 
-# Params without which a training cannot be told from another; the description has these alone.
-ESSENTIAL = (
+# The params that a description shows: those that tell trainings apart.
+ESSENTIAL_PARAMS = (
     *("architecture", "variant", "method", "loss", "optimizer", "epochs", "batch_size", "learning_rate"),
     *("generator_learning_rate", "discriminator_learning_rate", "latents", "latent", "schedule", "seed"),
 )
-# What a description leaves out for want of room, the first first.
-LESS = ("How to make it again", "How it was trained", "How to load it", "Metrics", "Data", "Use and misuse")
+# The sections that a description omits if there is not enough room, in this order.
+OMITTED = ("How to rebuild it", "Training", "How to load it", "Metrics", "Data", "Intended use")
 
 
-class Made(NamedTuple):
-    """What mlflow knows of a version and its training; None for what it does not."""
+class Provenance(NamedTuple):
+    """What MLflow knows about a version and its training; None if unknown."""
 
     version: str | None = None
     run_id: str | None = None
@@ -42,114 +41,107 @@ class Made(NamedTuple):
     ended: int | None = None
     machine: str | None = None
     commit: str | None = None
-    changed: str | None = None  # what of params and code differed from the commit
+    changed: str | None = None  # the files among params and code that differed from the commit
     profile: str | None = None
 
 
-UNKNOWN = Made()
+UNKNOWN = Provenance()
 
 
-class Shown(NamedTuple):
-    """How much of everything."""
+class Detail(NamedTuple):
+    """How much a card shows."""
 
-    named: int  # classes and pictures in each line on weaknesses
+    items: int  # classes and images in each weakness
     metrics: int | None  # None: all
-    classes: int | None
+    classes: int | None  # None: all
     whole: bool = False
 
 
-WHOLE, BRIEF, BRIEFER = Shown(10, None, None, whole=True), Shown(5, 8, 10), Shown(3, 5, 3)
+WHOLE, BRIEF, BRIEFER = Detail(10, None, None, whole=True), Detail(5, 8, 10), Detail(3, 5, 3)
 
 
-def known_of(run: store.Run, version: str) -> Made:
-    """What a version's run tells; without times that are not the training's own, as of a run made from files."""
-    tags = run.data.tags
-    timed = not {BACKFILLED, COMPLETED} & tags.keys()
-    return Made(
-        version=str(version),
-        run_id=run.info.run_id,
-        started=run.info.start_time if timed else None,
-        ended=run.info.end_time if timed else None,
-        machine=tags.get("convzoo.machine"),
-        commit=tags.get("mlflow.source.git.commit"),
-        changed=tags.get("convzoo.dirty"),
-        profile=tags.get("convzoo.profile"),
-    )
+class Card:
+    """The card of models/NETWORK, for one version."""
+
+    def __init__(self, files: NetworkFiles, lineage: dict[str, Any], provenance: Provenance = UNKNOWN) -> None:
+        evaluation = stage_params(lineage, f"evaluate@{files.network}")
+        self.files = files
+        self.confidence = evaluation.get(f"evaluation.{files.network}", {}).get("confidence")  # of the intervals
+        self.provenance = provenance
+
+    def write(self) -> None:
+        """Write the whole card to models/NETWORK/card.md. Raises DiskFullError."""
+        text = _paragraphs(f"# {self.files.network}", *self._parts(self._sections(WHOLE)))
+        with new_file(self.files.folder / FILE) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+    def description(self, current: str | None) -> str:
+        """The card as a description of the length that MLflow takes.
+
+        Keeps the part of the `current` description from its line `## Promotion` on.
+        """
+        promotion = PROMOTION.search(current or "")
+        kept = f"\n\n{current[promotion.start() :]}" if promotion else ""
+        room = DESCRIPTION_LENGTH - max(RESERVED, len(kept))
+        return next((text for text in self._shorter_and_shorter() if len(text) <= room), "") + kept
+
+    def _shorter_and_shorter(self) -> Iterator[str]:
+        yield _paragraphs(*self._parts(self._sections(BRIEF)))
+        sections = self._sections(BRIEFER)
+        yield _paragraphs(*self._parts(sections))
+        for title in OMITTED:
+            del sections[title]
+            yield _paragraphs(*self._parts(sections), f"`{self.files.folder / FILE}` has the rest.")
+        yield synthetic_note(self.files)
+
+    def _parts(self, sections: dict[str, str]) -> list[str]:
+        return [synthetic_note(self.files), *(f"## {title}\n\n{text}" for title, text in sections.items())]
+
+    def _sections(self, detail: Detail) -> dict[str, str]:
+        files, version = self.files, self.provenance.version
+        return {
+            "Model": about(files, version, detail.classes),
+            "Data": data(files),
+            "Metrics": metrics(files, self.confidence, detail.metrics),
+            "Weaknesses": bullets(weaknesses(files, detail.items)),
+            "Intended use": bullets(intended_use(files)),
+            "Training": self._training(detail.whole),
+            "How to load it": loading(files, version, detail.whole),
+            "How to rebuild it": rebuilding(files, version, self.provenance.commit),
+        }
+
+    def _training(self, whole: bool) -> str:
+        known, identity = self.provenance, self.files.identity
+        params = {key: param_text(value) for key, value in run_params(identity).items()}
+        commit = f"`{known.commit if whole else known.commit[:12]}`" if known.commit else "unknown"
+        is_changed = known.commit and known.changed and known.changed != "clean"
+        changes = f", with changes in {code(known.changed, 2000 if whole else 80)}" if is_changed else ""
+        lines = [
+            f"Time: {_time(known)}.",
+            f"Machine: {code(known.machine, 120) if known.machine else 'unknown'}.",
+            f"Commit: {commit}{changes}. Profile: {code(known.profile) if known.profile else 'unknown'}.",
+        ]
+        if not whole:
+            essential = [
+                f"`{key}` {code(value)}" for key, value in params.items() if key.rpartition(".")[2] in ESSENTIAL_PARAMS
+            ]
+            return bullets([f"{', '.join(essential)}; the run has all params.", *lines])
+        versions = [f"{name} {version}" for name, version in sorted(identity["versions"].items())]
+        lines += [
+            f"Run in MLflow: {f'`{known.run_id}`' if known.run_id else 'unknown'}.",
+            f"Fingerprint of the training: `{identity['fingerprint']}`.",
+            f"Versions: {', '.join(versions) or 'unknown'}.",
+        ]
+        rows = [[f"`{key}`", code(value, 200)] for key, value in params.items()]
+        return _paragraphs(bullets(lines), table(["param", "value"], rows))
 
 
-def write_card(files: Files, made: Made) -> None:
-    """Write models/NETWORK/card.md, whole. Raises DiskFullError."""
-    with new_file(files.folder / FILE) as temporary:
-        text = _joined(f"# {files.network}", drawn(files), *_headed(_sections(files, made, WHOLE)))
-        temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def description(files: Files, made: Made, before: str | None) -> str:
-    """The card in what mlflow takes, and after it all that `before` has from its line `## Promotion` on."""
-    found = PROMOTION.search(before or "")
-    kept = f"\n\n{before[found.start() :]}" if found else ""
-    room = LIMIT - max(RESERVED, len(kept))
-    text = next((text for text in _shorter_and_shorter(files, made) if len(text) <= room), "")
-    return text + kept
-
-
-def _shorter_and_shorter(files: Files, made: Made) -> Iterator[str]:
-    yield _joined(drawn(files), *_headed(_sections(files, made, BRIEF)))
-    sections = _sections(files, made, BRIEFER)
-    yield _joined(drawn(files), *_headed(sections))
-    for title in LESS:
-        del sections[title]
-        yield _joined(drawn(files), *_headed(sections), f"`{files.folder / FILE}` has the rest.")
-    yield drawn(files)
-
-
-def _sections(files: Files, made: Made, shown: Shown) -> dict[str, str]:
-    family = family_of(files)
-    return {
-        "What it is": what_it_is(files, family, made.version, shown.classes),
-        "Data": data_of(files),
-        "Metrics": metrics_of(files, shown.metrics),
-        "Where it is weak": bullets(weaknesses(files, shown.named)),
-        "Use and misuse": bullets(uses(files, family)),
-        "How it was trained": _training(files, made, shown.whole),
-        "How to load it": loading(files, family, made.version, shown.whole),
-        "How to make it again": making(files, made.version, made.commit),
-    }
-
-
-def _headed(sections: dict[str, str]) -> list[str]:
-    return [f"## {title}\n\n{text}" for title, text in sections.items()]
-
-
-def _joined(*parts: str) -> str:
+def _paragraphs(*parts: str) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _training(files: Files, made: Made, whole: bool) -> str:
-    params = {
-        key: value if isinstance(value, str) else json.dumps(value) for key, value in run_params(files.identity).items()
-    }
-    commit = f"`{made.commit if whole else made.commit[:12]}`" if made.commit else "unknown"
-    changed = made.changed if made.commit and made.changed != "clean" else None
-    differs = f", and changes in {code(changed, 2000 if whole else 80)}" if changed else ""
-    lines = [
-        f"Time: {_time(made)}.",
-        f"Machine: {code(made.machine, 120) if made.machine else 'unknown'}.",
-        f"Commit: {commit}{differs}. Profile: {code(made.profile) if made.profile else 'unknown'}.",
-    ]
-    if not whole:
-        shown = [f"`{key}` {code(value)}" for key, value in params.items() if key.rpartition(".")[2] in ESSENTIAL]
-        return bullets([f"{', '.join(shown)}; the run has all params.", *lines])
-    lines.append(f"Run in MLflow: {f'`{made.run_id}`' if made.run_id else 'unknown'}.")
-    lines.append(f"Fingerprint of the training: `{files.identity['fingerprint']}`.")
-    versions = [f"{name} {version}" for name, version in sorted(files.identity["versions"].items())]
-    lines.append(f"Versions: {', '.join(versions) or 'unknown'}.")
-    rows = [[f"`{key}`", code(value, 200)] for key, value in params.items()]
-    return _joined(bullets(lines), table(["param", "value"], rows))
-
-
-def _time(made: Made) -> str:
-    if made.started is None or made.ended is None:
+def _time(known: Provenance) -> str:
+    if known.started is None or known.ended is None:
         return "unknown"
-    began, seconds = datetime.fromtimestamp(made.started / 1000, UTC), (made.ended - made.started) / 1000
-    return f"{seconds:,.1f} s from {began:%Y-%m-%d %H:%M:%S} UTC on (its run in MLflow, pauses included)"
+    start, seconds = datetime.fromtimestamp(known.started / 1000, UTC), (known.ended - known.started) / 1000
+    return f"{seconds:,.1f} s, started {start:%Y-%m-%d %H:%M:%S} UTC (its run in MLflow, including pauses)"

@@ -1,33 +1,33 @@
-"""Pieces of Markdown from numbers and from names that somebody else chose."""
+"""Pieces of Markdown from numbers and from text of others, such as class names."""
 
 import re
 from collections.abc import Iterable
 from typing import Any
 
-LONGEST = 40  # letters of a name; of a longer one the end is left out
-SHARES = ("accuracy", "precision", "recall")  # what ends so is a share from 0 to 1
+NAME_LENGTH = 40  # characters of a name; longer names are cut
+SHARES = ("accuracy", "precision", "recall")  # metrics whose names end so are shares from 0 to 1
 
 
-def code(name: Any, longest: int = LONGEST) -> str:
-    """A name or other foreign text as code, in one line, so that nothing in it acts as Markdown."""
-    text = " ".join(str(name).replace("`", "'").split())
-    if len(text) > longest:
-        text = text[: longest - 1] + "…"
-    return f"`{text or ' '}`"
+def code(text: Any, length: int = NAME_LENGTH) -> str:
+    """A text as code in one line of at most `length` characters, so that nothing in it acts as Markdown."""
+    line = " ".join(str(text).replace("`", "'").split())
+    if len(line) > length:
+        line = line[: length - 1] + "…"
+    return f"`{line or ' '}`"
 
 
 def link(address: str) -> str:
-    """A published address to click; anything else as code."""
+    """An http address as a link; any other text as code."""
     return f"<{address}>" if re.fullmatch(r"https?://[^\s<>]{1,200}", address) else code(address)
 
 
 def percent(share: float) -> str:
-    """As in 97.30 %."""
+    """A share as in 97.30 %."""
     return f"{100 * share:.2f} %"
 
 
 def number(name: str, value: Any) -> str:
-    """A value as a reader wants it: shares in percent, whole numbers with commas, four digits of the rest."""
+    """A metric's value as text: shares in percent, whole numbers with commas, four digits otherwise."""
     if value is None:
         return "unknown"
     if isinstance(value, float) and name.endswith("psnr"):
@@ -38,7 +38,7 @@ def number(name: str, value: Any) -> str:
 
 
 def table(header: list[str], rows: Iterable[list[str]]) -> str:
-    """A table; a bar within a cell is escaped, which would end it otherwise."""
+    """A table; bars in cells are escaped, because they would end the cell."""
     lines = [header, ["---"] * len(header), *rows]
     escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
     return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
@@ -50,5 +50,5 @@ def bullets(lines: Iterable[str]) -> str:
 
 
 def block(language: str, *lines: str) -> str:
-    """Lines of a program or a shell."""
+    """A code block."""
     return "\n".join([f"```{language}", *lines, "```"])

@@ -1,61 +1,61 @@
-"""How a version is loaded and made again: the parts of its card that a reader copies and runs."""
+"""The parts of a card that a reader copies and runs: how to load a version and how to rebuild it."""
 
 from convzoo.cards.markdown import block
-from convzoo.shipping.network_files import Files
+from convzoo.shipping.network_files import NetworkFiles
 
-COMMANDS = {  # by family; a network with class probabilities where it is none of these
-    "autoencoder": "reconstruct {} photo.png --out again/",
+COMMANDS = {  # by family; all others predict classes
+    "autoencoder": "reconstruct {} photo.png --out reconstructions/",
     "dcgan": "sample {} --count 16 --seed 0 --out samples/",
 }
 PREDICT = "predict {} photo.png"
 STORE = "sqlite:///mlruns/mlflow.db"
 
 
-def loading(files: Files, family: str, version: str | None, whole: bool) -> str:
-    """In Python, on the command line and over HTTP; without a version from the file in models/ alone."""
-    command = f"convzoo {COMMANDS.get(family, PREDICT).format(_named(files, version))}"
+def loading(files: NetworkFiles, version: str | None, whole: bool) -> str:
+    """How to run it in Python, on the command line and over HTTP; without a version, from the file in models/ only."""
+    command = f"convzoo {COMMANDS.get(files.family, PREDICT).format(_name(files, version))}"
     parts = []
     if version:
         parts += ["In Python:", _from_registry(files, version)]
     if whole or not version:
-        parts += ["In Python, the file in the clone, without MLflow:", _from_file(files)]
+        parts += ["In Python, from the file in the clone, without MLflow:", _from_file(files)]
     parts += ["On the command line:", block("", command)]
     if version:
         parts += ["Over HTTP:", _served(files, version)]
     return "\n\n".join(parts)
 
 
-def making(files: Files, version: str | None, commit: str | None) -> str:
+def rebuilding(files: NetworkFiles, version: str | None, commit: str | None) -> str:
     """The commands that trace and reproduce it."""
-    name = _named(files, version)
+    name = _name(files, version)
     lines = [
-        f"convzoo trace {name}      # where it comes from",
-        f"convzoo reproduce {name}  # made again in a clone of its own, the bytes compared",
+        f"convzoo trace {name}      # shows its lineage",
+        f"convzoo reproduce {name}  # rebuilds it in a temporary clone and compares the bytes",
     ]
-    known = "" if commit else "\n\n`reproduce` needs the commit that trained it, which is unknown here."
-    return block("", *lines) + known
+    missing = "" if commit else "\n\n`reproduce` needs the commit that trained it, which is unknown here."
+    return block("", *lines) + missing
 
 
-def _named(files: Files, version: str | None) -> str:
-    """This version and no other; without one the network, which is its champion or candidate."""
+def _name(files: NetworkFiles, version: str | None) -> str:
+    """This version; without one the network, which stands for its champion or candidate."""
     return f"{files.network}@v{version}" if version else files.network
 
 
-def _from_registry(files: Files, version: str) -> str:
+def _from_registry(files: NetworkFiles, version: str) -> str:
     return block(
         "python",
         "import mlflow",
         "import numpy as np",
         "",
-        f'mlflow.set_tracking_uri("{STORE}")  # in the clone; or a server',
+        f'mlflow.set_tracking_uri("{STORE}")  # in the clone; or the address of a server',
         f'model = mlflow.pyfunc.load_model("models:/{files.network}/{version}")',
         _example(files),
         f'print(model.predict({files.export["input"]["name"]})["{files.export["output"]["name"]}"])',
     )
 
 
-def _from_file(files: Files) -> str:
-    given, answer = files.export["input"]["name"], files.export["output"]["name"]
+def _from_file(files: NetworkFiles) -> str:
+    inputs, outputs = files.export["input"]["name"], files.export["output"]["name"]
     return block(
         "python",
         "import numpy as np",
@@ -63,18 +63,18 @@ def _from_file(files: Files) -> str:
         "",
         f'session = onnxruntime.InferenceSession("{files.model.as_posix()}")',
         _example(files),
-        f'print(session.run(["{answer}"], {{"{given}": {given}}})[0])',
+        f'print(session.run(["{outputs}"], {{"{inputs}": {inputs}}})[0])',
     )
 
 
-def _example(files: Files) -> str:
-    given = files.export["input"]
-    shape, raw = (2, *given["shape"][1:]), given["dtype"] == "uint8"
-    values = f"integers(0, 256, {shape}, np.uint8)" if raw else f"standard_normal({shape}, np.float32)"
-    return f"{given['name']} = np.random.default_rng(0).{values}  # or yours"
+def _example(files: NetworkFiles) -> str:
+    tensor = files.export["input"]
+    shape, is_raw = (2, *tensor["shape"][1:]), tensor["dtype"] == "uint8"
+    values = f"integers(0, 256, {shape}, np.uint8)" if is_raw else f"standard_normal({shape}, np.float32)"
+    return f"{tensor['name']} = np.random.default_rng(0).{values}  # or your own"
 
 
-def _served(files: Files, version: str) -> str:
+def _served(files: NetworkFiles, version: str) -> str:
     shape = tuple(files.export["input"]["shape"][1:])
     rows = f"numpy.zeros({(1, *shape)}, int).tolist()"
     return block(

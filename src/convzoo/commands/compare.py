@@ -13,7 +13,7 @@ import typer
 from convzoo.commands.shared import Json, print_result
 from convzoo.lineage.record import PACKAGE, identities
 from convzoo.text import in_columns
-from convzoo.tracking.answering import answering
+from convzoo.tracking.store import failures_raised_as
 from convzoo.tracking.versions import find_run, find_version
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -65,13 +65,13 @@ def _short(value: str) -> str:
 
 
 def _values(name: str) -> dict[str, Any]:
-    with answering(f"{name}: cannot be looked up"):
+    with failures_raised_as(f"{name}: cannot be looked up"):
         if RUN_ID.fullmatch(name):
             run, descent = find_run(name)
             title = run.info.run_name
         else:
             version = find_version(name)
-            run, descent = version.run, version.descent
+            run, descent = version.run, version.lineage
             title = f"{version.version.name}@v{version.version.version}"
     tags = run.data.tags
     lineage = {

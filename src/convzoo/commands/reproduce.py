@@ -54,7 +54,7 @@ def reproduce(name: str) -> Verdict:
         clone = Path(folder, "clone")
         _clone(commit, clone)
         _repro(clone, network)
-        return _compare(version.descent, version.bring_model(Path(folder)), clone / "models" / network)
+        return _compare(version.lineage, version.download(Path(folder)), clone / "models" / network)
 
 
 def _commit_of(version: Version) -> str:

@@ -32,7 +32,7 @@ def model_file(name: str) -> Path:
 
     Raises ConvzooError as `find_model` does.
     """
-    from convzoo.tracking.models import find_model  # imports mlflow, which not every command needs
+    from convzoo.tracking.versions import find_model  # imports mlflow, which not every command needs
 
     model = find_model(name)
     print(model.title, file=sys.stderr)

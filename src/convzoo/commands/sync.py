@@ -10,8 +10,7 @@ import typer
 
 from convzoo.settings.load import read_params
 from convzoo.settings.whole import check_network_name, network_names
-from convzoo.tracking.orphans import orphans
-from convzoo.tracking.sync import sync
+from convzoo.tracking.sync import orphans, sync
 
 
 def command(

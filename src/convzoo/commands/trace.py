@@ -10,9 +10,8 @@ from typing import Any
 
 from convzoo.commands.shared import Json, Version, print_result
 from convzoo.lineage import commits
-from convzoo.tracking.aliases import aliases_of
 from convzoo.tracking.listing import when
-from convzoo.tracking.versions import find_version
+from convzoo.tracking.versions import aliases_of, find_version
 
 UNKNOWN = "unknown"
 
@@ -25,7 +24,7 @@ def command(network: Version, as_json: Json = False) -> None:
 def trace(name: str) -> dict[str, Any]:
     """The lineage of the version that NETWORK[@ALIAS] stands for, by topic. Raises ConvzooError as `find_version`."""
     version = find_version(name)
-    registered, run, descent = version.version, version.run, version.descent
+    registered, run, descent = version.version, version.run, version.lineage
     tags, identity = run.data.tags, descent["identity"]
     return {
         "version": {

@@ -56,11 +56,16 @@ def load_array(path: Path, network: str) -> np.ndarray:
         ) from error
 
 
+def digest_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
+    """What `digest` hashes of an array before its bytes."""
+    return f"{dtype.str}{shape}".encode()
+
+
 def digest(split: Split) -> str:
     """The sha256 of shapes, types, labels and pixels, as 64 hexadecimal digits."""
     found = hashlib.sha256()
     for array in split:
-        found.update(f"{array.dtype.str}{array.shape}".encode())
+        found.update(digest_header(array.dtype, array.shape))
         for start in range(0, len(array), ROWS):
             found.update(np.ascontiguousarray(array[start : start + ROWS]).data)
     return found.hexdigest()

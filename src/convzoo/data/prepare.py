@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from convzoo.data.arrays import digest_header
 from convzoo.data.formats import arrays, cifar, idx, mlxtend, pictures
 from convzoo.data.formats.parts import PUBLISHED, Part, Published, rows_at_a_time
 from convzoo.data.manifest import COLUMNS, image_rows, open_rows
@@ -78,11 +79,13 @@ def prepare(dataset: str, settings: PrepareSettings, raw: Path, folder: Path) ->
             "label_conflicts_dropped": sum(map(len, cleaned.conflicts)),
             **{split: len(rows) for split, rows in splits.items()},
         }
-        mean, std = _mean_and_std(_cut(new, pixels, shape, splits, table))
+        levels, digests = _cut(new, pixels, shape, splits, table)
+        mean, std = _mean_and_std(levels)
         pixels.unlink()
         meta = {"dataset": dataset, "classes": classes, "shape": list(shape), "mean": mean, "std": std}
         above = {"superclasses": published.superclasses, "superclass_of": published.superclass_of}
-        about = {"source": source, "counts": counts} | (above if classes and published.superclasses else {})
+        about = {"source": source, "counts": counts, "splits": digests}
+        about |= above if classes and published.superclasses else {}
         write_json(new / "meta.json", meta | about)
         write_json(new / "train" / "meta.json", meta)  # what a training may know: nothing of test
     return counts
@@ -187,10 +190,14 @@ def _split(
 
 def _cut(
     folder: Path, pixels: Path, shape: tuple[int, ...], splits: Mapping[str, np.ndarray], table: Table
-) -> np.ndarray:
-    """Write each split's arrays and manifest; how often train has each level is returned, int64 (C, 256)."""
+) -> tuple[np.ndarray, dict[str, str]]:
+    """Write each split's arrays and manifest.
+
+    Returns how often train has each level, int64 (C, 256), and the digest of each split, as `arrays.digest` gives it.
+    """
     target = np.full(len(table.ids), -1, np.int8)
     levels = np.zeros((shape[-1], 256), np.int64)
+    hashes = {}
     with ExitStack() as stack:
         source = stack.enter_context(pixels.open("rb"))
         files = []
@@ -199,23 +206,28 @@ def _cut(
             (folder / split).mkdir()
             np.save(folder / split / "labels.npy", table.labels[rows])
             out = stack.enter_context((folder / split / "images.npy").open("wb"))
-            np.lib.format.write_array_header_1_0(
-                out, {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *shape)}
-            )
-            files.append((out, stack.enter_context(open_rows(folder / split / "manifest.csv", COLUMNS))))
+            array = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *shape)}
+            np.lib.format.write_array_header_1_0(out, array)
+            hashes[split] = hashlib.sha256(digest_header(np.dtype(array["descr"]), array["shape"]))
+            manifest = stack.enter_context(open_rows(folder / split / "manifest.csv", COLUMNS))
+            files.append((out, hashes[split], manifest))
         step = rows_at_a_time(math.prod(shape))
         for start in range(0, len(table.ids), step):
             images = np.frombuffer(source.read(step * math.prod(shape)), np.uint8).reshape(-1, *shape)
-            for number, (out, manifest) in enumerate(files):
+            for number, (out, hashed, manifest) in enumerate(files):
                 mine = np.flatnonzero(target[start : start + step] == number)
                 rows, chosen = mine + start, images[mine]
                 out.write(chosen.data)
+                hashed.update(chosen.data)
                 digests = [table.digest(row).hex() for row in rows]
                 manifest.writerows(image_rows([table.ids[row] for row in rows], digests, chosen, table.labels[rows]))
                 if number == 0:
                     for channel in range(shape[-1]):
                         levels[channel] += np.bincount(chosen[..., channel].ravel(), minlength=256)
-    return levels
+    for split, rows in splits.items():
+        labels = table.labels[rows]
+        hashes[split].update(digest_header(labels.dtype, labels.shape) + labels.tobytes())
+    return levels, {split: hashed.hexdigest() for split, hashed in hashes.items()}
 
 
 def _mean_and_std(levels: np.ndarray) -> tuple[list[float], list[float]]:

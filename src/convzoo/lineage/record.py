@@ -1,4 +1,4 @@
-"""Where a network comes from: the stages that led to it as dvc.lock has them, its data's sources, its identity."""
+"""The lineage of a network: the stages that led to it as dvc.lock has them, the source of its data, its identity."""
 
 from pathlib import Path
 from typing import Any
@@ -6,69 +6,75 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from convzoo.files import sha256_of
-from convzoo.shipping.network_files import Files
+from convzoo.shipping.network_files import NetworkFiles
 
 LOCK = Path("dvc.lock")
-DESCENT = "descent/descent.json"  # among a run's artifacts
+RECORD = "descent/descent.json"  # the lineage among a run's artifacts, under the name that all versions have
 PACKAGE = "version of "
-LAST = ("train", "export", "evaluate")  # whatever comes before these is found by deps and outs
+LAST_STAGES = ("train", "export", "evaluate")  # the stages before them follow from deps and outs
 
 
-def descent(files: Files) -> dict[str, Any]:
-    """All that leads to models/NETWORK and holds no time: what `convzoo trace` shows of a version.
+def lineage_of(files: NetworkFiles) -> dict[str, Any]:
+    """Everything that led to models/NETWORK, without times: what `convzoo trace` shows of a version.
 
-    No stages where there is no dvc.lock, no source and no weights where their files are not there.
+    Without stages if there is no dvc.lock; without source, splits and weights if their files are not there. Records
+    from before `prepare` wrote digests lack `splits`.
     """
     weights = files.folder / "weights.safetensors"
     return {
         "network": files.network,
         "model_sha256": files.sha256,
         "weights_sha256": sha256_of(weights) if weights.is_file() else None,
-        "metrics": files.measured,
+        "metrics": files.numbers,
         "identity": files.identity,
         "source": files.source,
-        "stages": ancestors(locked_stages(), [f"{verb}@{files.network}" for verb in LAST]),
+        "splits": files.splits,
+        "stages": ancestors(locked_stages(), [f"{stage}@{files.network}" for stage in LAST_STAGES]),
     }
 
 
-def identities(told: dict[str, Any]) -> dict[str, Any]:
-    """What tells two descents apart besides params and data: files, and versions of packages."""
-    versions = {f"{PACKAGE}{name}": version for name, version in told["identity"]["versions"].items()}
-    return {"model sha256": told["model_sha256"], "weights sha256": told["weights_sha256"], **versions}
+def identities(lineage: dict[str, Any]) -> dict[str, Any]:
+    """What distinguishes two lineages besides params and data: files, and versions of packages."""
+    versions = {f"{PACKAGE}{name}": version for name, version in lineage["identity"]["versions"].items()}
+    return {"model sha256": lineage["model_sha256"], "weights sha256": lineage["weights_sha256"], **versions}
 
 
 def locked_stages() -> dict[str, Any]:
-    """The stages of dvc.lock; none where there is no such file."""
+    """The stages in dvc.lock; none if there is no such file."""
     return YAML(typ="safe").load(LOCK).get("stages", {}) if LOCK.is_file() else {}
 
 
-def locked_params(files: Files) -> dict[str, Any]:
-    """What dvc.lock has of params.yaml for a training and its data, nested as there; empty where it has none."""
-    stages, data = locked_stages(), files.identity["data"]["name"]
-    found: dict[str, Any] = {}
-    for name in (f"train@{files.network}", *(f"{verb}@{data}" for verb in ("download", "prepare", "augment"))):
-        for dotted, value in stages.get(name, {}).get("params", {}).get("params.yaml", {}).items():
+def stage_params(lineage: dict[str, Any], stage: str) -> dict[str, Any]:
+    """The values of params.yaml that dvc.lock has for a stage, by their dotted keys; empty if it has none."""
+    return lineage["stages"].get(stage, {}).get("params", {}).get("params.yaml", {})
+
+
+def training_params(lineage: dict[str, Any]) -> dict[str, Any]:
+    """The values of params.yaml that dvc.lock has for the training and its data, nested as in params.yaml."""
+    data, params = lineage["identity"]["data"]["name"], {}
+    for stage in (f"train@{lineage['network']}", *(f"{name}@{data}" for name in ("download", "prepare", "augment"))):
+        for dotted, value in stage_params(lineage, stage).items():
             *sections, last = dotted.split(".")
-            block = found
+            block = params
             for section in sections:
                 block = block.setdefault(section, {})
             block[last] = value
-    return found
+    return params
 
 
 def ancestors(stages: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    """Those of `stages` called `names`, and all whose outs they need, in the order of their names."""
-    made_by = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", ())}
-    found: dict[str, Any] = {}
-    wanted = [name for name in names if name in stages]
-    while wanted:
-        name = wanted.pop()
-        if name in found:
+    """The `stages` in `names` and all whose outs they need, sorted by name."""
+    stage_of = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", ())}
+    visited: dict[str, Any] = {}
+    pending = [name for name in names if name in stages]
+    while pending:
+        name = pending.pop()
+        if name in visited:
             continue
-        found[name] = stages[name]
+        visited[name] = stages[name]
         for dep in stages[name].get("deps", ()):
             path = Path(dep["path"])
-            for out, maker in made_by.items():
+            for out, stage in stage_of.items():
                 if path == Path(out) or path.is_relative_to(out) or Path(out).is_relative_to(path):
-                    wanted.append(maker)
-    return dict(sorted(found.items()))
+                    pending.append(stage)
+    return dict(sorted(visited.items()))

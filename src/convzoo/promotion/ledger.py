@@ -1,4 +1,4 @@
-"""The ledger of promotions: a line of JSON for each that was tried, in a file that git tracks."""
+"""The ledger of promotions: a line of JSON for each, in a file that git tracks."""
 
 import datetime
 import getpass
@@ -14,23 +14,23 @@ LEDGER = "promotions.jsonl"
 
 
 def read_ledger() -> list[dict[str, Any]]:
-    """All lines, oldest first. Raises ConvzooError for one that is no JSON, as a merge can leave it."""
+    """All lines, oldest first. Raises ConvzooError for a line that is not JSON, such as a merge can leave."""
     file = _file()
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    found = []
+    promotions = []
     for number, line in enumerate(lines, 1):
         try:
-            found.append(json.loads(line))
+            promotions.append(json.loads(line))
         except ValueError as error:
             raise ConvzooError(
-                f"{file.name}:{number}: is not JSON ({error}), expected a promotion a line; mend it, or bring it back: "
-                f"git checkout {file.name}"
+                f"{file.name}:{number}: is not JSON ({error}), expected one promotion per line; fix it, or restore the "
+                f"file: git checkout {file.name}"
             ) from None
-    return found
+    return promotions
 
 
 def looks_at_test(network: str, test: str) -> int:
-    """How often promotions of this network looked at this test split."""
+    """How often promotions of this network measured on this test split; `test` is its digest."""
     return sum(
         1
         for line in read_ledger()
@@ -39,13 +39,13 @@ def looks_at_test(network: str, test: str) -> int:
 
 
 def new_line(values: dict[str, Any]) -> dict[str, Any]:
-    """A line of these values, with who, when, and the commit of the clone."""
-    return {"when": now(), "who": _who(), **values, "commit": commits.head()}
+    """A line with these values, the time, the user, and the commit of the clone."""
+    return {"when": now(), "who": _user(), **values, "commit": commits.head()}
 
 
 def append(line: dict[str, Any]) -> None:
-    """Write a line, whole or not at all. Raises ConvzooError for a broken ledger and for a full disk."""
-    read_ledger()  # a broken one is not written on
+    """Write a line, whole or not at all. Raises ConvzooError if the ledger is broken or the disk full."""
+    read_ledger()  # nothing is added to a broken one
     file = _file()
     before = file.read_text(encoding="utf-8") if file.is_file() else ""
     with new_file(file) as temporary:
@@ -53,7 +53,7 @@ def append(line: dict[str, Any]) -> None:
 
 
 def now() -> str:
-    """The time, in seconds, UTC."""
+    """The time in UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -61,8 +61,8 @@ def _file() -> Path:
     return project_root() / LEDGER
 
 
-def _who() -> str:
-    """As git knows the user, else as the system does."""
+def _user() -> str:
+    """The user's name in git, otherwise in the system."""
     try:
         return commits.git("config", "user.name") or getpass.getuser()
     except (OSError, KeyError):

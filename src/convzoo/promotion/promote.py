@@ -1,4 +1,4 @@
-"""Moves the alias champion: to a version that passes the gate, or back to the one before."""
+"""Moves the alias champion: to a version that passes the gate, or back to the previous champion."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -8,67 +8,80 @@ from convzoo.errors import ConvzooError, SettingsError
 from convzoo.files import read_json
 from convzoo.promotion import gate, ledger
 from convzoo.promotion.gate import Condition, Contender, Judged
-from convzoo.promotion.images import Images, images_on_disk
 from convzoo.promotion.measuring import ruler
+from convzoo.promotion.splits import current_splits
 from convzoo.settings.load import read_params
 from convzoo.settings.networks import network_settings
 from convzoo.settings.promotion import Promotion
 from convzoo.settings.whole import check_network_name
 from convzoo.shipping.model import Model
 from convzoo.tracking import store
-from convzoo.tracking.aliases import CANDIDATE, CHAMPION, PREVIOUS, aliases_of, put_back, set_alias
-from convzoo.tracking.answering import answering
-from convzoo.tracking.models import folder_until_exit
-from convzoo.tracking.verdicts import export_of, record
-from convzoo.tracking.versions import Version, find_version
+from convzoo.tracking.verdicts import record_verdict
+from convzoo.tracking.versions import (
+    CANDIDATE,
+    CHAMPION,
+    PREVIOUS,
+    Version,
+    aliases_of,
+    find_version,
+    folder_until_exit,
+    restore_alias,
+    set_alias,
+)
 
-LONGEST_TAG = 5000  # characters that mlflow takes
-PROMOTED, REFUSED, FORCED, BACK = "promoted", "refused", "forced", "rolled back"
+TAG_LENGTH = 5000  # characters that MLflow takes
+PROMOTED, REFUSED, FORCED, ROLLED_BACK = "promoted", "refused", "forced", "rolled back"
 
 
 class Outcome(NamedTuple):
-    """What came of it."""
+    """The outcome of a promotion."""
 
     conditions: list[Condition]
-    told: list[str]
-    done: bool  # whether the version is the champion now, or is it already
-    fits: bool  # whether nothing speaks against it so far, which is all that a dry run says
+    messages: list[str]
+    done: bool  # whether the version is the champion now
+    fits: bool  # whether no condition failed, which is all that a dry run can say
+
+
+class Judgement(NamedTuple):
+    """What the gate found."""
+
+    conditions: list[Condition]
+    splits: dict[str, str]  # digests of val and test on disk; empty if the files were refused before
+    judged: dict[str, Judged]  # by split; without those that were not measured
+
+    @property
+    def failed(self) -> list[str]:
+        return [row.condition for row in self.conditions if not row.passed]
 
 
 def promote(
     network: str, version: int | None = None, dry_run: bool = False, force: bool = False, reason: str | None = None
 ) -> Outcome:
-    """Make a version (else the one with the alias candidate) the champion, if it passes `promotion.NETWORK`.
+    """Make a version (by default the one with the alias candidate) the champion, if it passes `promotion.NETWORK`.
 
-    Val is looked at first; test only where val was passed, and never in a dry run. With `force` the gate is
-    overruled, but for a file that is not the one that was registered. Every try leaves a line in the ledger and a
-    verdict with the version. Raises ConvzooError for what is not there, and where another promotion came first.
+    Measures on val first; on test only if val was passed, and never in a dry run. `force` overrules the gate, unless
+    the file is not the one that was registered. Every promotion that is not a dry run adds a line to the ledger and a
+    verdict to the version. Raises ConvzooError if something is missing, and if another promotion was faster.
     """
     settings = _settings(network)
-    ledger.read_ledger()  # a broken one is found before the work
-    with _answering(network):
-        found = _version(network, f"v{version}" if version else CANDIDATE)
-        number = str(found.version.version)
-        before = aliases_of(found.client, network).get(CHAMPION)
+    ledger.read_ledger()  # finds a broken ledger before the work
+    with _store_failures(network):
+        candidate = find_version(f"{network}@{f'v{version}' if version else CANDIDATE}")
+        number = str(candidate.version.version)
+        before = aliases_of(candidate.client, network).get(CHAMPION)
         if before and before.version == number:
-            return Outcome([], [f"{network}: version {number} is the champion already; nothing changed"], True, True)
-        champion = _version(network, f"v{before.version}") if before else None
-        contenders = [_contender(each) for each in (found, champion) if each]
-        conditions, images, judged = _judge(settings, contenders, dry_run)
-        failed = [row.condition for row in conditions if not row.passed]
-        told = [before.named(f"champion: version {before.version}") if before else "champion: none yet"]
+            message = f"{network}: version {number} is the champion already; nothing changed"
+            return Outcome([], [message], done=True, fits=True)
+        champion = find_version(f"{network}@v{before.version}") if before else None
+        judgement = _judge(settings, [_contender(side) for side in (candidate, champion) if side], dry_run)
+        conditions, failed = judgement.conditions, judgement.failed
+        messages = [before.named(f"champion: version {before.version}") if before else "champion: none yet"]
         if dry_run:
-            would = (
-                f"would be refused: {', '.join(failed)}" if failed else "passes so far; test would be looked at then"
-            )
-            return Outcome(
-                conditions,
-                [*told, f"{network}: version {number} {would} (dry run, nothing changed)"],
-                False,
-                not failed,
-            )
-        untrue = not conditions[0].passed  # the file itself: no reason makes that another one
-        what = PROMOTED if not failed else FORCED if force and not untrue else REFUSED
+            result = f"would be refused: {', '.join(failed)}" if failed else "passes so far; test would come next"
+            messages.append(f"{network}: version {number} {result} (dry run, nothing changed)")
+            return Outcome(conditions, messages, done=False, fits=not failed)
+        is_intact = conditions[0].passed  # the file itself, which no reason can replace
+        what = PROMOTED if not failed else FORCED if force and is_intact else REFUSED
         values = {
             "what": what,
             "network": network,
@@ -78,50 +91,50 @@ def promote(
             "failed": failed,
             "rule": settings.rule if settings.rule == "better" else f"not_worse_by {settings.not_worse_by:g}",
             "confidence": settings.confidence,
-            **_identities(found, champion, images, "test" in judged),
+            **_identities(candidate, champion, judgement.splits, "test" in judgement.judged),
         }
-        with store.locked(store.beside("promote")):
-            _second_look(found, before.version if before else None)
-            line = _write(found, values, conditions, judged)
-        looks = f"looks at these test images by promotions so far: {line['looks_at_test']}"
-        return Outcome(
-            conditions,
-            [*told, f"{network}: version {number} {what} ({values['why']}); {looks}"],
-            what != REFUSED,
-            not failed,
-        )
+        with store.locked(store.beside_database("promote")):
+            _check_unchanged(candidate, before.version if before else None)
+            line = _write(candidate, values, judgement)
+    looks = f"looks at these test images by promotions so far: {line['looks_at_test']}"
+    messages.append(f"{network}: version {number} {what} ({values['why']}); {looks}")
+    return Outcome(conditions, messages, done=what != REFUSED, fits=not failed)
 
 
 def rollback(network: str, reason: str | None = None) -> str:
-    """Put champion back on the version with the alias previous, which then names the one that was champion.
+    """Make the version with the alias previous the champion again; the champion of now gets the alias previous.
 
-    Raises ConvzooError where there is no such version, or its file is not the one that was registered.
+    Raises ConvzooError if there is no such version, and if its file is not the one that was registered.
     """
     _settings(network)
-    with _answering(network):
-        _check_way_back(network)
-        found, champion = _version(network, PREVIOUS), _version(network, CHAMPION)
-        contender = _contender(found)
-        row = gate.whole_file(contender)
-        if not row.passed:
+    with _store_failures(network):
+        aliases = aliases_of(store.use_store(), network)
+        for alias in (PREVIOUS, CHAMPION):
+            if alias not in aliases:
+                raise ConvzooError(
+                    f"{network}: there is no version with the alias {alias}, expected one, as every promotion after "
+                    "the first sets it; see `convzoo models`, and name a version: convzoo promote --version"
+                )
+        previous, champion = find_version(f"{network}@{PREVIOUS}"), find_version(f"{network}@{CHAMPION}")
+        number, replaced = str(previous.version.version), str(champion.version.version)
+        file = gate.whole_file(_contender(previous))
+        if not file.passed:
             raise ConvzooError(
-                f"{network}: the registry's file of version {contender.version} has sha256 {row.candidate}, expected "
-                f"{row.required}; run: convzoo sync"
+                f"{network}: the registry's file of version {number} has sha256 {file.candidate}, expected "
+                f"{file.required}; run: convzoo sync"
             )
         values = {
-            "what": BACK,
+            "what": ROLLED_BACK,
             "network": network,
-            "version": int(contender.version),
-            "champion_before": int(champion.version.version),
+            "version": int(number),
+            "champion_before": int(replaced),
             "why": reason or "no reason given",
-            **_identities(found, champion, None, False),
+            **_identities(previous, champion, {}, False),
         }
-        with store.locked(store.beside("promote")):
-            _second_look(found, str(champion.version.version))
-            _write(found, values, [], {})
-    return (
-        f"{network}: version {contender.version} is the champion again, version {values['champion_before']} {PREVIOUS}"
-    )
+        with store.locked(store.beside_database("promote")):
+            _check_unchanged(previous, replaced)
+            _write(previous, values, Judgement([], {}, {}))
+    return f"{network}: version {number} is the champion again, version {replaced} {PREVIOUS}"
 
 
 def _settings(network: str) -> Promotion:
@@ -134,60 +147,43 @@ def _settings(network: str) -> Promotion:
     return network_settings(params, "promotion", network)
 
 
-def _answering(network: str) -> AbstractContextManager[None]:
-    then = "mend it, look with `convzoo models`, and run the same again"
-    return answering(f"{network}: {store.tracking_uri()} failed", then)
+def _store_failures(network: str) -> AbstractContextManager[None]:
+    remedy = "fix it, see `convzoo models` for the aliases, and run the same command again"
+    return store.failures_raised_as(f"{network}: {store.tracking_uri()} failed", remedy)
 
 
-def _check_way_back(network: str) -> None:
-    aliases = aliases_of(store.use_store(), network)
-    for alias in (PREVIOUS, CHAMPION):
-        if alias not in aliases:
-            raise ConvzooError(
-                f"{network}: there is no version with the alias {alias}, expected one, as every promotion after the "
-                "first leaves it; look at `convzoo models`, and name the version you want: convzoo promote --version"
-            )
+def _contender(version: Version) -> Contender:
+    file = version.download(folder_until_exit())
+    return Contender(str(version.version.version), file, version.lineage, version.splits, version.export())
 
 
-def _version(network: str, alias: str) -> Version:
-    return find_version(f"{network}@{alias}")
-
-
-def _contender(found: Version) -> Contender:
-    file = found.bring_model(folder_until_exit())
-    return Contender(str(found.version.version), file, found.descent, export_of(found))
-
-
-def _judge(
-    settings: Promotion, contenders: list[Contender], dry_run: bool
-) -> tuple[list[Condition], Images | None, dict[str, Judged]]:
-    """The verdict's rows, the images on disk, and what each split gave; stops at the first part that fails."""
+def _judge(settings: Promotion, contenders: list[Contender], dry_run: bool) -> Judgement:
+    """Judge the candidate, which comes first, by the gate; stops at the first part that fails."""
     candidate, *others = contenders
-    conditions = [gate.whole_file(candidate)]
-    for champion in others:
-        row = gate.whole_file(champion)
-        if not row.passed:
-            named = {"condition": "file of the champion", "candidate": gate.NONE, "champion": row.candidate}
-            conditions.append(row._replace(**named))
-    if not all(row.passed for row in conditions):
-        return conditions, None, {}
-    dataset = candidate.identity["data"]["name"]
-    now = images_on_disk(dataset)
     champion = others[0] if others else None
-    conditions += gate.fit(candidate, champion, dataset, now, _verdict(dataset))
-    if not all(row.passed for row in conditions):
-        return conditions, now, {}
+    judgement = Judgement([gate.whole_file(candidate)], {}, {})
+    if champion and not (row := gate.whole_file(champion)).passed:
+        row = row._replace(condition="file of the champion", candidate=gate.NONE, champion=row.candidate)
+        judgement.conditions.append(row)
+    if judgement.failed:
+        return judgement
+    dataset = candidate.identity["data"]["name"]
+    judgement = judgement._replace(splits=current_splits(dataset))
+    judgement.conditions.extend(gate.fit(candidate, champion, dataset, judgement.splits, _verdict(dataset)))
+    if judgement.failed:
+        return judgement
 
     folder = Path("data/prepared", dataset)
     measure = ruler(settings, read_json(folder / "meta.json"), candidate.identity["params"]["weights"])
     models = [Model(contender.file) for contender in contenders]
-    judged = {"val": gate.judge("val", folder, measure, settings, models)}
-    conditions += judged["val"].conditions
-    conditions += gate.costs(settings, models, folder / "val")
-    if not dry_run and all(row.passed for row in conditions):
-        judged["test"] = gate.judge("test", folder, measure, settings, models)
-        conditions += judged["test"].conditions
-    return conditions, now, judged
+    for split in ("val", "test"):
+        judged = judgement.judged[split] = gate.judge(split, folder, measure, settings, models)
+        judgement.conditions.extend(judged.conditions)
+        if split == "val":
+            judgement.conditions.extend(gate.costs(settings, models, folder / "val"))
+        if dry_run or judgement.failed:
+            break
+    return judgement
 
 
 def _verdict(dataset: str) -> dict[str, Any]:
@@ -197,43 +193,34 @@ def _verdict(dataset: str) -> dict[str, Any]:
     return read_json(file)
 
 
-def _identities(found: Version, champion: Version | None, images: Images | None, looked: bool) -> dict[str, Any]:
-    network, test = found.version.name, images.test if images else None
+def _identities(candidate: Version, champion: Version | None, splits: dict[str, str], looked: bool) -> dict[str, Any]:
+    test = splits.get("test")
     return {
-        "model_sha256": found.descent["model_sha256"],
-        "fingerprint": found.fingerprint,
-        "champion_sha256": champion.descent["model_sha256"] if champion else None,
-        "val_images": images.val if images else None,
+        "model_sha256": candidate.lineage["model_sha256"],
+        "fingerprint": candidate.fingerprint,
+        "champion_sha256": champion.lineage["model_sha256"] if champion else None,
+        "val_images": splits.get("val"),
         "test_images": test,
         "looked_at_test": looked,
-        "looks_at_test": ledger.looks_at_test(network, test) + looked if test else 0,
+        "looks_at_test": ledger.looks_at_test(candidate.version.name, test) + looked if test else 0,
     }
 
 
-def _second_look(found: Version, expected: str | None) -> None:
-    """Raises ConvzooError where the champion is not the one that was looked at."""
-    now = aliases_of(found.client, found.version.name).get(CHAMPION)
-    version = now.version if now else None
+def _check_unchanged(candidate: Version, expected: str | None) -> None:
+    """Raises ConvzooError if the champion is no longer the version that the candidate was compared with."""
+    champion = aliases_of(candidate.client, candidate.version.name).get(CHAMPION)
+    version = champion.version if champion else None
     if version != expected:
         raise ConvzooError(
-            f"{found.version.name}: the champion became version {version} meanwhile, expected {expected or 'none'} as "
-            "before; nothing changed, run the same again to be compared with that one"
+            f"{candidate.version.name}: the champion became version {version} meanwhile, expected {expected or 'none'} "
+            "as before; nothing changed, run the same command again to compare with that one"
         )
 
 
-def _write(
-    found: Version, values: dict[str, Any], conditions: list[Condition], judged: dict[str, Judged]
-) -> dict[str, Any]:
-    """The aliases, the ledger's line, which is returned, and the verdict with the version; no line, then no alias."""
-    client, network, line = found.client, values["network"], ledger.new_line(values)
-    title = f"**{values['what']}** {line['when']} by {line['who']}: {values['why']}"
-    told, brief = (_told(title, conditions, whole) for whole in (True, False))
-    tags = {"verdict": values["what"], "when": line["when"], "who": line["who"], "why": values["why"][:LONGEST_TAG]}
-    if "val" in judged and judged["val"].difference:
-        tags |= {f"val_gain_{key}": repr(value) for key, value in judged["val"].difference._asdict().items()}
-    measured = {split: each.measured for split, each in judged.items()}
-    whole = {**line, "conditions": [row._asdict() for row in conditions], "measured": measured}
-    before = aliases_of(client, network)
+def _write(candidate: Version, values: dict[str, Any], judgement: Judgement) -> dict[str, Any]:
+    """Write aliases, ledger and verdict; returns the ledger's line. If the line cannot be written, aliases stay."""
+    client, network, line = candidate.client, values["network"], ledger.new_line(values)
+    aliases = aliases_of(client, network)
     if values["what"] != REFUSED:
         if values["champion_before"] is not None:
             set_alias(client, network, PREVIOUS, str(values["champion_before"]))
@@ -242,15 +229,26 @@ def _write(
         ledger.append(line)
     except ConvzooError:
         for alias in (PREVIOUS, CHAMPION):
-            put_back(client, network, alias, before.get(alias))
+            restore_alias(client, network, alias, aliases.get(alias))
         raise
-    record(found, tags, told, brief, whole)
+    tags = {"verdict": values["what"], "when": line["when"], "who": line["who"], "why": values["why"][:TAG_LENGTH]}
+    val = judgement.judged.get("val")
+    if val and val.difference:
+        tags |= {f"val_gain_{key}": repr(value) for key, value in val.difference._asdict().items()}
+    details = {
+        **line,
+        "conditions": [row._asdict() for row in judgement.conditions],
+        "measured": {split: judged.measured for split, judged in judgement.judged.items()},
+    }
+    title = f"**{values['what']}** {line['when']} by {line['who']}: {values['why']}"
+    whole, brief = (_as_markdown(title, judgement.conditions, is_whole) for is_whole in (True, False))
+    record_verdict(candidate, tags, whole, brief, details)
     return line
 
 
-def _told(title: str, conditions: list[Condition], whole: bool) -> str:
-    """The verdict as Markdown, with all conditions or those that decided."""
-    shown = [row for row in conditions if whole or not row.passed or "gain" in row.condition]
-    left = f"{len(conditions) - len(shown)} other conditions were passed; the run has all of them."
-    parts = [title, gate.as_markdown(shown) if shown else "", left if len(shown) < len(conditions) else ""]
+def _as_markdown(title: str, conditions: list[Condition], is_whole: bool) -> str:
+    """The verdict with all conditions, or with those that decided."""
+    shown = [row for row in conditions if is_whole or not row.passed or "gain" in row.condition]
+    omitted = f"{len(conditions) - len(shown)} other conditions passed; the run has all of them."
+    parts = [title, gate.as_markdown(shown) if shown else "", omitted if len(shown) < len(conditions) else ""]
     return "\n\n".join(filter(None, parts))

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 from tqdm import tqdm
 
-from convzoo.errors import ConvzooError
+from convzoo.errors import ConvzooError, first_line
 
 # Fixed, since how a sum is cut between threads can change its last bits.
 THREADS = 2
@@ -56,7 +56,7 @@ class Model:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has a class of its own for each way to fail, without a common one
             raise ConvzooError(
-                f"{path}: is not an ONNX file that onnxruntime can run ({_first_line(error)}), expected one; bring it "
+                f"{path}: is not an ONNX file that onnxruntime can run ({first_line(error)}), expected one; bring it "
                 "back: dvc checkout, or make it again: dvc repro"
             ) from error
         self.path = path
@@ -101,7 +101,3 @@ def run_in_batches(model: Model, images: np.ndarray, batch_size: int, progress: 
     # disable=None: on a terminal only
     bar = tqdm(starts, desc=progress, unit="batch", leave=False, disable=None if progress else True)
     return np.concatenate([model(images[start : start + batch_size]) for start in bar])
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

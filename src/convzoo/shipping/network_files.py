@@ -1,4 +1,4 @@
-"""What models/NETWORK says of a network that was trained, exported and evaluated."""
+"""The files in models/NETWORK of a network that was trained, exported and evaluated."""
 
 import csv
 import math
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of
 
-MADE_BY = {  # the files that a registration needs, and the stage that writes each
+STAGE_OF = {  # the files that a registration needs, and the stage that writes each
     "architecture.json": "train",
     "fingerprint.json": "train",
     "history.csv": "train",
@@ -18,16 +18,17 @@ MADE_BY = {  # the files that a registration needs, and the stage that writes ea
 }
 
 
-class Files(NamedTuple):
-    """What models/NETWORK says."""
+class NetworkFiles(NamedTuple):
+    """The contents of models/NETWORK, and of its data set's meta.json."""
 
     network: str
     folder: Path
-    identity: dict[str, Any]
-    export: dict[str, Any]
-    source: dict[str, Any]  # of the data: prepared/SET/meta.json's, empty where the data are not there
-    history: dict[int, dict[str, float]]  # by epoch
-    measured: dict[str, float]  # the flat numbers of metrics.json
+    family: str
+    identity: dict[str, Any]  # fingerprint.json
+    export: dict[str, Any]  # export.json
+    metrics: dict[str, Any]  # metrics.json
+    history: dict[int, dict[str, float]]  # history.csv, by epoch
+    meta: dict[str, Any]  # data/prepared/SET/meta.json; empty if the data are not there
 
     @property
     def model(self) -> Path:
@@ -35,45 +36,80 @@ class Files(NamedTuple):
 
     @property
     def sha256(self) -> str:
+        """The sha256 of model.onnx."""
         return self.export["model_sha256"]
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """The source of the data; empty if unknown."""
+        return self.meta.get("source", {})
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the data are generated, not real images."""
+        return self.source.get("kind") == "synthetic"
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The flat numbers of metrics.json."""
+        return {
+            key: value
+            for key, value in self.metrics.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }
+
+    @property
+    def splits(self) -> dict[str, str]:
+        """The sha256 of each split that the network was trained, selected and evaluated on.
+
+        Empty if data/prepared has no digests, or holds other data by now.
+        """
+        splits, data = self.meta.get("splits", {}), self.identity["data"]
+        return splits if all(splits.get(split) == data[split] for split in ("train", "val")) else {}
 
 
 def missing_files(network: str) -> list[str]:
-    """What models/NETWORK lacks for a registration."""
-    return [name for name in MADE_BY if not Path("models", network, name).is_file()]
+    """The files that models/NETWORK lacks for a registration."""
+    return [name for name in STAGE_OF if not Path("models", network, name).is_file()]
 
 
-def read_files(network: str) -> Files:
-    """Read and check models/NETWORK. Raises ConvzooError."""
+def read_network(network: str) -> NetworkFiles:
+    """Read and check models/NETWORK.
+
+    Raises ConvzooError if a file is missing, and if model.onnx is not the file that export.json describes.
+    """
     folder = Path("models", network)
     for name in missing_files(network):
-        raise ConvzooError(f"{folder / name}: is missing; run: dvc repro {MADE_BY[name]}@{network}")
-    export, found = read_json(folder / "export.json"), sha256_of(folder / "model.onnx")
-    if found != export["model_sha256"]:
+        raise ConvzooError(f"{folder / name}: is missing; run: dvc repro {STAGE_OF[name]}@{network}")
+    export, sha256 = read_json(folder / "export.json"), sha256_of(folder / "model.onnx")
+    if sha256 != export["model_sha256"]:
         raise ConvzooError(
-            f"{folder / 'model.onnx'}: has sha256 {found[:12]}, expected {export['model_sha256'][:12]} as export.json "
+            f"{folder / 'model.onnx'}: has sha256 {sha256[:12]}, expected {export['model_sha256'][:12]} as export.json "
             f"says; run: dvc checkout, or dvc repro -f export@{network}"
         )
-    metrics = read_json(folder / "metrics.json")
-    measured = {
-        key: value for key, value in metrics.items() if isinstance(value, int | float) and not isinstance(value, bool)
-    }
-    history = _history(folder / "history.csv")
     meta = Path("data/prepared", export["dataset"], "meta.json")
-    source = read_json(meta)["source"] if meta.is_file() else {}
-    return Files(network, folder, read_json(folder / "fingerprint.json"), export, source, history, measured)
+    return NetworkFiles(
+        network,
+        folder,
+        read_json(folder / "architecture.json").get("family", "network"),
+        read_json(folder / "fingerprint.json"),
+        export,
+        read_json(folder / "metrics.json"),
+        _history(folder / "history.csv"),
+        read_json(meta) if meta.is_file() else {},
+    )
 
 
-def drawn(files: Files) -> str:
-    """What must be said wherever a network of made-up images is shown; empty for one of real images."""
-    if files.source.get("kind") != "synthetic":
+def synthetic_note(files: NetworkFiles) -> str:
+    """The note to show wherever a network of synthetic images is shown; empty for one of real images."""
+    if not files.is_synthetic:
         return ""
     name = files.source["name"]
     return f"Trained and measured on {name}: images drawn from a seed. Its figures say nothing about real images."
 
 
 def _history(file: Path) -> dict[int, dict[str, float]]:
-    """The rows of history.csv by their first column; empty cells and what is not finite are left out."""
+    """The rows of history.csv by their first column, without empty cells and values that are not finite."""
     rows = {}
     with file.open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):

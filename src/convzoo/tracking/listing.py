@@ -1,45 +1,43 @@
-"""The registry at a glance: networks, versions, aliases, the measure that counts, and when each was registered."""
+"""The registered versions with their aliases, main metric, and time of registration."""
 
 import datetime
 from typing import Any
 
 from convzoo.text import in_columns
 from convzoo.tracking import store
-from convzoo.tracking.aliases import aliases_of
-from convzoo.tracking.answering import answering
-from convzoo.tracking.models import none_found
 from convzoo.tracking.verdicts import TAG
+from convzoo.tracking.versions import aliases_of, not_found
 
-MAIN = ("test_accuracy", "test_psnr", "test_kid")  # the first of these that a version has
+MAIN_METRICS = ("test_accuracy", "test_psnr", "test_kid")  # a version's main metric is the first of these that it has
 
 
 def listing(network: str | None = None) -> list[dict[str, Any]]:
-    """A row for each registered version, newest first within its network; `network` keeps to that one.
+    """A row for each registered version, newest first within its network; of one `network`, or of all.
 
-    Raises ConvzooError where there is none, and TrackingError for a store that fails.
+    Raises ConvzooError if there is none, and TrackingError if the store fails.
     """
     client, rows = store.use_store(), []
-    with answering(f"{store.tracking_uri()}: cannot be listed"):
+    with store.failures_raised_as(f"{store.tracking_uri()}: cannot be listed"):
         for model in sorted(client.search_registered_models(), key=lambda model: model.name):
             if network not in (None, model.name):
                 continue
             aliases = aliases_of(client, model.name)
-            found = client.search_model_versions(f"name = '{model.name}'")
-            for version in sorted(found, key=lambda version: -int(version.version)):
+            versions = client.search_model_versions(f"name = '{model.name}'")
+            for version in sorted(versions, key=lambda version: -int(version.version)):
                 here = [alias.named(name) for name, alias in aliases.items() if alias.version == str(version.version)]
                 rows.append(_row(model.name, version, here))
     if not rows:
-        raise none_found(client, network or "the registry")
+        raise not_found(client, network or "the registry")
     return rows
 
 
 def when(milliseconds: int) -> str:
-    """A time of mlflow's, UTC, to the minute."""
+    """A time of MLflow's in UTC, to the minute."""
     return datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _row(network: str, version: Any, aliases: list[str]) -> dict[str, Any]:
-    main = next((key for key in MAIN if key in version.tags), None)
+    main = next((key for key in MAIN_METRICS if key in version.tags), None)
     return {
         "network": network,
         "version": int(version.version),

@@ -1,108 +1,128 @@
-"""Which model a name stands for: a version in the registry by its alias, or the file in models/."""
+"""Logged models: an exported file as MLflow keeps it, with its signature, its tags and the metrics measured on it."""
 
-import atexit
-import re
-import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from convzoo.tracking import store  # before mlflow: what it reads when it is imported is set there
+from convzoo.tracking import store  # before mlflow, which reads environment variables that it sets
 
 # isort: split
 import mlflow
+import mlflow.onnx
+import numpy as np
+import onnx
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput, Metric, Run
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types.schema import Schema, TensorSpec
 
-from convzoo.errors import ConvzooError
 from convzoo.files import sha256_of
-from convzoo.shipping.network_files import read_files
+from convzoo.shipping.network_files import NetworkFiles
 
-SHIPPED = "extra_files/model.onnx"  # in a logged model, the file as it was exported
-SHA256 = "convzoo.model_sha256"  # the tag of a version that names its file
-NUMBER = re.compile(r"[vV](\d+)")
-ALIASES = ("champion", "candidate")  # in the order in which they are looked for
-
-
-class Found(NamedTuple):
-    """A model's file, and in words which one it is."""
-
-    file: Path
-    title: str
-
-
-def find_model(name: str) -> Found:
-    """The model that NETWORK[@ALIAS] stands for; without an alias @champion, else @candidate, else models/NETWORK.
-
-    Raises ConvzooError where there is none, and for a file whose bytes are not those that were registered.
-    """
-    network, _, alias = name.partition("@")
-    client = store.use_store()
-    found = by_alias(client, name)
-    if found:
-        wanted, version = found
-        return Found(_checked_file(client, name, version), f"{network}@{wanted}: version {version.version}")
-    file = Path("models", network, "model.onnx")
-    if alias or not file.is_file():
-        raise none_found(client, name, "" if alias else f", and no {file}")
-    read_files(network)  # which holds it against export.json
-    return Found(file, f"{network}: {file}, which is not registered")
-
-
-def by_alias(client: MlflowClient, name: str) -> tuple[str, ModelVersion] | None:
-    """The alias and the version that NETWORK[@ALIAS] stands for; without an alias @champion, else @candidate.
-
-    @v3 is version 3: mlflow keeps such names free of aliases.
-    """
-    network, _, alias = name.partition("@")
-    number = NUMBER.fullmatch(alias)
-    for wanted in [alias] if alias else ALIASES:
-        try:
-            if number:
-                return wanted, client.get_model_version(network, number[1])
-            return wanted, client.get_model_version_by_alias(network, wanted)
-        except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise store.TrackingError(f"{name}: {store.first_line(error)}") from error
-    return None
-
-
-def none_found(client: MlflowClient, name: str, more: str = "") -> ConvzooError:
-    """The error that says which models there are."""
-    alias = name.partition("@")[2]
-    number = NUMBER.fullmatch(alias)
-    looked = f"version {number[1]}" if number else f"alias {alias or ' or '.join(ALIASES)}"
-    known = ", ".join(sorted(model.name for model in client.search_registered_models())) or "none yet"
-    return ConvzooError(f"{name}: there is no {looked}{more}; registered models: {known}; `dvc repro` makes them")
+EXPORTED = "extra_files/model.onnx"  # in a logged model, the file as it was exported
+SHA256 = "convzoo.model_sha256"  # the tag of runs, models and versions with the sha256 of that file
+EXAMPLES = 2  # images in a model's input example
 
 
 def model_of(version: ModelVersion) -> str:
-    """The id of the logged model behind a version."""
+    """The ID of the logged model of a version."""
     return version.source.removeprefix("models:/")
 
 
-def shipped_file(client: MlflowClient, model_id: str, folder: Path) -> Path | None:
-    """The exported file as the registry keeps it, brought to `folder` if need be; None where it is not there."""
-    if SHIPPED not in {entry.path for entry in client.list_logged_model_artifacts(model_id, "extra_files")}:
+def has_file(client: MlflowClient, model_id: str) -> bool:
+    """Whether the store has the exported file of a logged model."""
+    return EXPORTED in {entry.path for entry in client.list_logged_model_artifacts(model_id, "extra_files")}
+
+
+def download(client: MlflowClient, model_id: str, folder: Path) -> Path | None:
+    """The exported file of a logged model, downloaded to `folder` from a server; None if the store lost it."""
+    if not has_file(client, model_id):
         return None
     location = client.get_logged_model(model_id).artifact_location
-    return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"{location}/{SHIPPED}", dst_path=str(folder)))
+    return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"{location}/{EXPORTED}", dst_path=str(folder)))
 
 
-def folder_until_exit() -> Path:
-    """A new folder that this process takes away when it ends."""
-    folder = tempfile.mkdtemp(prefix="convzoo-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+def stored_sha256(client: MlflowClient, model_id: str) -> str | None:
+    """The sha256 of the exported file that the store has; None if it lost it."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = download(client, model_id, Path(folder))
+        return sha256_of(file) if file else None
 
 
-def _checked_file(client: MlflowClient, name: str, version: ModelVersion) -> Path:
-    file = shipped_file(client, model_of(version), folder_until_exit())
-    expected = version.tags.get(SHA256)
-    if file is None or sha256_of(file) != expected:
-        raise ConvzooError(
-            f"{name}: the registry's file of version {version.version} is not the one that was registered "
-            f"(sha256 {expected}); run: convzoo sync"
+def log_model(client: MlflowClient, files: NetworkFiles, run: Run, tags: dict[str, str]) -> str:
+    """Log the exported file as a model of the run, unless an interrupted registration already did; its ID.
+
+    Raises TrackingError if the store then has another file.
+    """
+    for model in client.search_logged_models(
+        [run.info.experiment_id], filter_string=f"tags.`{SHA256}` = '{files.sha256}'"
+    ):
+        if model.status == "READY" and stored_sha256(client, model.model_id) == files.sha256:
+            return model.model_id
+    model = client.create_logged_model(
+        run.info.experiment_id, name="model", source_run_id=run.info.run_id, tags=tags, params=run.data.params
+    )
+    mlflow.onnx.log_model(
+        onnx.load(files.model),
+        name="model",
+        model_id=model.model_id,  # without run_id, with which MLflow would add the machine's load to the model
+        signature=_signature(files.export),
+        input_example=_example(files.export),
+        pip_requirements=[*mlflow.onnx.get_default_pip_requirements(), f"numpy=={np.__version__}"],
+        # MLflow serializes the model again; this is the file that was exported and measured.
+        extra_files=[str(file.resolve()) for file in (files.model, files.folder / "export.json")],
+        save_as_external_data=False,
+        onnx_execution_providers=["CPUExecutionProvider"],  # as it was measured
+    )
+    stored = stored_sha256(client, model.model_id)
+    if stored != files.sha256:
+        raise store.TrackingError(
+            f"{files.network}: the store keeps another file than {files.model} (sha256 {stored}, expected "
+            f"{files.sha256}); check the artifacts of {store.tracking_uri()} and run: convzoo sync"
         )
-    return file
+    return model.model_id
+
+
+def link_model(client: MlflowClient, run: Run, model_id: str, files: NetworkFiles) -> None:
+    """Make the model an output of the run, and add its metrics with the data sets that they were measured on."""
+    run_id = run.info.run_id
+    if model_id not in {output.model_id for output in run.outputs.model_outputs}:
+        client.log_outputs(run_id, [LoggedModelOutput(model_id, step=max(files.history))])
+    logged = {
+        (metric.key, metric.value)
+        for metric in client.get_logged_model(model_id).metrics or ()
+        if metric.run_id == run_id
+    }
+    datasets = {entry.tags[0].value: entry.dataset for entry in run.inputs.dataset_inputs}
+    missing = []
+    for key, value in files.numbers.items():
+        if (key, value) in logged:
+            continue
+        of_run = client.get_metric_history(run_id, key)[-1]  # MLflow does not keep the same row twice
+        dataset = datasets.get(key.partition("_")[0])
+        measured_on = {"dataset_name": dataset.name, "dataset_digest": dataset.digest} if dataset else {}
+        missing.append(Metric(key, value, of_run.timestamp, of_run.step, model_id=model_id, **measured_on))
+    if missing:
+        client.log_batch(run_id, metrics=missing)
+
+
+def _signature(export: Mapping[str, Any]) -> ModelSignature:
+    """Without names, so that the model takes a plain array or nested lists."""
+    inputs, outputs = (
+        Schema([TensorSpec(np.dtype(end["dtype"]), tuple(-1 if size is None else size for size in end["shape"]))])
+        for end in (export["input"], export["output"])
+    )
+    return ModelSignature(inputs=inputs, outputs=outputs)
+
+
+def _example(export: Mapping[str, Any]) -> np.ndarray:
+    """A few val images for a network that takes images of their size, otherwise zeros."""
+    shape = [EXAMPLES if size is None else size for size in export["input"]["shape"]]
+    file = Path("data/prepared", export["dataset"], "val", "images.npy")
+    if export["input"]["dtype"] == "uint8" and len(shape) == 4 and file.is_file():
+        images = np.array(np.load(file, mmap_mode="r")[:EXAMPLES])
+        if list(images.shape[1:]) == shape[1:]:
+            return images
+    return np.zeros(shape, export["input"]["dtype"])

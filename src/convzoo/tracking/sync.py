@@ -1,27 +1,97 @@
-"""mlflow filled again from the files, for all networks."""
+"""Compares models/ with MLflow: registers what MLflow lacks, and lists what only one of the two has."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from convzoo.tracking import store  # before mlflow, which reads environment variables that it sets
+
+# isort: split
+from mlflow import MlflowClient
+from mlflow.entities import ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from convzoo.errors import ConvzooError
-from convzoo.shipping.network_files import missing_files
+from convzoo.shipping.network_files import STAGE_OF, missing_files
+from convzoo.tracking import runs
+from convzoo.tracking.live import tracking_is_off
+from convzoo.tracking.models import has_file, model_of
 from convzoo.tracking.registry import register
 
 
 def sync(networks: Iterable[str]) -> list[str]:
     """Register each network whose files are complete; a line for each network.
 
-    Every network gets its turn; then raises ConvzooError with a line for each that failed.
+    Tries every network; then raises ConvzooError with a line for each that failed.
     """
-    told, failed = [], []
+    messages, errors = [], []
     for network in networks:
         missing = missing_files(network)
         if missing:
-            told.append(f"{network}: left out, models/{network} has no {', '.join(missing)}")
+            messages.append(f"{network}: skipped, models/{network} has no {', '.join(missing)}")
             continue
         try:
-            told.append(register(network))
+            messages.append(register(network))
         except ConvzooError as error:
-            failed.append(str(error))
-    if failed:
-        raise ConvzooError("\n".join(failed))
-    return told
+            errors.append(str(error))
+    if errors:
+        raise ConvzooError("\n".join(errors))
+    return messages
+
+
+def orphans(networks: Iterable[str]) -> list[str]:
+    """A line for each orphan, with what to do; `networks` are those of params.yaml. None if tracking is off.
+
+    Changes nothing but the status of runs whose process died. Raises TrackingError if the store fails.
+    """
+    if tracking_is_off():
+        return []
+    client, known = store.use_store(), set(networks)
+    with store.failures_raised_as(f"{store.tracking_uri()}: cannot be searched", "fix it, then run: convzoo sync"):
+        return [*_in_models(known), *_in_registry(client, known), *_in_runs(client)]
+
+
+def _in_models(known: set[str]) -> Iterator[str]:
+    for folder in sorted(Path("models").glob("*/")):
+        if folder.name not in known and any((folder / name).exists() for name in STAGE_OF):
+            yield f"{folder}: params.yaml has no network {folder.name}; restore its block, or remove the folder"
+
+
+def _in_registry(client: MlflowClient, known: set[str]) -> Iterator[str]:
+    for model in client.search_registered_models():
+        if model.name not in known:
+            yield f"registered model {model.name}: params.yaml has no such network; its versions stay as they are"
+        for version in client.search_model_versions(f"name = '{model.name}'"):
+            name = f"{model.name} version {version.version}"
+            if not _has_file(client, model_of(version)):
+                yield f"{name}: its file is not in the store; if models/{model.name} has it, sync registers it again"
+            elif version.run_id and not _has_run(client, version.run_id):
+                yield f"{name}: its run {version.run_id} is deleted; it can be served, but not traced"
+
+
+def _in_runs(client: MlflowClient) -> Iterator[str]:
+    for experiment in client.search_experiments(filter_string="name LIKE 'convzoo/%'"):
+        for run in runs.mark_dead_runs(client, experiment.experiment_id):
+            yield f"run {run.info.run_name} of {experiment.name}: its process died; now marked as KILLED"
+        location = experiment.artifact_location
+        folder = Path(local_file_uri_to_path(location)) if location.startswith("file:") else None
+        if folder is None or not folder.is_dir():
+            continue
+        existing = client.search_runs([experiment.experiment_id], run_view_type=ViewType.ALL, max_results=50_000)
+        names = {run.info.run_id for run in existing} | {"models"}
+        for orphan in sorted(path for path in folder.iterdir() if path.name not in names):
+            yield f"{orphan}: belongs to no run of {experiment.name}; it can be removed"
+
+
+def _has_file(client: MlflowClient, model_id: str) -> bool:
+    try:
+        return has_file(client, model_id)
+    except MlflowException:
+        return False
+
+
+def _has_run(client: MlflowClient, run_id: str) -> bool:
+    try:
+        return client.get_run(run_id).info.lifecycle_stage == "active"
+    except MlflowException:
+        return False

@@ -8,7 +8,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from convzoo.data.arrays import load_split
+from convzoo.data.arrays import digest_header, load_split
+from convzoo.errors import first_line
 
 PREPARED = ("train", "val", "test")
 AUGMENTED = "augmented"
@@ -77,7 +78,7 @@ def observe_meta(
         except FileNotFoundError:
             found.append(_row(name, "no such file"))
         except (OSError, ValueError) as error:
-            found.append(_row(name, f"a file that is no meta.json ({str(error).splitlines()[0]})"))
+            found.append(_row(name, f"a file that is no meta.json ({first_line(error)})"))
     first = held[0] if held else {"classes": None, "superclasses": [], "superclass_of": []}
     expected = first["classes"] if classes == "source" else classes
     numbers = range(len(first["superclasses"]))
@@ -96,7 +97,7 @@ def observe_images(folder: Path, split: str) -> Images:
     """
     arrays = load_split(folder)
     count, size = len(arrays.images), int(np.prod(arrays.images.shape[1:]))
-    digest = hashlib.sha256(f"{arrays.images.dtype.str}{arrays.images.shape}".encode())
+    digest = hashlib.sha256(digest_header(arrays.images.dtype, arrays.images.shape))
     sha256, spread, brightest = [], [np.empty(0)], []
     step = max(1, CHUNK_BYTES // size)
     for start in range(0, count, step):
@@ -107,7 +108,7 @@ def observe_images(folder: Path, split: str) -> Images:
         sha256 += [hashlib.sha256(image).hexdigest() for image in pixels]
         brightest.append(int(pixels.max()))
         spread.append(_standard_deviation(pixels))
-    digest.update(f"{arrays.labels.dtype.str}{arrays.labels.shape}".encode() + arrays.labels.tobytes())
+    digest.update(digest_header(arrays.labels.dtype, arrays.labels.shape) + arrays.labels.tobytes())
     manifest = _read_manifest(folder / "manifest.csv", split)
     table = pd.DataFrame(
         {
@@ -201,7 +202,7 @@ def _array(file: Path, dtype: str, shape: tuple[int, ...]) -> dict[str, Any]:
     except FileNotFoundError:
         return _row(file.name, "no such file")
     except (OSError, ValueError, EOFError) as error:
-        return _row(file.name, f"a file that is cut short or no .npy ({str(error).splitlines()[0]})")
+        return _row(file.name, f"a file that is cut short or no .npy ({first_line(error)})")
     rows = len(array) if array.ndim else 0
     row = _row(file.name) | {"rows": str(rows), "dtype": str(array.dtype), "expected_dtype": dtype}
     return row | {"shape": str(array.shape), "expected_shape": str((rows, *shape))}
@@ -213,7 +214,7 @@ def _manifest_file(file: Path, split: str) -> dict[str, Any]:
     except FileNotFoundError:
         return _row(file.name, "no such file")
     except (OSError, ValueError) as error:
-        return _row(file.name, f"a file that is no manifest ({str(error).splitlines()[0]})")
+        return _row(file.name, f"a file that is no manifest ({first_line(error)})")
 
 
 def _read_manifest(file: Path, split: str) -> pd.DataFrame:

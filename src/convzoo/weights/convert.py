@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from convzoo.errors import ConvzooError
+from convzoo.errors import ConvzooError, first_line
 from convzoo.shipping.onnx import ANY_SIZE, write_onnx
 from convzoo.weights import backbones
 
@@ -67,8 +67,9 @@ def _read(name: str, file: Path) -> dict[str, Tensor]:
             return load_file(file)
         found = torch.load(file, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConvzooError(f"{name}: {file.name} cannot be read as weights ({reason}), {EXPECTED}") from error
+        raise ConvzooError(
+            f"{name}: {file.name} cannot be read as weights ({first_line(error)}), {EXPECTED}"
+        ) from error
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise ConvzooError(f"{name}: {file.name} contains other things than tensors by name, {EXPECTED}")
     return found

@@ -1,0 +1,37 @@
+"""Which val and test images a version was selected and evaluated on, and whether they are those on disk now."""
+
+from pathlib import Path
+
+from convzoo.data.arrays import digest, load_split
+from convzoo.errors import ConvzooError
+from convzoo.files import read_json
+
+COMPARED = ("val", "test")
+UNKNOWN = "unknown"
+
+
+def current_splits(dataset: str) -> dict[str, str]:
+    """The sha256 of val and test in data/prepared/DATASET, as meta.json has them.
+
+    Raises ConvzooError if meta.json has none, and if the arrays are not those that it describes.
+    """
+    folder = Path("data/prepared", dataset)
+    meta = folder / "meta.json"
+    recorded = read_json(meta).get("splits", {}) if meta.is_file() else {}
+    for split in COMPARED:
+        if split not in recorded:
+            raise ConvzooError(
+                f"{meta}: has no digest of {split}, expected those that `prepare` writes; run: dvc repro validate"
+            )
+        if digest(load_split(folder / split)) != recorded[split]:
+            raise ConvzooError(
+                f"{folder / split}: holds other images or labels than meta.json describes, expected the same; run: "
+                "dvc checkout, or dvc repro validate"
+            )
+    return {split: recorded[split] for split in COMPARED}
+
+
+def same_images(digests: list[str]) -> bool:
+    """Whether all digests are of the same images; MLflow keeps only the beginning of a digest."""
+    length = min(map(len, digests))
+    return UNKNOWN not in digests and len({digest[:length] for digest in digests}) == 1

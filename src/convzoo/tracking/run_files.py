@@ -1,0 +1,152 @@
+"""Completes the MLflow run of a training with everything that models/NETWORK holds."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from convzoo.tracking import runs  # before mlflow, which reads environment variables that it sets
+
+# isort: split
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from PIL import Image, ImageSequence
+
+from convzoo.files import sha256_of
+from convzoo.lineage import commits
+from convzoo.lineage.record import RECORD, training_params
+from convzoo.settings.load import read_params
+from convzoo.shipping.network_files import NetworkFiles, synthetic_note
+from convzoo.tracking.labels import changed_params, command_tags, run_name, run_params, user_name
+from convzoo.tracking.models import SHA256
+
+SOURCE, NOTE = "convzoo.source", "mlflow.note.content"  # MLflow shows the note as a run's description
+ARTIFACTS_SHA256 = "convzoo.artifacts_sha256"
+BACKFILLED, COMPLETED = "convzoo.backfilled", "convzoo.completed"  # tags of runs whose times are not the training's
+
+FRAMES = 12  # at most, of an animation
+# The images of a network that MLflow's image grid shows, by their name there: one per epoch, or one for the last epoch.
+ANIMATIONS = {"generated": "plots/progress.gif"}
+FINAL = {"confusion": "plots/confusion.png", "reconstructions": "plots/reconstructions.png"}
+
+
+class Picture(NamedTuple):
+    """An image for MLflow's image grid, its name and its epoch."""
+
+    key: str
+    epoch: int
+    image: Image.Image
+
+
+def complete_run(client: MlflowClient, files: NetworkFiles, lineage: dict[str, Any]) -> Run:
+    """The finished run of this training, with what the files hold and the run lacks; a new one if there is none."""
+    run = _run_of(client, files, lineage)
+    runs.add_params(client, run, run_params(files.identity))
+    test = {"test": files.splits["test"]} if files.splits else {}
+    runs.add_data(client, run, files.identity["data"] | test)
+    _add_metrics(client, run, files)
+    digest = _add_artifacts(client, run, files, lineage)
+    tags = {SOURCE: files.source.get("name"), NOTE: synthetic_note(files)}
+    tags |= {SHA256: files.sha256, ARTIFACTS_SHA256: digest}
+    runs.add_tags(client, run, {key: value for key, value in tags.items() if value})
+    if run.info.status != "FINISHED":
+        runs.add_tags(client, run, {COMPLETED: "true"})  # so that its end is not taken for the end of the training
+        client.set_terminated(run.info.run_id, "FINISHED")
+    return client.get_run(run.info.run_id)
+
+
+def pictures(files: NetworkFiles) -> Iterator[Picture]:
+    """The images of models/NETWORK that its family writes, in the order of epochs."""
+    for key, name in ANIMATIONS.items():
+        if files.folder.joinpath(name).is_file():
+            yield from _frames(files, key, name)
+    for key, name in FINAL.items():
+        if files.folder.joinpath(name).is_file():
+            with Image.open(files.folder / name) as image:
+                yield Picture(key, max(files.history), image.convert("RGB"))
+
+
+def _run_of(client: MlflowClient, files: NetworkFiles, lineage: dict[str, Any]) -> Run:
+    experiment, fingerprint = runs.experiment_of(client, files.network), files.identity["fingerprint"]
+    existing = runs.runs_of(client, experiment, fingerprint)
+    if existing:
+        return next((run for run in existing if run.info.status == "FINISHED"), existing[0])
+    tags = {"convzoo.fingerprint": fingerprint, BACKFILLED: "true", "mlflow.user": user_name()}
+    tags |= {"convzoo.profile": str(read_params().values.get("profile"))} | command_tags()
+    differences = changed_params(files.network, training_params(lineage))
+    name = run_name(files.network, differences, (commits.head() or "")[:7], "from files")
+    return client.create_run(experiment, tags=tags, run_name=name)
+
+
+def _add_metrics(client: MlflowClient, run: Run, files: NetworkFiles) -> None:
+    logged = runs.logged_steps(client, run, {key for row in files.history.values() for key in row})
+    rows = {
+        step: {key: value for key, value in row.items() if (key, step) not in logged}
+        for step, row in files.history.items()
+    }
+    runs.add_metrics(client, run.info.run_id, rows)
+    changed = {key: value for key, value in files.numbers.items() if run.data.metrics.get(key) != value}
+    runs.add_metrics(client, run.info.run_id, {0: changed})
+
+
+def _add_artifacts(client: MlflowClient, run: Run, files: NetworkFiles, lineage: dict[str, Any]) -> str:
+    """Log pictures, files and the lineage, if the run lacks them or they changed; a digest of their contents."""
+    digest, logged = _digest(files, lineage), run.data.tags.get(ARTIFACTS_SHA256)
+    _log_pictures(client, run.info.run_id, files, is_changed=logged not in (None, digest))
+    if logged != digest:
+        for file, folder in _artifacts(files):
+            client.log_artifact(run.info.run_id, str(file), folder)
+        client.log_dict(run.info.run_id, lineage, RECORD)
+    return digest
+
+
+def _artifacts(files: NetworkFiles) -> Iterator[tuple[Path, str]]:
+    """The files (or folders) that a run shows besides numbers, and the folder of each in MLflow."""
+    dataset = files.export["dataset"]
+    for name in ("plots", "extra", "parts"):
+        for file in sorted(files.folder.joinpath(name).rglob("*")):
+            if file.is_file() and file.suffix not in (".npy", ".safetensors"):  # what plots and parts were made from
+                yield file, file.parent.relative_to(files.folder).as_posix()
+    yield files.folder / "metrics.json", "evaluation"
+    yield files.folder / "export.json", "evaluation"
+    for file in (
+        Path("reports/data", f"{dataset}.json"),
+        Path("data/augmented", dataset, "preview.png"),
+        Path("reports/data_docs"),
+    ):
+        if file.exists():
+            yield file, "data"
+
+
+def _digest(files: NetworkFiles, lineage: dict[str, Any]) -> str:
+    """A digest of the artifacts' names and bytes, without the data docs, which hold times, and of the lineage."""
+    lines = [json.dumps(lineage, sort_keys=True)]
+    lines += [f"{folder}/{file.name} {sha256_of(file)}" for file, folder in _artifacts(files) if file.is_file()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _log_pictures(client: MlflowClient, run_id: str, files: NetworkFiles, is_changed: bool) -> None:
+    """Log the pictures that the run lacks; if the artifacts changed, those of the evaluation again."""
+    stored = {entry.path for entry in client.list_artifacts(run_id, "images")}
+    # MLflow writes the compressed file last, so a picture with one is complete.
+    complete = {path.rpartition("+timestamp+")[0] for path in stored if path.endswith("+compressed.webp")}
+    for key, epoch, image in pictures(files):
+        if f"images/{key}+step+{epoch}" not in complete or (is_changed and key in FINAL):
+            client.log_image(run_id, image, key=key, step=epoch)
+
+
+def _frames(files: NetworkFiles, key: str, name: str) -> Iterator[Picture]:
+    """The first, the last and evenly spaced frames of an animation, which has one for each epoch with a val_kid."""
+    epochs = [epoch for epoch, row in sorted(files.history.items()) if "val_kid" in row]
+    file = files.folder / name
+    with Image.open(file) as animation:
+        frames = ImageSequence.all_frames(animation)
+    if len(frames) != len(epochs):
+        problem = f"has {len(frames)} images, expected {len(epochs)}, one for each epoch with a finite val_kid"
+        print(f"warning: {file}: {problem}; MLflow's image grid is shown without them", flush=True)
+        return
+    steps = min(FRAMES, len(frames)) - 1
+    for number in range(steps + 1):
+        chosen = round(number * (len(frames) - 1) / max(steps, 1))
+        yield Picture(key, epochs[chosen], frames[chosen].convert("RGB").quantize(256))

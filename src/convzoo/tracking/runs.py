@@ -1,0 +1,161 @@
+"""MLflow runs: found by their training's fingerprint, opened again after a stop, and filled without duplicates."""
+
+import json
+import platform
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from convzoo.tracking import store  # before mlflow, which reads environment variables that it sets
+
+# isort: split
+import psutil
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+from convzoo.files import project_root
+from convzoo.tracking.labels import param_text
+
+DIGEST_LENGTH = 32  # characters of a data set's digest in MLflow, which takes 36 at most
+METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # MLflow's limits
+PROCESS = "convzoo.process"  # the run tag that identifies the process that trains
+CONTEXT = "mlflow.data.context"  # the tag of a run's data set that names the split
+
+
+def experiment_of(client: MlflowClient, network: str) -> str:
+    """The ID of the experiment `convzoo/NETWORK`. Creates it if it is missing, restores it if it was deleted."""
+    name = f"convzoo/{network}"
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return client.create_experiment(name, artifact_location=_artifact_location(client.tracking_uri, network))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process was faster
+                raise
+            experiment = client.get_experiment_by_name(name)
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return experiment.experiment_id
+
+
+def runs_of(client: MlflowClient, experiment: str, fingerprint: str) -> list[Run]:
+    """The runs of a training, newest first."""
+    return client.search_runs(
+        [experiment],
+        filter_string=f"tags.`convzoo.fingerprint` = '{fingerprint}'",
+        order_by=["attributes.start_time DESC"],
+    )
+
+
+def open_run(client: MlflowClient, network: str, fingerprint: str, tags: Mapping[str, str], name: str) -> Run:
+    """The newest run of a training if it is unfinished, set to RUNNING again; otherwise a new run."""
+    experiment = experiment_of(client, network)
+    tags = {**tags, "convzoo.fingerprint": fingerprint}
+    mark_dead_runs(client, experiment)
+    runs = runs_of(client, experiment, fingerprint)
+    if not runs or runs[0].info.status == "FINISHED":
+        return client.create_run(experiment, tags=tags, run_name=name)
+    client.update_run(runs[0].info.run_id, status="RUNNING")
+    add_tags(client, runs[0], tags)
+    return runs[0]
+
+
+def this_process() -> str:
+    """Host name, process ID and start time of this process, which identify it."""
+    return f"{platform.node()} {psutil.Process().pid} {psutil.Process().create_time():.2f}"
+
+
+def mark_dead_runs(client: MlflowClient, experiment: str) -> list[Run]:
+    """Set the runs to KILLED whose process on this machine has died, and return them."""
+    filter_string = f"attributes.status = 'RUNNING' AND tags.`{PROCESS}` LIKE '{platform.node()} %'"
+    dead = [run for run in client.search_runs([experiment], filter_string) if not _is_alive(run.data.tags[PROCESS])]
+    for run in dead:
+        client.set_terminated(run.info.run_id, "KILLED")
+    return dead
+
+
+def _is_alive(process: str) -> bool:
+    _, number, start = process.rsplit(" ", 2)
+    try:
+        return f"{psutil.Process(int(number)).create_time():.2f}" == start
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:  # another user's process, but it exists
+        return True
+
+
+def add_params(client: MlflowClient, run: Run, params: Mapping[str, Any]) -> None:
+    """Log the params that the run lacks, written as in params.yaml. A param that is logged cannot change in MLflow."""
+    missing = [Param(key, param_text(value)) for key, value in params.items() if key not in run.data.params]
+    for start in range(0, len(missing), PARAMS_PER_CALL):
+        client.log_batch(run.info.run_id, params=missing[start : start + PARAMS_PER_CALL])
+
+
+def add_tags(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> None:
+    """Set the tags that the run lacks or that have another value."""
+    changed = [RunTag(key, value) for key, value in tags.items() if run.data.tags.get(key) != value]
+    if changed:
+        client.log_batch(run.info.run_id, tags=changed)
+
+
+def add_metrics(client: MlflowClient, run_id: str, rows: Mapping[int, Mapping[str, float]]) -> None:
+    """Log metrics by step."""
+    now = int(time.time() * 1000)
+    metrics = [Metric(key, float(value), now, step) for step, row in rows.items() for key, value in row.items()]
+    for start in range(0, len(metrics), METRICS_PER_CALL):
+        client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_CALL])
+
+
+def logged_steps(client: MlflowClient, run: Run, keys: set[str]) -> set[tuple[str, int]]:
+    """The pairs of metric and step that the run has, of the metrics `keys`."""
+    logged = keys & set(run.data.metrics)
+    return {(key, metric.step) for key in logged for metric in client.get_metric_history(run.info.run_id, key)}
+
+
+def add_data(client: MlflowClient, run: Run, data: Mapping[str, str]) -> None:
+    """Log the data sets of a run, one per split: the name of the set under `name`, and the sha256 of each split."""
+    name = data["name"]
+    logged = {(tag.value, entry.dataset.digest) for entry in run.inputs.dataset_inputs for tag in entry.tags}
+    inputs = []
+    for split, digest in sorted(data.items()):
+        if split == "name" or (split, digest[:DIGEST_LENGTH]) in logged:
+            continue
+        folder = f"data/augmented/{name}" if split == "augmented" else f"data/prepared/{name}/{split}"
+        dataset = Dataset(name, digest[:DIGEST_LENGTH], "local", json.dumps({"uri": folder}))
+        inputs.append(DatasetInput(dataset, [InputTag(CONTEXT, split)]))
+    if inputs:
+        client.log_inputs(run.info.run_id, datasets=inputs)
+
+
+def digests_of(run: Run, split: str) -> set[str]:
+    """The digests of the data sets that were logged for a split, each DIGEST_LENGTH characters of a sha256."""
+    return {
+        entry.dataset.digest
+        for entry in run.inputs.dataset_inputs
+        if (CONTEXT, split) in {(tag.key, tag.value) for tag in entry.tags}
+    }
+
+
+def machine_load(client: MlflowClient, run_id: str) -> Callable[[], dict[str, float]]:
+    """A function that returns the machine's load (processor, memory, disk, network, GPU) since its last call."""
+    monitor = SystemMetricsMonitor(run_id, tracking_uri=client.tracking_uri)  # its thread is never started
+
+    def load() -> dict[str, float]:
+        monitor.collect_metrics()
+        metrics = {f"system/{key}": value for key, value in monitor.aggregate_metrics().items()}
+        for part in monitor.monitors:
+            part.clear_metrics()
+        return metrics
+
+    return load
+
+
+def _artifact_location(uri: str, network: str) -> str | None:
+    if uri.startswith(("http://", "https://")):
+        return None  # the server decides
+    file = store.database_file(uri)
+    folder: Path = file.parent if file else project_root() / "mlruns"
+    return (folder / "artifacts" / network).as_uri()
