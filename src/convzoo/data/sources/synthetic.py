@@ -1,7 +1,7 @@
 """Image sets drawn from a seed: the same bytes for the same seed, on every machine."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -21,19 +21,17 @@ class Drawing(NamedTuple):
 
     draw: Callable[[np.ndarray, np.random.Generator], np.ndarray]  # labels (N,) to images uint8 (N, side, side, 3)
     side: int  # pixels
-    chunk: int  # images that are drawn together; another number gives other images
-    classes: list[str]
-    superclasses: list[str]
-    superclass_of: list[int]  # of each class
+    chunk: int  # images drawn together, so few that they fit into a processor's cache; the images depend on it
+    classes: Sequence[str] = ()
+    superclasses: Sequence[str] = ()
+    superclass_of: Sequence[int] = ()  # of each class
 
 
 DRAWINGS = {
-    "shapes10": Drawing(shapes.draw_ten, shapes.SIDE, 128, shapes.TEN, [], []),
-    "shapes100": Drawing(
-        shapes.draw_hundred, shapes.SIDE, 128, shapes.HUNDRED, shapes.TWENTY, shapes.TWENTY_OF_HUNDRED
-    ),
-    "faces": Drawing(faces.draw_faces, faces.SIDE, 48, [], [], []),
-    "flowers": Drawing(flowers.draw_flowers, flowers.SIDE, 96, list(flowers.KINDS), [], []),
+    "shapes10": Drawing(shapes.draw_ten, shapes.SIDE, 64, shapes.TEN),
+    "shapes100": Drawing(shapes.draw_hundred, shapes.SIDE, 64, shapes.HUNDRED, shapes.TWENTY, shapes.TWENTY_OF_HUNDRED),
+    "faces": Drawing(faces.draw_faces, faces.SIDE, 16),
+    "flowers": Drawing(flowers.draw_flowers, flowers.SIDE, 16, tuple(flowers.KINDS)),
 }
 
 

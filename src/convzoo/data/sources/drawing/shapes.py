@@ -1,7 +1,8 @@
-"""Textured shapes on textured grounds: which shape, or which shape with which texture, is the class.
+"""Textured shapes on textured grounds, 32x32 pixels: ten shapes, or twenty shapes times five textures, are the classes.
 
-Place, size, turn, stretch and all colours are drawn, and things lie around and in front, so that neither a colour nor a
-place gives the class away. A mirrored picture is of the same class.
+What varies within a class: place, size, turn and stretch of the shape; all colours; the ground and its texture; rods
+that lie around the shape and, in some pictures, across it; light and grain. Neither a colour nor a place gives a class
+away, and a mirrored picture is of the same class.
 """
 
 import numpy as np
@@ -9,184 +10,60 @@ import numpy as np
 from convzoo.data.sources.drawing.canvas import (
     Array,
     Canvas,
-    Dice,
-    by_kind,
-    direction,
+    Shape,
+    box,
+    each,
+    intersection,
     length,
-    local,
-    ramp,
-    segment,
-    sine,
-    tinted,
+    turns,
+    union,
     wave,
 )
 
 SIDE = 32  # pixels
-SIZE = (0.64, 0.88)  # half a shape, as a share of half the side
-TURN_TEN, TURN_HUNDRED = 0.16, 0.06  # of a full one, to either side
-STRETCH = (0.85, 1.18)  # downwards against across
-PERIOD = (0.3, 0.42)  # of a texture, as a share of half the side
-# Luma of a dark ground and of the two tones of the light shape on it; in half the pictures, 1 less each.
-GROUND, NEAR, FAR = (0.06, 0.26), (0.48, 0.62), (0.78, 0.94)
-VIVID = (0.2, 0.9)  # how far colours are from grey
-GROUND_PERIOD = (0.3, 0.8)
-GROUND_CONTRAST = (0.03, 0.09)  # luma
-LOOSE = 3  # small things that lie around
-LOOSE_SIZE, LOOSE_LENGTH = (0.06, 0.13), 0.25  # half their width and, at most, half their length
-LOOSE_WINDOW = 14  # pixels that hold one
-IN_FRONT = 0.35  # the share of pictures where a strip lies in front
-STRIP = (0.06, 0.14)  # half its width
-LIGHT = (-0.15, 0.15)  # the light grows by this much across half a picture
-GRAIN = 0.045
+TURN_TEN, TURN_HUNDRED = 0.16, 0.06  # of a full turn, to either side
 
-# The shapes: signed distances, about 1 from the middle to the farthest edge, as seen upright with y downwards.
+# Seen upright with y downwards; about 1 from the middle to the farthest edge.
+FORMS: dict[str, Shape] = {
+    "disc": lambda x, y: length(x, y) - 0.84,
+    "ring": lambda x, y: abs(length(x, y) - 0.64) - 0.27,
+    "square": lambda x, y: box(x, y, 0.74, 0.74),
+    "triangle": lambda x, y: intersection(y - 0.5, abs(x) * 0.866 - y * 0.5 - 0.5),
+    "star": lambda x, y: (length(x, y) * (1 + 1.3 * wave(turns(y, x) * 5 + 0.5)) - 1) * 0.45,
+    "cross": lambda x, y: union(box(x, y, 0.92, 0.3), box(x, y, 0.3, 0.92)),
+    "crescent": lambda x, y: intersection(length(x, y) - 0.92, 0.72 - length(x - 0.42, y)),
+    "heart": lambda x, y: union(length(abs(x) - 0.4, y + 0.32) - 0.566, (abs(x) + abs(y - 0.08) - 0.8) * 0.7),
+    "arrow": lambda x, y: union(intersection(abs(x) * 0.785 - y * 0.62 - 0.59, y), box(x, y - 0.41, 0.27, 0.51)),
+    "drop": lambda x, y: union(length(x, y - 0.3) - 0.58, intersection(abs(x) * 0.892 - y * 0.453 - 0.444, y - 0.04)),
+    "hourglass": lambda x, y: intersection(abs(y) - 0.82, (abs(x) - abs(y) * 0.82 - 0.08) * 0.77),
+    "clover": lambda x, y: union(
+        union(length(x, y + 0.46), length(abs(x) - 0.46, y - 0.12)) - 0.42, box(x, y - 0.48, 0.13, 0.48)
+    ),
+    "leaf": lambda x, y: length(abs(x) + 0.66, y) - 1.17,
+    "sparkle": lambda x, y: (union(abs(x) * 2.6 + abs(y), abs(x) + abs(y) * 2.6) - 1.04) * 0.36,
+    "tee": lambda x, y: union(box(x, y + 0.5, 0.82, 0.29), box(x, y - 0.2, 0.29, 0.66)),
+    "zigzag": lambda x, y: union(box(x, abs(y) - 0.6, 0.75, 0.22), box(x + 0.9 * y, y, 0.34, 0.6)),
+    "dome": lambda x, y: intersection(length(x, y - 0.42) - 0.98, y - 0.42),
+    "fish": lambda x, y: union(
+        length(x + 0.2, abs(y) + 0.4) - 0.88, intersection(abs(y) * 0.74 - x * 0.67 + 0.174, x - 0.92)
+    ),
+    "mushroom": lambda x, y: union(intersection(length(x, y) - 0.9, y), box(x, y - 0.4, 0.3, 0.45)),
+    "pie": lambda x, y: intersection(length(x, y) - 0.88, x * 0.66 - abs(y) * 0.75),
+}
 
-
-def disc(x: Array, y: Array) -> Array:
-    return length(x, y) - 0.84
-
-
-def ring(x: Array, y: Array) -> Array:
-    return np.abs(length(x, y) - 0.64) - 0.27
-
-
-def square(x: Array, y: Array) -> Array:
-    return np.maximum(np.abs(x), np.abs(y)) - 0.74
-
-
-def triangle(x: Array, y: Array) -> Array:
-    return np.maximum(y - 0.5, np.abs(x) * 0.866 - y * 0.5 - 0.5)
-
-
-def star(x: Array, y: Array) -> Array:
-    # Five lines make a five-pointed star; inside it, all of them but one at most have the place on their inner side.
-    farthest = second = np.full_like(x, -9)
-    for across, down in ((0.0, -1.0), (0.951, -0.309), (0.588, 0.809), (-0.588, 0.809), (-0.951, -0.309)):
-        line = x * across + y * down - 0.34
-        second = np.maximum(second, np.minimum(farthest, line))
-        farthest = np.maximum(farthest, line)
-    return second
-
-
-def cross(x: Array, y: Array) -> Array:
-    x, y = np.abs(x), np.abs(y)
-    return np.minimum(np.maximum(x - 0.92, y - 0.3), np.maximum(x - 0.3, y - 0.92))
-
-
-def crescent(x: Array, y: Array) -> Array:
-    return np.maximum(length(x, y) - 0.92, 0.72 - length(x - 0.42, y))
-
-
-def heart(x: Array, y: Array) -> Array:
-    x = np.abs(x)
-    point = np.maximum(x * 0.73 + y * 0.684 - 0.616, (x - 0.44) * 0.684 - (y + 0.3) * 0.73)
-    return np.minimum(length(x - 0.44, y + 0.3) - 0.5, np.maximum(point, -0.4 - y))
-
-
-def arrow(x: Array, y: Array) -> Array:
-    x = np.abs(x)
-    head = np.maximum(x * 0.785 - (y + 0.95) * 0.62, y)
-    return np.minimum(head, np.maximum(x - 0.27, np.abs(y - 0.41) - 0.51))
-
-
-def drop(x: Array, y: Array) -> Array:
-    x = np.abs(x)
-    point = np.maximum(x * 0.8915 - y * 0.453 - 0.444, x * 0.453 + (y - 0.3) * 0.8915)
-    return np.minimum(length(x, y - 0.3) - 0.58, point)
-
-
-def hourglass(x: Array, y: Array) -> Array:
-    x, y = np.abs(x), np.abs(y)
-    return np.maximum(y - 0.82, (x - y * 0.82 - 0.08) * 0.77)
-
-
-def clover(x: Array, y: Array) -> Array:
-    x = np.abs(x)
-    leaves = np.minimum(length(x, y + 0.46), length(x - 0.46, y - 0.12)) - 0.42
-    return np.minimum(leaves, np.maximum(x - 0.13, np.abs(y - 0.48) - 0.48))
-
-
-def leaf(x: Array, y: Array) -> Array:
-    return length(np.abs(x) + 0.66, y) - 1.17
-
-
-def sparkle(x: Array, y: Array) -> Array:
-    x, y = np.abs(x), np.abs(y)
-    return (np.minimum(x * 2.6 + y, x + y * 2.6) - 1.04) * 0.36
-
-
-def tee(x: Array, y: Array) -> Array:
-    x = np.abs(x)
-    return np.minimum(np.maximum(x - 0.82, np.abs(y + 0.5) - 0.29), np.maximum(x - 0.29, np.abs(y - 0.2) - 0.66))
-
-
-def zigzag(x: Array, y: Array) -> Array:
-    bars = np.minimum(segment(x, y, (-0.56, -0.6), (0.56, -0.6)), segment(x, y, (-0.56, 0.6), (0.56, 0.6)))
-    return np.minimum(bars, segment(x, y, (0.56, -0.6), (-0.56, 0.6))) - 0.23
-
-
-def dome(x: Array, y: Array) -> Array:
-    return np.maximum(length(x, y - 0.42) - 0.98, y - 0.42)
-
-
-def fish(x: Array, y: Array) -> Array:
-    y = np.abs(y)
-    return np.minimum(length(x + 0.2, y + 0.4) - 0.88, np.maximum(y * 0.74 - (x - 0.26) * 0.67, x - 0.92))
-
-
-def mushroom(x: Array, y: Array) -> Array:
-    cap = np.maximum(length(x, y) - 0.9, y)
-    return np.minimum(cap, np.maximum(np.abs(x) - 0.3, np.abs(y - 0.4) - 0.45))
-
-
-def pie(x: Array, y: Array) -> Array:
-    return np.maximum(length(x, y) - 0.88, x * 0.66 - np.abs(y) * 0.75)
-
-
-FIRST = (disc, ring, square, triangle, star, cross, crescent, heart, arrow, drop)
-FORMS = (*FIRST, hourglass, clover, leaf, sparkle, tee, zigzag, dome, fish, mushroom, pie)
-
-# The textures: how much of a second colour lies at each place, in periods; `soft` is the width of an edge.
-
-
-def plain(x: Array, y: Array, soft: Array) -> Array:
-    return np.zeros_like(x)
-
-
-def striped(x: Array, y: Array, soft: Array) -> Array:
-    return ramp(wave(x), 0.5 - soft, 0.5 + soft)
-
-
-def spotted(x: Array, y: Array, soft: Array) -> Array:
-    return ramp(length(wave(x), wave(y)), 0.64 - soft, 0.64 + soft)
-
-
-def chequered(x: Array, y: Array, soft: Array) -> Array:
-    across, down = striped(x * 0.7, y, soft), striped(y * 0.7, x, soft)
-    return across + down - 2 * across * down
-
-
-def ringed(x: Array, y: Array, soft: Array) -> Array:
-    return striped(length(x, y), y, soft)
-
-
-def halved(x: Array, y: Array, soft: Array) -> Array:
-    return ramp(x, -soft / 2, soft / 2)
-
-
-def cloudy(x: Array, y: Array, soft: Array) -> Array:
-    bent = x * 0.4 + 0.3 * sine(y * 0.27)
-    return 0.5 + 0.25 * (sine(bent) + sine(y * 0.35 + 0.3 * sine(x * 0.31)))
-
-
-TEXTURES = (plain, halved, striped, spotted, ringed)
-ANYWHERE = [TEXTURES.index(striped), TEXTURES.index(spotted)]  # the others keep to the middle of the shape
-GROUNDS = (plain, striped, spotted, ringed, chequered, cloudy)
+# Where the second colour of a shape lies, in units of the texture's period.
+TEXTURES: dict[str, Shape] = {
+    "plain": lambda x, y: np.full_like(x, 9),
+    "halved": lambda x, y: x,
+    "striped": lambda x, y: wave(x) * 0.5 - 0.25,
+    "spotted": lambda x, y: length(wave(x), wave(y)) * 0.5 - 0.32,
+    "ringed": lambda x, y: wave(length(x, y)) * 0.5 - 0.25,
+}
 
 # The names of the classes, and the superclass of each of the hundred.
-TEN = [form.__name__ for form in FIRST]
-TWENTY = [form.__name__ for form in FORMS]
-HUNDRED = [f"{texture.__name__} {form}" for form in TWENTY for texture in TEXTURES]
+TWENTY = list(FORMS)
+TEN = TWENTY[:10]
+HUNDRED = [f"{texture} {form}" for form in FORMS for texture in TEXTURES]
 TWENTY_OF_HUNDRED = [number // len(TEXTURES) for number in range(len(HUNDRED))]
 
 
@@ -201,64 +78,36 @@ def draw_hundred(labels: Array, generator: np.random.Generator) -> Array:
 
 
 def draw(forms: Array, textures: Array, turn: float, generator: np.random.Generator) -> Array:
-    """Pictures uint8 (N, 32, 32, 3) of the shapes and textures at these places in FORMS and TEXTURES."""
-    count = len(forms)
-    canvas, dice = Canvas.blank(count, SIDE), Dice(generator, count)
+    """Pictures uint8 (N, 32, 32, 3) of the shapes and textures at these positions in FORMS and TEXTURES."""
+    canvas = Canvas(len(forms), SIDE, generator)
+    between = canvas.between
+    # A light shape in two tones on a dark ground; or, in half the pictures, the other way round.
+    negative, swapped = canvas.chance(0.5), canvas.chance(0.5) > 0
+    dark, middle, light = (abs(negative - between(*luma)) for luma in ((0.06, 0.26), (0.48, 0.62), (0.78, 0.94)))
+    first, second = np.where(swapped, light, middle), np.where(swapped, middle, light)
 
-    lumas = np.stack([dice.between(*bounds) for bounds in (GROUND, NEAR, FAR)])
-    lumas = np.where(dice.chance(0.5), 1 - lumas, lumas)
-    lumas[1:] = np.where(dice.chance(0.5), lumas[:0:-1], lumas[1:])
-    colours = [tinted(dice.between(0, 1), dice.between(*VIVID), luma) for luma in lumas]
+    canvas.fill(canvas.tint(dark))
+    ground = canvas.zoom(between(-1, 1), between(-1, 1), between(0.3, 0.8), between(0, 1))
+    texture = each(TEXTURES.values(), canvas.choice(TEXTURES), ground.x, ground.y)
+    canvas.paint(ground.cover(texture, soft=2), canvas.tint(dark + between(-0.09, 0.09)))
+    canvas.paint(canvas.cover(union(bar(canvas, 0.25), bar(canvas, 0.25))), canvas.tint(between(0, 1)))
 
-    # The ground, in two tones, and what lies around.
-    canvas.fill(colours[0])
-    tone = np.clip(lumas[0] + dice.apart(*GROUND_CONTRAST), 0, 1)
-    anywhere = dice.between(-1, 1), dice.between(-1, 1)
-    x, y = local(canvas, anywhere, direction(dice.between(0, 1)), dice.between(*GROUND_PERIOD))
-    ground = by_kind(GROUNDS, dice.choice([1] * len(GROUNDS)), x, y, dice.between(0.1, 0.3))
-    canvas.paint(ground, tinted(dice.between(0, 1), dice.between(*VIVID), tone))
-    for _ in range(LOOSE):
-        scatter(canvas, dice)
+    size = between(0.64, 0.88)
+    x, y = (1.05 - size) * between(-1, 1), (1.05 - size) * between(-1, 1)
+    shape = canvas.zoom(x, y, size, between(-turn, turn), between(0.85, 1.18))
+    inside = shape.cover(each(FORMS.values(), forms, shape.x, shape.y))
+    pattern = canvas.zoom(x + between(-0.06, 0.06), y + between(-0.06, 0.06), between(0.3, 0.42), between(0, 1))
+    toned = pattern.cover(each(TEXTURES.values(), textures, pattern.x, pattern.y))
+    canvas.paint(inside, canvas.tint(first))
+    canvas.paint(inside * toned, canvas.tint(second))
 
-    size = dice.between(*SIZE)
-    free = 1.05 - size
-    centre = free * dice.between(-1, 1), free * dice.between(-1, 1)
-    x, y = local(canvas, centre, direction(dice.between(-turn, turn)), size, dice.between(*STRETCH))
-    inside = canvas.cover(by_kind(FORMS, forms, x, y) * size)
-    period = dice.between(*PERIOD)
-    x, y = local(canvas, centre, direction(dice.between(0, 1)), period)
-    x += dice.between(0, 1) * np.isin(textures, ANYWHERE)[:, None]
-    second = by_kind(TEXTURES, textures, x, y, canvas.pixel / period)
-    second *= inside
-    canvas.paint(inside, colours[1])
-    canvas.paint(second, colours[2])
-
-    strip(canvas, dice)
-    light = 1 + dice.between(*LIGHT) * canvas.x
-    light += dice.between(*LIGHT) * canvas.y
-    canvas.planes *= light
-    for plane in canvas.planes:
-        plane += dice.noise(plane.shape[1]) * GRAIN
-    return canvas.bytes()
+    across = canvas.cover(bar(canvas, 3)) * canvas.chance(0.35)
+    canvas.paint(across, canvas.tint(between(0, 1)))
+    canvas.weather(light=0.15, grain=0.032)
+    return canvas.images()
 
 
-def scatter(canvas: Canvas, dice: Dice) -> None:
-    """Lay a small rod anywhere."""
-    thick, long = dice.between(*LOOSE_SIZE), dice.between(0, LOOSE_LENGTH)
-    turn, centre = direction(dice.between(0, 1)), (dice.between(-1, 1), dice.between(-1, 1))
-    colour = tinted(dice.between(0, 1), dice.between(0, 1), dice.between(0, 1))
-    with canvas.window(centre, LOOSE_WINDOW, LOOSE_WINDOW) as part:
-        x, y = local(part, centre, turn, np.ones_like(thick))
-        part.paint(part.cover(length(np.maximum(np.abs(x) - long, 0), y) - thick), colour)
-
-
-def strip(canvas: Canvas, dice: Dice) -> None:
-    """Lay a strip across some of the pictures."""
-    across, down = direction(dice.between(0, 1))
-    place, width = dice.between(-0.7, 0.7), dice.between(*STRIP)
-    colour = tinted(dice.between(0, 1), dice.between(0, 1), dice.between(0, 1))
-    x = canvas.x * across
-    x += canvas.y * down
-    mask = canvas.cover(np.abs(x - place) - width)
-    mask *= dice.chance(IN_FRONT)
-    canvas.paint(mask, colour)
+def bar(canvas: Canvas, long: float) -> Array:
+    """The signed distance from a bar anywhere, of half-length `long`."""
+    view = canvas.zoom(canvas.between(-1, 1), canvas.between(-1, 1), 1, canvas.between(0, 1))
+    return box(view.x, view.y, long, canvas.between(0.06, 0.13))
