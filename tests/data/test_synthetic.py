@@ -51,10 +51,10 @@ def test_a_seed_gives_the_same_files_and_another_seed_other_images(drawing, tmp_
 @pytest.mark.parametrize(
     ("drawing", "sha256"),
     [
-        ("shapes10", "202ccb145a4a973454cee03843330a9189a97252f20d4d3f82c1957cc378aaf6"),
-        ("shapes100", "ae52e4e63ad65518c44ff8c3e2b13180a11e6cf8513ea11ce0f3b6d07b4c91b7"),
-        ("faces", "38b75fc154e0f5645a7bc5aa00f3f7ba77b67c763ec4e4791181393a8314fd76"),
-        ("flowers", "dcedeb75e66871e092bc2c8f7cc7ed2232f16dd2a76c5c173088a801a9c8979d"),
+        ("shapes10", "1d606f00a87e3de5a3d814d0f2ebbb63a6a0df274588dd930f09bac82bcd7f5f"),
+        ("shapes100", "706c08d9da8f3a4716edf6ede604aecf8519aa6f2b05d6f699002ec16c7e48fe"),
+        ("faces", "1c73a938ff89b41af2fe50b9fd9ce47315d28bdd754bbd72c304df097ab62b2c"),
+        ("flowers", "9716cae8a925dcd913b4789d35ddbdaef5aa7405f19b504a0ec0086d23120d3f"),
     ],
 )
 def test_the_bytes_are_those_of_every_machine(drawing, sha256, made):
