@@ -1,4 +1,4 @@
-"""Errors that a user can cause and mend, and how an entry shows them."""
+"""Errors that a user can cause and fix, and how a stage or command prints them."""
 
 import errno
 import gc
@@ -7,27 +7,27 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # the disk is full, or what of it is the user's
-# What says so without an errno: Rust, and with it safetensors, and NumPy when it could write a part of an array.
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # the disk is full, or the user's quota is used up
+# Messages without an errno: from Rust (so from safetensors), and from NumPy when it wrote only part of an array.
 NO_SPACE_TEXT = re.compile(rf"\(os error ({'|'.join(map(str, NO_SPACE))})\)|\d+ requested and \d+ written")
 
 ACCOUNT = re.compile(r"(?<=://)[^/\s@]+@")
-# What torch says of an operation where only deterministic ones may run.
+# PyTorch's message about an operation without a deterministic implementation, if only such operations are allowed.
 NOT_DETERMINISTIC = re.compile(r"(\S+) does not have a deterministic implementation")
 
-SQLALCHEMY_HINT = "(raised as a result of "  # begins a line that sqlalchemy may write above the error itself
+SQLALCHEMY_HINT = "(raised as a result of "  # the start of a line that SQLAlchemy may write above the error itself
 
 
 class ConvzooError(Exception):
-    """Something that the user can mend; its text says what it is about, what was expected and what to do."""
+    """An error that the user can fix; its message says what is wrong, what was expected and what to do."""
 
 
 class SettingsError(ConvzooError):
-    """One line for each thing that is wrong with params.yaml."""
+    """Mistakes in params.yaml, one per line."""
 
 
 class DiskFullError(ConvzooError):
-    """There is no room left for the file or folder `path`."""
+    """The disk has no room for the file or folder `path`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,7 +38,7 @@ class DiskFullError(ConvzooError):
 
 
 def disk_is_full(error: BaseException) -> bool:
-    """Whether an error of the system, of safetensors or of NumPy says that there is no room left on a disk."""
+    """Whether an error of the operating system, safetensors or NumPy means that a disk is full."""
     return getattr(error, "errno", None) in NO_SPACE or bool(NO_SPACE_TEXT.search(str(error)))
 
 
@@ -60,7 +60,7 @@ def show(error: ConvzooError) -> None:
 
 
 def main(function: Callable[..., object]) -> None:
-    """Run `function` with the command line's arguments; a mendable error is printed as one, with exit code 1."""
+    """Run `function` with the command line's arguments; print an error that the user can fix and exit with code 1."""
     try:
         function(*sys.argv[1:])
     except ConvzooError as error:
@@ -72,17 +72,17 @@ def main(function: Callable[..., object]) -> None:
         show(DiskFullError(Path(error.filename or ".")))
         sys.exit(1)
     except RuntimeError as error:
-        found = NOT_DETERMINISTIC.match(str(error))
-        if not found:
+        match = NOT_DETERMINISTIC.match(str(error))
+        if not match:
             raise
         show(
             ConvzooError(
-                f"{found[1]}: has no deterministic form on this device, expected one since compute.deterministic is "
+                f"{match[1]}: has no deterministic form on this device, expected one since compute.deterministic is "
                 "true; set it to false in params.yaml, use another layer, or train with compute.device: cpu"
             )
         )
         sys.exit(1)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
-        gc.freeze()  # a last collection over all that torch and mlflow brought along takes up to three seconds
+        gc.freeze()  # a last collection over all objects of PyTorch and MLflow takes up to three seconds
         sys.exit(130)

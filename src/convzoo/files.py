@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and text that is the same for the same values."""
+"""Files that appear whole or not at all, digests of files, and JSON with the same bytes for the same values."""
 
 import hashlib
 import json
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from convzoo.errors import DiskFullError, disk_is_full
+from convzoo.errors import ConvzooError, DiskFullError, disk_is_full
 
 
 def project_root() -> Path:
-    """The folder of the clone: where DVC runs, also when it works in a temporary copy for an experiment."""
+    """The folder of the clone in which DVC runs, or of the temporary copy that it makes for an experiment."""
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 
@@ -23,11 +23,39 @@ def sha256_of(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def check_sha256(
+    file: Path, expected: str | None, remedy: str, *, subject: str = "", reference: str = "", digits: int = 12
+) -> str:
+    """The sha256 of `file`; raises ConvzooError if it is not `expected`, which may be None for any.
+
+    In the message, `subject` is what the file is called instead of its path, `reference` says where the expected
+    sha256 is recorded, and `digits` is how many of the digits are printed.
+    """
+    found = sha256_of(file)
+    if found != (expected or found):
+        recorded = f"{expected[:digits]} {reference}".strip()
+        raise ConvzooError(f"{subject or file}: has sha256 {found[:digits]}, expected {recorded}; {remedy}")
+    return found
+
+
+def copy_file(origin: Path, target: Path, sha256: str | None, remedy: str, *, subject: str) -> str:
+    """Copy a file, check the copy against `sha256` unless that is None, and return the copy's sha256.
+
+    Raises ConvzooError, with `subject` as the file's name, if it cannot be read or is another file; DiskFullError.
+    """
+    try:
+        with room_for(target):
+            shutil.copyfile(origin, target)
+    except OSError as error:
+        raise ConvzooError(f"{subject}: cannot be read ({error.strerror}); {remedy}") from None
+    return check_sha256(target, sha256, remedy, subject=subject, digits=64)
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` to write to; renamed to `path` at the end, removed after an error.
 
-    Raises DiskFullError for `path` where there is no room left.
+    Raises DiskFullError for `path` if the disk is full.
     """
     temporary = path.with_name(f".{path.name}.new")
     try:
@@ -41,9 +69,9 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """An empty temporary folder beside `path`; takes the place of `path` at the end, removed after an error.
+    """An empty temporary folder beside `path`; replaces `path` at the end, removed after an error.
 
-    Raises DiskFullError for `path`, or what is in it, where there is no room left.
+    Raises DiskFullError for `path`, or for the file in it that was being written, if the disk is full.
     """
     temporary = path.with_name(f".{path.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -61,8 +89,8 @@ def new_folder(path: Path) -> Iterator[Path]:
 def new_entries(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     """An empty temporary folder inside `folder`, for the files and folders `names`.
 
-    At the end they take their final names in `folder`, in this order, once all of them are written; after an error
-    they are removed. Raises DiskFullError for the one that there is no room for.
+    They get their final names in `folder`, in this order, once all of them are written; after an error they are
+    removed. Raises DiskFullError for the one that the disk has no room for.
     """
     temporary = folder / ".new"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -80,7 +108,7 @@ def new_entries(folder: Path, names: Sequence[str]) -> Iterator[Path]:
 
 @contextmanager
 def room_for(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Raises DiskFullError for `path` where what is done inside finds the disk full; never for its temporary name."""
+    """Turn the error of a full disk into DiskFullError for `path`, never for its temporary name."""
     try:
         yield
     except DiskFullError as error:

@@ -1,4 +1,4 @@
-"""Tables as plain text."""
+"""Tables and lists as text."""
 
 from collections.abc import Sequence
 
@@ -8,3 +8,8 @@ def in_columns(table: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def first_names(names: Sequence[str], most: int = 5) -> str:
+    """The first `most` names, separated by commas, followed by an ellipsis if there are more."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

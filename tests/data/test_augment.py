@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from convzoo.data import augment as module
-from convzoo.data.augment import augment, changed, draw
+from convzoo.data.augment import apply_transforms, augment, draw_transforms
 from convzoo.data.contact_sheet import as_picture, contact_sheet, write_picture
 from convzoo.data.manifest import COLUMNS, digests, image_rows, read_rows, write_rows
 from convzoo.errors import ConvzooError
@@ -30,14 +30,14 @@ def pictures(count, channels, height=12, width=10):
 
 
 def variants_of(images, **changes):
-    return changed(images, draw(settings(**changes), 0, *images.shape[:3]))
+    return apply_transforms(images, draw_transforms(settings(**changes), 0, *images.shape[:3]))
 
 
 def one(images, matrix):
     """Images under one known change, from place in the variant to place in the original."""
-    draws = draw(settings(), 0, *images.shape[:3])
-    draws.matrices[:] = matrix
-    return changed(images, draws._replace(reach=max(images.shape)))
+    transforms = draw_transforms(settings(), 0, *images.shape[:3])
+    transforms.matrices[:] = matrix
+    return apply_transforms(images, transforms._replace(reach=max(images.shape)))
 
 
 @pytest.fixture(params=[1, 3], ids=["grey", "colour"])
@@ -94,7 +94,11 @@ def test_the_same_settings_give_the_same_bytes_however_the_work_is_parted(tmp_pa
     augment("made", chosen, train, tmp_path / "first")
     monkeypatch.setattr(module, "CHUNK_BYTES", 1)
     together = []
-    monkeypatch.setattr(module, "changed", lambda images, draws: together.append(len(images)) or changed(images, draws))
+    monkeypatch.setattr(
+        module,
+        "apply_transforms",
+        lambda images, transforms: together.append(len(images)) or apply_transforms(images, transforms),
+    )
     augment("made", chosen, train, tmp_path / "again")
     assert together == [1] * 14  # no more images in memory than allowed
     assert contents(tmp_path / "first") == contents(tmp_path / "again")
@@ -149,7 +153,9 @@ def test_quarter_turns_are_about_the_centre(turns):
 
 def test_a_flip_mirrors_every_second_image_and_every_second_variant(images):
     chosen = settings(flip=True)
-    first, second = (changed(images, draw(chosen, variant, *images.shape[:3])) for variant in (0, 1))
+    first, second = (
+        apply_transforms(images, draw_transforms(chosen, variant, *images.shape[:3])) for variant in (0, 1)
+    )
     np.testing.assert_array_equal(first[::2], images[::2, :, ::-1])
     np.testing.assert_array_equal(first[1::2], images[1::2])
     np.testing.assert_array_equal(second[::2], images[::2])
@@ -163,19 +169,19 @@ def test_no_black_border_appears(images, changes):
 
 
 def test_draws_stay_within_their_bounds_and_reach_for_them():
-    draws = draw(settings(rotation=30, scale=0.2, brightness=0.3), 0, 20_000, 10, 10)
-    linear = draws.matrices[:, :, :2]
+    transforms = draw_transforms(settings(rotation=30, scale=0.2, brightness=0.3), 0, 20_000, 10, 10)
+    linear = transforms.matrices[:, :, :2]
     scale = 1 / np.sqrt(np.linalg.det(linear))
     angle = np.degrees(np.arctan2(linear[:, 0, 1], linear[:, 0, 0]))
-    for values, low, high in ((angle, -30, 30), (scale, 0.8, 1.2), (draws.brightness, 0.7, 1.3)):
+    for values, low, high in ((angle, -30, 30), (scale, 0.8, 1.2), (transforms.brightness, 0.7, 1.3)):
         assert low <= values.min() < low + (high - low) / 100
         assert high - (high - low) / 100 < values.max() <= high
         assert abs(values.mean() - (low + high) / 2) < (high - low) / 50
 
 
 def test_a_crop_enlarges_a_part_of_the_picture_of_the_area_and_aspect_that_were_drawn():
-    draws = draw(settings(crop=0.25), 0, 20_000, 30, 20)
-    across, down = draws.matrices[:, 0, 0], draws.matrices[:, 1, 1]
+    transforms = draw_transforms(settings(crop=0.25), 0, 20_000, 30, 20)
+    across, down = transforms.matrices[:, 0, 0], transforms.matrices[:, 1, 1]
     area, aspect = across * down, across * 20 / (down * 30)
     assert 0.25 <= area.min() < 0.26 and 0.99 < area.max() <= 1 + 1e-9
     assert abs(area.mean() - 0.625) < 0.01
@@ -183,26 +189,26 @@ def test_a_crop_enlarges_a_part_of_the_picture_of_the_area_and_aspect_that_were_
     assert 0.75 - 1e-9 <= small.min() < 0.76 and 1.32 < small.max() <= 4 / 3 + 1e-9
     assert abs(np.log(small).mean()) < 0.01 and abs(np.median(small) - 1) < 0.01
     assert aspect.min() >= 2 / 3 - 1e-9
-    for side, middle, pixels in ((across, draws.matrices[:, 0, 2], 20), (down, draws.matrices[:, 1, 2], 30)):
+    for side, middle, pixels in ((across, transforms.matrices[:, 0, 2], 20), (down, transforms.matrices[:, 1, 2], 30)):
         room = (1 - side) * pixels / 2
         assert (np.abs(middle) <= room + 1e-9).all()  # never beyond the picture
         assert np.abs(middle).max() > 0.9 * room.max() and abs(middle.mean()) < 0.2
-    assert draws.reach == 1
+    assert transforms.reach == 1
 
 
 def test_a_crop_shows_the_pixels_that_it_cuts_out():
     ramp = np.broadcast_to(np.arange(0, 240, 8, np.uint8)[None, None, :, None], (50, 20, 30, 1))
     chosen = settings(crop=0.2)
-    draws, found = draw(chosen, 0, 50, 20, 30), variants_of(ramp, crop=0.2)
-    left = (15 + draws.matrices[:, 0, 2] - 15 * draws.matrices[:, 0, 0]) * 8
-    right = (15 + draws.matrices[:, 0, 2] + 15 * draws.matrices[:, 0, 0]) * 8
+    transforms, found = draw_transforms(chosen, 0, 50, 20, 30), variants_of(ramp, crop=0.2)
+    left = (15 + transforms.matrices[:, 0, 2] - 15 * transforms.matrices[:, 0, 0]) * 8
+    right = (15 + transforms.matrices[:, 0, 2] + 15 * transforms.matrices[:, 0, 0]) * 8
     np.testing.assert_allclose(found[:, 5, 0, 0], left, atol=8)
     np.testing.assert_allclose(found[:, 5, -1, 0], right, atol=16)
 
 
 def test_crop_and_hue_leave_the_other_draws_as_they_are():
     plain, more = (
-        draw(settings(rotation=30, brightness=0.3, **changes), 1, 50, 10, 10)
+        draw_transforms(settings(rotation=30, brightness=0.3, **changes), 1, 50, 10, 10)
         for changes in ({}, {"crop": 0.999999999, "hue": 0.1})
     )
     np.testing.assert_allclose(more.matrices, plain.matrices, atol=1e-6)
@@ -213,7 +219,7 @@ def test_crop_and_hue_leave_the_other_draws_as_they_are():
 @pytest.mark.parametrize("name", ["brightness", "contrast"])
 def test_light_changes_by_its_factor(images, name):
     calm = images // 2 + 40
-    factors = getattr(draw(settings(**{name: 0.2}), 0, *calm.shape[:3]), name)
+    factors = getattr(draw_transforms(settings(**{name: 0.2}), 0, *calm.shape[:3]), name)
     found = variants_of(calm, **{name: 0.2})
     assert not np.array_equal(found, calm)
     for image, variant, factor in zip(calm, found, factors, strict=True):
@@ -225,7 +231,7 @@ def test_light_changes_by_its_factor(images, name):
 
 def test_saturation_changes_colours_and_leaves_grey_alone():
     colour, grey = pictures(3, 3) // 2 + 60, pictures(3, 1)
-    factors = draw(settings(saturation=0.3), 0, *colour.shape[:3]).saturation
+    factors = draw_transforms(settings(saturation=0.3), 0, *colour.shape[:3]).saturation
     found = variants_of(colour, saturation=0.3)
     for image, variant, factor in zip(colour, found, factors, strict=True):
         own = (image @ GREY)[..., None]

@@ -39,7 +39,7 @@ def bring(world, kind=None, mirror=None):
         world.patch.setenv("CONVZOO_MIRROR", mirror)
     url = kind and (kind if "://" in kind else f"{world.address}/{kind}")
     file = ArchiveFile(url=url, mirror="some/digits.gz", checksum=MD5, bytes=len(CONTENT))
-    archive.bring({"digits.gz": file}, Path("raw"))
+    archive.fetch({"digits.gz": file}, Path("raw"))
 
 
 def held(world):

@@ -9,11 +9,11 @@ from PIL import Image, ImageDraw
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngInfo
 
-from convzoo.data.formats.decoding import SizeError, UnreadableError, Wanted, decode
+from convzoo.data.formats.decoding import PictureFormat, SizeError, UnreadableError, decode
 
 
 def wanted(height=8, width=8, channels=3, resize="none", pixels=100_000):
-    return Wanted(height, width, channels, resize, pixels)
+    return PictureFormat(height, width, channels, resize, pixels)
 
 
 GREY = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4

@@ -33,7 +33,7 @@ def project(tmp_path, monkeypatch):
 def bring(folder, url, checksum=MD5):
     folder.mkdir(exist_ok=True)
     file = ArchiveFile(url=url, mirror=f"some/{NAME}", checksum=checksum, bytes=len(CONTENT))
-    archive.bring({NAME: file}, folder)
+    archive.fetch({NAME: file}, folder)
     return (folder / NAME).read_bytes()
 
 
@@ -42,7 +42,7 @@ def bring_weights(folder, url, digits=8):
     folder.mkdir(exist_ok=True)
     checksum = SHA256[: len("sha256:") + digits]
     file = WeightsFile(url=url, mirror=f"weights/{NAME}", checksum=checksum, bytes=None)
-    archive.bring({NAME: file}, folder)
+    archive.fetch({NAME: file}, folder)
     return (folder / NAME).read_bytes()
 
 

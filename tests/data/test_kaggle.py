@@ -75,7 +75,7 @@ def test_a_mirror_has_no_part_in_it(hub, tmp_path, monkeypatch):
 def test_without_kagglehub_it_says_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)
     with pytest.raises(ConvzooError, match=r"somebody/flowers version 3: .*pip install -e \.\[kaggle\]"):
-        kaggle.bring(SOURCE, tmp_path)
+        kaggle.fetch(SOURCE, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_without_kagglehub_it_says_how_to_install_it(tmp_path, monkeypatch):
 def test_what_goes_wrong_is_one_line_with_handle_version_and_page(hub, tmp_path, error, message):
     hub.error = error
     with pytest.raises(ConvzooError, match=rf"^somebody/flowers version 3: .*{message}.*; its page is http") as caught:
-        kaggle.bring(SOURCE, tmp_path)
+        kaggle.fetch(SOURCE, tmp_path)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.glob("*.tar")) == []
 
@@ -102,4 +102,4 @@ def test_what_goes_wrong_is_one_line_with_handle_version_and_page(hub, tmp_path,
 def test_a_set_with_more_than_the_limits_is_refused(hub, tmp_path):
     limits = SOURCE.limits.model_copy(update={"files": 1})
     with pytest.raises(ConvzooError, match=r"holds more pictures than limits\.files: 1"):
-        kaggle.bring(SOURCE.model_copy(update={"limits": limits}), tmp_path)
+        kaggle.fetch(SOURCE.model_copy(update={"limits": limits}), tmp_path)

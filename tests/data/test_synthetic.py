@@ -23,7 +23,7 @@ COUNT = 205  # more than two chunks of any set
 def drawn(folder, drawing, images, seed=0):
     """The images and labels of a set, and its names."""
     folder.mkdir()
-    synthetic.bring(SyntheticSource(kind="synthetic", licence="MIT", drawing=drawing, seed=seed, images=images), folder)
+    synthetic.fetch(SyntheticSource(kind="synthetic", licence="MIT", drawing=drawing, seed=seed, images=images), folder)
     return np.load(folder / "images.npy"), np.load(folder / "labels.npy"), read_json(folder / "names.json")
 
 

@@ -143,7 +143,7 @@ def test_a_file_whose_digits_are_others_is_refused(project, monkeypatch):
 
 def test_torchvision_knows_where_its_weights_are_published(monkeypatch):
     asked = []
-    monkeypatch.setattr("convzoo.weights.fetch.archive.bring", lambda files, folder: asked.append(files) or 1 / 0)
+    monkeypatch.setattr("convzoo.weights.fetch.archive.fetch", lambda files, folder: asked.append(files) or 1 / 0)
     for backbone, tag, expected in (
         ("resnet50", "IMAGENET1K_V2", "https://download.pytorch.org/models/resnet50-11ad3fa6.pth"),
         ("vgg16", "IMAGENET1K_V1", "https://download.pytorch.org/models/vgg16-397923af.pth"),

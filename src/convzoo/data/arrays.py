@@ -1,8 +1,8 @@
-"""Arrays on disk: a prepared split with its digest, and single arrays of images."""
+"""Arrays on disk: a prepared split with its digest, a .npy file written in parts, and single arrays of images."""
 
 import hashlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def load_split(folder: Path) -> Split:
     Raises ConvzooError for a file that is missing or cut short.
     """
     try:
-        # "c": whatever is written to it stays in memory, which torch asks of an array.
+        # "c" (copy on write): torch requires a writable array, and the file must not change.
         return Split(np.load(folder / "images.npy", mmap_mode="c"), np.load(folder / "labels.npy"))
     except (OSError, ValueError, EOFError) as error:
         raise ConvzooError(
@@ -35,8 +35,13 @@ def load_split(folder: Path) -> Split:
 
 
 def evenly_spaced(count: int, most: int) -> np.ndarray:
-    """At most `most` of `count` rows, spread evenly over all of them, as int64: a split may be sorted by class."""
+    """At most `most` of `count` row numbers, int64, evenly spaced: a split may be sorted by class."""
     return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+
+
+def write_images_header(stream: BinaryIO, shape: tuple[int, ...]) -> None:
+    """Begin a .npy file of uint8 images (N, H, W, C); write their bytes after it, in any number of parts."""
+    np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
@@ -57,15 +62,15 @@ def load_array(path: Path, network: str) -> np.ndarray:
 
 
 def digest_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
-    """What `digest` hashes of an array before its bytes."""
+    """The bytes that `digest` hashes before those of the array itself."""
     return f"{dtype.str}{shape}".encode()
 
 
 def digest(split: Split) -> str:
     """The sha256 of shapes, types, labels and pixels, as 64 hexadecimal digits."""
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for array in split:
-        found.update(digest_header(array.dtype, array.shape))
+        sha256.update(digest_header(array.dtype, array.shape))
         for start in range(0, len(array), ROWS):
-            found.update(np.ascontiguousarray(array[start : start + ROWS]).data)
-    return found.hexdigest()
+            sha256.update(np.ascontiguousarray(array[start : start + ROWS]).data)
+    return sha256.hexdigest()

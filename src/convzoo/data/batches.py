@@ -1,4 +1,4 @@
-"""Batches as index operations: which images come next, and their pixels on the device."""
+"""Batches as index tensors, and the images at these indices on the device."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,12 +8,12 @@ from torch import Tensor
 
 from convzoo.data.arrays import Split
 
-# Up to this many bytes a data set is copied to the memory of an accelerator; a larger one goes there batch by batch.
+# A data set of at most this size is copied to the memory of an accelerator; a larger one is copied batch by batch.
 RESIDENT_BYTES = 4 * 2**30
 
 
 class ImageSet:
-    """Splits one after another, indexed as one set, for a device; on a CPU they stay memory-mapped."""
+    """Concatenated splits, indexed as one set, for a device; on a CPU they stay memory-mapped."""
 
     def __init__(self, splits: Sequence[Split], device: torch.device) -> None:
         self.device = device
@@ -33,15 +33,15 @@ class ImageSet:
         index = index.cpu()
         images = torch.empty((len(index), *self.parts[0].shape[1:]), dtype=torch.uint8)
         for part, start in zip(self.parts, self.starts, strict=False):
-            here = (index >= start) & (index < start + len(part))
-            images[here] = part[index[here] - start]
+            in_part = (index >= start) & (index < start + len(part))
+            images[in_part] = part[index[in_part] - start]
         return images.to(self.device)
 
 
 def shuffled(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Index tensors that go over `count` images once, in random order, in full batches only.
 
-    A last, shorter batch is left out (its images come in other epochs); fewer images than a batch are one batch.
+    A last, shorter batch is dropped (other epochs contain its images); fewer images than a batch form one batch.
     """
     order = torch.randperm(count, generator=generator)
     for start in range(0, max(count - batch_size, 0) + 1, batch_size):

@@ -1,4 +1,4 @@
-"""Contact sheets: images side by side, enlarged so that pixels can be seen, with a little text."""
+"""Contact sheets: images side by side, enlarged so that you can see the pixels, with titles and captions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ def contact_sheet(
     titles: Sequence[str] = (),
     captions: Sequence[Sequence[str]] = (),
 ) -> Image.Image:
-    """Rows of images, each uint8 (H, W, 1 or 3) of one size, in RGB.
+    """One RGB picture of rows of images, each uint8 (H, W, 1 or 3) and all of one size.
 
     A title stands above its row, a caption (lines separated by newlines) below its image. Raises ValueError for no
     images, images of different sizes, and titles or captions that do not fit the rows.
@@ -27,7 +27,7 @@ def contact_sheet(
     if len(shapes) != 1:
         raise ValueError(f"expected images of one shape, got {sorted(shapes) or 'none'}")
     if titles and len(titles) != len(rows):
-        raise ValueError(f"expected {len(rows)} titles, one a row, got {len(titles)}")
+        raise ValueError(f"expected {len(rows)} titles, one per row, got {len(titles)}")
     if captions and [len(row) for row in captions] != [len(row) for row in rows]:
         raise ValueError("expected a caption for each image")
     height, width, _ = shapes.pop()
@@ -76,7 +76,7 @@ def as_array(picture: Image.Image) -> np.ndarray:
 
 
 def write_picture(picture: Image.Image, path: Path) -> None:
-    """Write a PNG file that holds pixels and nothing else."""
+    """Write a PNG file without metadata."""
     picture.save(path, format="PNG", optimize=True)
 
 

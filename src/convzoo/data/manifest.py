@@ -1,4 +1,4 @@
-"""Manifests: a CSV row for each image, in the order of the arrays."""
+"""Manifests: one CSV row per image, in the order of the arrays."""
 
 import csv
 import hashlib
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 COLUMNS = ("id", "sha256", "label", "height", "width", "channels", "min", "max", "mean", "std")
-CHUNK_BYTES = 1 << 22  # of images looked at at a time, so that memory stays bounded
+CHUNK_BYTES = 1 << 22  # of images processed at a time, so that memory stays bounded
 
 
 def digests(images: np.ndarray) -> list[str]:
@@ -19,7 +19,7 @@ def digests(images: np.ndarray) -> list[str]:
 
 
 def image_rows(ids: Sequence[str], sha256: Sequence[str], images: np.ndarray, labels: np.ndarray) -> Iterator[tuple]:
-    """A row of COLUMNS for each image uint8 (N, H, W, C); mean and std over all its values, with 4 decimals."""
+    """A row of COLUMNS per image uint8 (N, H, W, C); mean and std over all its values, with 4 decimals."""
     shape = images.shape[1:]
     step = max(1, CHUNK_BYTES // max(1, int(np.prod(shape))))
     for start in range(0, len(images), step):
@@ -38,7 +38,7 @@ def image_rows(ids: Sequence[str], sha256: Sequence[str], images: np.ndarray, la
 
 @contextmanager
 def open_rows(path: Path, columns: Sequence[str]) -> Iterator[Any]:
-    """A csv writer that has written a header and waits for rows."""
+    """A csv writer for `path` that has already written the header."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
@@ -46,12 +46,12 @@ def open_rows(path: Path, columns: Sequence[str]) -> Iterator[Any]:
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
-    """Write a header and rows."""
+    """Write a CSV file with a header."""
     with open_rows(path, columns) as writer:
         writer.writerows(rows)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a manifest, by column."""
+    """The rows of a CSV file, as texts by column."""
     with path.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))

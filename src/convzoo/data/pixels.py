@@ -1,4 +1,4 @@
-"""Raw pixels as floats: what every network is given, in training and inside its exported file."""
+"""Raw pixels as floats: the input of every network, in training and inside its exported file."""
 
 from torch import Tensor
 

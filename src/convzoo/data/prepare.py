@@ -1,8 +1,8 @@
-"""Raw files to arrays: decoded, checked, every picture once, split, with a manifest for each split.
+"""Converts raw files to arrays: decoded, checked, deduplicated and split, with a manifest per split.
 
-Images pass through in parts, and lie in a temporary file between reading and cutting. So memory, all told, stays under
-120 MB and 400 bytes per image (800 from a zip archive); random pixels in the size and layout of CIFAR's archives,
-60,000 images, peaked at 105 MB. Pictures of many millions of pixels take up to 10 bytes per pixel in each of at most
+Images are read in parts, and stored in a temporary file until they are split. So memory stays under 120 MB plus 400
+bytes per image (800 from a zip archive); random pixels in the size and layout of CIFAR's archives, 60,000 images,
+peaked at 105 MB. Pictures of many millions of pixels take up to 10 bytes per pixel in each of at most
 four threads.
 """
 
@@ -16,46 +16,46 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convzoo.data.arrays import digest_header
+from convzoo.data.arrays import digest_header, write_images_header
 from convzoo.data.formats import arrays, cifar, idx, mlxtend, pictures
 from convzoo.data.formats.parts import PUBLISHED, Part, Published, rows_at_a_time
 from convzoo.data.manifest import COLUMNS, image_rows, open_rows
-from convzoo.data.splits import Cleaned, clean, cut
+from convzoo.data.splits import Deduplicated, deduplicate, stratified_split
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, read_json, write_json
 from convzoo.settings.data import PrepareSettings
 
 Reader = Callable[[Path, dict[str, Any], PrepareSettings], Published]
-FORMATS: dict[str, tuple[Reader, set[str]]] = {  # the reader, and what it needs in source.json
+FORMATS: dict[str, tuple[Reader, set[str]]] = {  # the reader, and the keys that it needs in source.json
     "arrays": (arrays.read, set()),
     "cifar": (cifar.read, {"limits"}),
     "idx": (idx.read, set()),
     "mlxtend": (mlxtend.read, set()),
     "pictures": (pictures.read, {"layout", "limits"}),
 }
-RANKS = np.array([0, 1, 2, 0])  # of PUBLISHED: of a picture that is in two splits the one with the higher rank stays
+RANKS = np.array([0, 1, 2, 0])  # of PUBLISHED: a picture in two splits stays in the one with the higher rank
 DIGEST = 32  # bytes of a sha256
 NAMED = 5  # offending rows in a message
 
 
 class PrepareError(ConvzooError):
-    """The raw images are not what params.yaml says."""
+    """Raw images that are not as params.yaml says."""
 
 
-class Table(NamedTuple):
-    """What is known of every image that was read; their pixels lie in a file, in the same order."""
+class ImageIndex(NamedTuple):
+    """Id, label, split and digest of every image that was read; their pixels are in a file, in the same order."""
 
     ids: list[str]
     labels: np.ndarray  # int64 (N,)
     splits: np.ndarray  # int8 (N,), in PUBLISHED
-    sha256: bytes  # of the pixels, DIGEST bytes an image
+    sha256: bytes  # of the pixels, DIGEST bytes per image
 
     def digest(self, row: int) -> bytes:
         return self.sha256[row * DIGEST : (row + 1) * DIGEST]
 
 
 def prepare(dataset: str, settings: PrepareSettings, raw: Path, folder: Path) -> dict[str, int]:
-    """Write the splits of a data set, their manifests and meta.json to `folder`; the counts of meta.json are returned.
+    """Write the splits of a data set, their manifests and meta.json to `folder`; returns the counts in meta.json.
 
     No picture is in two splits or twice in one; the same raw files and settings give the same bytes. Raises
     PrepareError for images or labels that differ from the settings, and for label conflicts under the rule "stop".
@@ -66,33 +66,33 @@ def prepare(dataset: str, settings: PrepareSettings, raw: Path, folder: Path) ->
     shape = (settings.height, settings.width, settings.channels)
     with new_folder(folder) as new:
         pixels = new / "pixels"
-        table = _collect(dataset, published, shape, len(classes), pixels)
-        cleaned = _clean(table)
-        if cleaned.conflicts and settings.label_conflicts == "stop":
-            raise PrepareError(_conflicts(dataset, cleaned.conflicts, table))
-        splits = _split(dataset, settings, cleaned.kept, table, published.splits)
+        index = _collect(dataset, published, shape, len(classes), pixels)
+        deduplicated = _deduplicate(index)
+        if deduplicated.conflicts and settings.label_conflicts == "stop":
+            raise PrepareError(_conflicts(dataset, deduplicated.conflicts, index))
+        splits = _split(dataset, settings, deduplicated.kept, index, published.splits)
         counts = {
-            "read": len(table.ids),
+            "read": len(index.ids),
             **published.notes,
-            "duplicates_dropped": len(cleaned.duplicates),
-            "in_two_splits_dropped": len(cleaned.in_two_splits),
-            "label_conflicts_dropped": sum(map(len, cleaned.conflicts)),
+            "duplicates_dropped": len(deduplicated.duplicates),
+            "in_two_splits_dropped": len(deduplicated.in_two_splits),
+            "label_conflicts_dropped": sum(map(len, deduplicated.conflicts)),
             **{split: len(rows) for split, rows in splits.items()},
         }
-        levels, digests = _cut(new, pixels, shape, splits, table)
+        levels, digests = _write_splits(new, pixels, shape, splits, index)
         mean, std = _mean_and_std(levels)
         pixels.unlink()
         meta = {"dataset": dataset, "classes": classes, "shape": list(shape), "mean": mean, "std": std}
-        above = {"superclasses": published.superclasses, "superclass_of": published.superclass_of}
+        hierarchy = {"superclasses": published.superclasses, "superclass_of": published.superclass_of}
         about = {"source": source, "counts": counts, "splits": digests}
-        about |= above if classes and published.superclasses else {}
+        about |= hierarchy if classes and published.superclasses else {}
         write_json(new / "meta.json", meta | about)
-        write_json(new / "train" / "meta.json", meta)  # what a training may know: nothing of test
+        write_json(new / "train" / "meta.json", meta)  # all that a training may know: nothing about test
     return counts
 
 
 def _source(dataset: str, raw: Path) -> tuple[dict[str, Any], Reader]:
-    """The note that the download left, and what reads the files beside it."""
+    """The contents of source.json, and the reader of its format."""
     try:
         source = read_json(raw / "source.json")
         reader, needed = FORMATS[source["format"]]
@@ -103,8 +103,8 @@ def _source(dataset: str, raw: Path) -> tuple[dict[str, Any], Reader]:
     return source, reader
 
 
-def _collect(dataset: str, published: Published, shape: tuple[int, ...], classes: int, pixels: Path) -> Table:
-    """Write the pixels of all images to one file. Without classes all labels are zero."""
+def _collect(dataset: str, published: Published, shape: tuple[int, ...], classes: int, pixels: Path) -> ImageIndex:
+    """Write the pixels of all images to the file `pixels`. Without classes all labels are zero."""
     ids, labels, splits, sha256 = [], array("q"), array("b"), bytearray()
     with pixels.open("wb") as out:
         for part in published.parts:
@@ -118,10 +118,10 @@ def _collect(dataset: str, published: Published, shape: tuple[int, ...], classes
                 sha256 += hashlib.sha256(image.data).digest()
     if not ids:
         raise PrepareError(f"{dataset}: has no images; look at its source in params.yaml")
-    table = Table(ids, np.frombuffer(labels, np.int64), np.frombuffer(splits, np.int8), bytes(sha256))
+    index = ImageIndex(ids, np.frombuffer(labels, np.int64), np.frombuffer(splits, np.int8), bytes(sha256))
     for number, split in enumerate(PUBLISHED if classes else ()):
-        _check_labels(f"{dataset} {split}", classes, table.labels[table.splits == number])
-    return table
+        _check_labels(f"{dataset} {split}", classes, index.labels[index.splits == number])
+    return index
 
 
 def _check(name: str, shape: tuple[int, ...], part: Part) -> None:
@@ -132,7 +132,7 @@ def _check(name: str, shape: tuple[int, ...], part: Part) -> None:
         )
     if not len(part.images) == len(part.ids) == len(part.labels):
         raise PrepareError(
-            f"{name}: has {len(part.images)} images and {len(part.labels)} labels, expected a label an image"
+            f"{name}: has {len(part.images)} images and {len(part.labels)} labels, expected one label per image"
         )
 
 
@@ -146,37 +146,39 @@ def _check_labels(name: str, classes: int, labels: np.ndarray) -> None:
         )
 
 
-def _clean(table: Table) -> Cleaned:
-    """Every picture once. Of copies the one in test stays, else the one in val, else the first."""
-    ranks = RANKS[table.splits]
+def _deduplicate(index: ImageIndex) -> Deduplicated:
+    """Keep every picture once: the copy in test, otherwise the one in val, otherwise the first."""
+    ranks = RANKS[index.splits]
     order = np.argsort(-ranks, kind="stable")
-    found = clean([table.digest(row) for row in order], table.labels[order], ranks[order] > 0)
-    kept, duplicates, in_two_splits = (np.sort(order[rows]) for rows in found[:3])
-    return Cleaned(kept, duplicates, in_two_splits, sorted(sorted(order[rows].tolist()) for rows in found.conflicts))
+    result = deduplicate([index.digest(row) for row in order], index.labels[order], ranks[order] > 0)
+    kept, duplicates, in_two_splits = (np.sort(order[rows]) for rows in result[:3])
+    return Deduplicated(
+        kept, duplicates, in_two_splits, sorted(sorted(order[rows].tolist()) for rows in result.conflicts)
+    )
 
 
-def _conflicts(dataset: str, conflicts: list[list[int]], table: Table) -> str:
-    shown = "; ".join(
-        ", ".join(f"{table.ids[row]} as {table.labels[row]}" for row in rows) for rows in conflicts[:NAMED]
+def _conflicts(dataset: str, conflicts: list[list[int]], index: ImageIndex) -> str:
+    examples = "; ".join(
+        ", ".join(f"{index.ids[row]} as {index.labels[row]}" for row in rows) for rows in conflicts[:NAMED]
     )
     more = f"; and {len(conflicts) - NAMED} more pictures" if len(conflicts) > NAMED else ""
     return (
-        f"{dataset}: the same picture has more than one label: {shown}{more}; "
+        f"{dataset}: the same picture has more than one label: {examples}{more}; "
         f"mend the source, or set data.{dataset}.prepare.label_conflicts to drop, which leaves all copies out"
     )
 
 
 def _split(
-    dataset: str, settings: PrepareSettings, kept: np.ndarray, table: Table, published: tuple[str, ...]
+    dataset: str, settings: PrepareSettings, kept: np.ndarray, index: ImageIndex, published: tuple[str, ...]
 ) -> Mapping[str, np.ndarray]:
-    """The rows of each split, rising. What the source does not have is drawn from its train images."""
-    labels, ranks = table.labels, RANKS[table.splits[kept]]
+    """The rows of each split, ascending. Splits that the source lacks are drawn from its train images."""
+    labels, ranks = index.labels, RANKS[index.splits[kept]]
     train, val, test = (kept[ranks == rank] for rank in range(3))
     if "test" not in published:
-        rest, drawn = cut(labels[train], settings.test_fraction, np.random.default_rng([settings.seed, 0]))
+        rest, drawn = stratified_split(labels[train], settings.test_fraction, np.random.default_rng([settings.seed, 0]))
         train, test = train[rest], train[drawn]
     if "val" not in published:
-        rest, drawn = cut(labels[train], settings.val_fraction, np.random.default_rng([settings.seed, 1]))
+        rest, drawn = stratified_split(labels[train], settings.val_fraction, np.random.default_rng([settings.seed, 1]))
         train, val = train[rest], train[drawn]
     splits = {"train": train, "val": val, "test": test}
     for split, rows in splits.items():
@@ -188,14 +190,15 @@ def _split(
     return splits
 
 
-def _cut(
-    folder: Path, pixels: Path, shape: tuple[int, ...], splits: Mapping[str, np.ndarray], table: Table
+def _write_splits(
+    folder: Path, pixels: Path, shape: tuple[int, ...], splits: Mapping[str, np.ndarray], index: ImageIndex
 ) -> tuple[np.ndarray, dict[str, str]]:
     """Write each split's arrays and manifest.
 
-    Returns how often train has each level, int64 (C, 256), and the digest of each split, as `arrays.digest` gives it.
+    Returns the counts of each level in train, int64 (C, 256), and the digest of each split as `arrays.digest` computes
+    it.
     """
-    target = np.full(len(table.ids), -1, np.int8)
+    target = np.full(len(index.ids), -1, np.int8)
     levels = np.zeros((shape[-1], 256), np.int64)
     hashes = {}
     with ExitStack() as stack:
@@ -204,28 +207,27 @@ def _cut(
         for number, (split, rows) in enumerate(splits.items()):
             target[rows] = number
             (folder / split).mkdir()
-            np.save(folder / split / "labels.npy", table.labels[rows])
+            np.save(folder / split / "labels.npy", index.labels[rows])
             out = stack.enter_context((folder / split / "images.npy").open("wb"))
-            array = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *shape)}
-            np.lib.format.write_array_header_1_0(out, array)
-            hashes[split] = hashlib.sha256(digest_header(np.dtype(array["descr"]), array["shape"]))
+            write_images_header(out, (len(rows), *shape))
+            hashes[split] = hashlib.sha256(digest_header(np.dtype(np.uint8), (len(rows), *shape)))
             manifest = stack.enter_context(open_rows(folder / split / "manifest.csv", COLUMNS))
             files.append((out, hashes[split], manifest))
         step = rows_at_a_time(math.prod(shape))
-        for start in range(0, len(table.ids), step):
+        for start in range(0, len(index.ids), step):
             images = np.frombuffer(source.read(step * math.prod(shape)), np.uint8).reshape(-1, *shape)
             for number, (out, hashed, manifest) in enumerate(files):
-                mine = np.flatnonzero(target[start : start + step] == number)
-                rows, chosen = mine + start, images[mine]
+                local = np.flatnonzero(target[start : start + step] == number)
+                rows, chosen = local + start, images[local]
                 out.write(chosen.data)
                 hashed.update(chosen.data)
-                digests = [table.digest(row).hex() for row in rows]
-                manifest.writerows(image_rows([table.ids[row] for row in rows], digests, chosen, table.labels[rows]))
+                digests = [index.digest(row).hex() for row in rows]
+                manifest.writerows(image_rows([index.ids[row] for row in rows], digests, chosen, index.labels[rows]))
                 if number == 0:
                     for channel in range(shape[-1]):
                         levels[channel] += np.bincount(chosen[..., channel].ravel(), minlength=256)
     for split, rows in splits.items():
-        labels = table.labels[rows]
+        labels = index.labels[rows]
         hashes[split].update(digest_header(labels.dtype, labels.shape) + labels.tobytes())
     return levels, {split: hashed.hexdigest() for split, hashed in hashes.items()}
 

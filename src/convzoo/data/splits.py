@@ -1,23 +1,24 @@
-"""Which image goes where: exact doubles out, and cuts that keep the share of every class."""
+"""Assigns images to splits: removes exact duplicates, and draws splits that keep the share of every class."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 
-class Cleaned(NamedTuple):
-    """The rows that are kept, and those that are not, each in the order of the source."""
+class Deduplicated(NamedTuple):
+    """The rows that are kept and those that are dropped, each in the order of the source."""
 
     kept: np.ndarray  # int64
     duplicates: np.ndarray  # copies of an earlier image of the same split with the same label
-    in_two_splits: np.ndarray  # train images that are test images too
+    in_two_splits: np.ndarray  # train images that are also test images
     conflicts: list[list[int]]  # rows that hold the same picture under more than one label
 
 
-def clean(digests: list[str], labels: np.ndarray, is_test: np.ndarray) -> Cleaned:
-    """Keep every picture once: of copies the first, of a train and a test image the test image, of a conflict none.
+def deduplicate(digests: list[str], labels: np.ndarray, is_test: np.ndarray) -> Deduplicated:
+    """Keep every picture once: the first of its copies, or the test image if it is in both splits.
 
-    `digests` say which pictures are the same; `labels` and `is_test` (bool) are of the same length.
+    A picture with more than one label is dropped. Equal `digests` mean equal pictures; `labels` and `is_test` (bool)
+    have the same length.
     """
     rows_of: dict[str, list[int]] = {}
     for row, digest in enumerate(digests):
@@ -36,19 +37,21 @@ def clean(digests: list[str], labels: np.ndarray, is_test: np.ndarray) -> Cleane
         duplicates += test[1:] + train[1:]
         if test:
             in_two_splits += train[:1]
-    return Cleaned(_sorted(kept), _sorted(duplicates), _sorted(in_two_splits), conflicts)
+    return Deduplicated(_sorted(kept), _sorted(duplicates), _sorted(in_two_splits), conflicts)
 
 
-def cut(labels: np.ndarray, fraction: float, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the rest and of the drawn `fraction` (rounded), both rising, every class in proportion.
+def stratified_split(
+    labels: np.ndarray, fraction: float, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the rest and of a random `fraction` (rounded), both ascending, every class in proportion.
 
-    The last image of a class is never drawn, so the drawn part may be smaller than `fraction` of very small classes.
+    The last image of a class is never drawn, so less than `fraction` may be drawn from very small classes.
     """
     classes, counts = np.unique(labels, return_counts=True)
     shares = counts * fraction
     quotas = np.floor(shares).astype(np.int64)
     missing = round(len(labels) * fraction) - int(quotas.sum())
-    # The largest remainders are rounded up; of equal ones the first class's.
+    # The largest remainders are rounded up; among equal ones, that of the first class.
     quotas[np.argsort(quotas - shares, kind="stable")[:missing]] += 1
     quotas = np.minimum(quotas, counts - 1)
     drawn = np.zeros(len(labels), bool)

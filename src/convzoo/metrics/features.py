@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from convzoo.errors import ConvzooError
-from convzoo.files import read_json, sha256_of
+from convzoo.files import check_sha256, read_json
 from convzoo.shipping.model import Model, run_in_batches
 
 BATCH = 250  # images whose features are computed at a time
@@ -25,13 +25,9 @@ class FeatureNetwork:
                 f"{file}: there is no such file, expected a feature network; run `dvc repro weights@{name}`, which "
                 f"makes it if `weights.{name}` in params.yaml is of a kind that has features"
             )
-        self.name, self.sha256 = name, sha256_of(file)
-        expected = read_json(file.with_name("weights.json"))["files"].get(file.name)
-        if self.sha256 != expected:
-            raise ConvzooError(
-                f"{file}: has sha256 {self.sha256[:12]}, expected {str(expected)[:12]} as in weights.json; restore it: "
-                f"dvc checkout, or make it again: dvc repro -f weights@{name}"
-            )
+        recorded = str(read_json(file.with_name("weights.json"))["files"].get(file.name))
+        remedy = f"restore it: dvc checkout, or make it again: dvc repro -f weights@{name}"
+        self.name, self.sha256 = name, check_sha256(file, recorded, remedy, reference="as in weights.json")
         self.model = Model(file)
         if self.model.input.shape[-1] not in (channels, None):
             raise ConvzooError(f"{file}: takes {self.model.input}, the images have {channels} channels")

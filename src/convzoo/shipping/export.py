@@ -11,7 +11,7 @@ from torch import nn
 
 from convzoo.data.arrays import load_split
 from convzoo.errors import ConvzooError
-from convzoo.files import new_file, new_folder, sha256_of, write_json
+from convzoo.files import check_sha256, new_file, new_folder, sha256_of, write_json
 from convzoo.shipping.model import Model, run_in_batches
 from convzoo.shipping.onnx import OPSET, evaluation_mode, write_onnx
 from convzoo.shipping.parity import Parity, compare
@@ -41,11 +41,7 @@ def load_trained(module: nn.Module, network: str, name: str, sha256: str | None 
     advice = f"bring it back: dvc checkout, or train again: dvc repro -f train@{network}"
     if not file.is_file():
         raise ConvzooError(f"{file}: is missing, expected what the training wrote; {advice}")
-    found = sha256_of(file)
-    if found != (sha256 or found):
-        raise ConvzooError(
-            f"{file}: has sha256 {found[:12]}, expected {sha256[:12]} as architecture.json says; {advice}"
-        )
+    check_sha256(file, sha256, advice, reference="as architecture.json says")
     try:
         module.load_state_dict(load_file(file))
     except (RuntimeError, SafetensorError) as error:

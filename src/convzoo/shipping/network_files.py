@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from convzoo.errors import ConvzooError
-from convzoo.files import read_json, sha256_of
+from convzoo.files import check_sha256, read_json
 
 STAGE_OF = {  # the files that a registration needs, and the stage that writes each
     "architecture.json": "train",
@@ -81,12 +81,9 @@ def read_network(network: str) -> NetworkFiles:
     folder = Path("models", network)
     for name in missing_files(network):
         raise ConvzooError(f"{folder / name}: is missing; run: dvc repro {STAGE_OF[name]}@{network}")
-    export, sha256 = read_json(folder / "export.json"), sha256_of(folder / "model.onnx")
-    if sha256 != export["model_sha256"]:
-        raise ConvzooError(
-            f"{folder / 'model.onnx'}: has sha256 {sha256[:12]}, expected {export['model_sha256'][:12]} as export.json "
-            f"says; run: dvc checkout, or dvc repro -f export@{network}"
-        )
+    export = read_json(folder / "export.json")
+    remedy = f"run: dvc checkout, or dvc repro -f export@{network}"
+    check_sha256(folder / "model.onnx", export["model_sha256"], remedy, reference="as export.json says")
     meta = Path("data/prepared", export["dataset"], "meta.json")
     return NetworkFiles(
         network,

@@ -1,4 +1,4 @@
-"""Images that lie in NumPy files: images.npy, labels.npy, and names.json beside them."""
+"""Images in NumPy files: images.npy and labels.npy, with names.json."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +15,14 @@ AGAIN = "make it again: dvc repro -f download"
 
 
 class ArraysError(ConvzooError):
-    """The files are not the arrays that they should be."""
+    """Files that are not the expected arrays."""
 
 
 def read(raw: Path, source: dict[str, Any], settings: PrepareSettings) -> Published:
     """The images uint8 (N, H, W, C) and labels int64 (N,), in one split, with the names of classes and superclasses.
 
-    Raises ArraysError for files that are missing, damaged or do not fit each other, and NamesError where `classes` is
-    a list of other names.
+    Raises ArraysError for files that are missing, damaged or do not match each other, and NamesError if
+    `classes` is a list of other names.
     """
     try:
         names = read_json(raw / "names.json")
@@ -48,6 +48,6 @@ def _parts(file: Path, labels: np.ndarray) -> Iterator[Part]:
     step = rows_at_a_time(images[0].nbytes) if len(images) else 1
     for start in range(0, len(labels), step):
         stop = min(start + step, len(labels))
-        # Mapped anew for each part: what a map has shown stays in memory until it is closed.
+        # A new memory map for each part: what was read through a map stays in memory until it is closed.
         images = np.array(np.load(file, mmap_mode="r")[start:stop])
         yield Part(ALL, numbered(ALL, start, stop - start), images, labels[start:stop])

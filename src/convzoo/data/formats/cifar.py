@@ -7,21 +7,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convzoo.data.formats.members import Limits, Listing, contents, listings
+from convzoo.data.formats.members import Limits, Listing, archives_in, contents, listings
 from convzoo.data.formats.parts import Part, Published, expect_published, rows_at_a_time
 from convzoo.errors import ConvzooError
 from convzoo.settings.data import PrepareSettings
 
 SIDE, CHANNELS = 32, 3
-VALUES = CHANNELS * SIDE * SIDE  # bytes of an image: all its red, then all its green, then all its blue, row by row
+VALUES = (
+    CHANNELS * SIDE * SIDE
+)  # bytes of an image: all of its red, then all of its green, then all of its blue, row by row
 LONGEST = 1 << 16  # bytes of a file of names, far more than a hundred names need
 ADVICE = "use the published binary archive"
 
-Place = tuple[Listing, list[int]]  # where a file is: its archive, and its row in there
+Place = tuple[Listing, list[int]]  # of a file: its archive, and its row in the listing
 
 
 class CifarError(ConvzooError):
-    """The archive does not hold what the published one does."""
+    """An archive that differs from the published one."""
 
 
 class Layout(NamedTuple):
@@ -54,7 +56,7 @@ def read(raw: Path, source: dict[str, Any], settings: PrepareSettings) -> Publis
     Raises CifarError, also while the parts are read, for an archive that differs from the published layout;
     ArchiveError; and NamesError if `classes` is a list of other names.
     """
-    layout, places = _find(raw, Limits(**source["limits"]))
+    layout, places = _locate(raw, Limits(**source["limits"]))
     names = [_names(places[file], count) for file, count in layout.names.items()]
     classes, superclasses = names[-1], names[0] if len(names) > 1 else []
     expect_published(raw, settings, classes)
@@ -62,18 +64,19 @@ def read(raw: Path, source: dict[str, Any], settings: PrepareSettings) -> Publis
     return Published(classes, superclasses, superclass_of, tuple(layout.records), _parts(layout, places), {})
 
 
-def _find(raw: Path, limits: Limits) -> tuple[Layout, dict[str, Place]]:
-    """The layout that the archives in `raw` come closest to, and where each file is."""
-    archives = sorted(file for file in raw.rglob("*") if file.is_file() and file != raw / "source.json")
-    found = [
-        (name, (listing, [row])) for listing in listings(archives, limits) for row, name in enumerate(listing.names)
+def _locate(raw: Path, limits: Limits) -> tuple[Layout, dict[str, Place]]:
+    """The layout that matches the archives in `raw` best, and the place of each file."""
+    places = [
+        (name, (listing, [row]))
+        for listing in listings(archives_in(raw), limits)
+        for row, name in enumerate(listing.names)
     ]
-    names = [name for name, _ in found]
+    names = [name for name, _ in places]
     layout = max((CIFAR_10, CIFAR_100), key=lambda layout: len(set(names).intersection(layout.files())))
     for file in layout.files():
         if names.count(file) != 1:
             raise CifarError(f"{raw}: its archive holds {file} {names.count(file)} times, expected once; {ADVICE}")
-    return layout, dict(found)
+    return layout, dict(places)
 
 
 def _names(place: Place, count: int) -> list[str]:
@@ -122,19 +125,19 @@ def _records(place: Place, layout: Layout) -> Iterator[tuple[int, np.ndarray, np
 def _superclass_of(
     raw: Path, layout: Layout, places: dict[str, Place], classes: list[str], superclasses: list[str]
 ) -> list[int]:
-    """For each class the number of its superclass, from the labels of all images."""
+    """The number of the superclass of each class, from the labels of all images."""
     parents: list[set[int]] = [set() for _ in classes]
     for file in chain(*layout.records.values()):
         for _, labels, _ in _records(places[file], layout):
             for parent, label in np.unique(labels, axis=0).tolist():
                 parents[label].add(parent)
-    for name, found in zip(classes, parents, strict=True):
-        if len(found) != 1:
-            within = ", ".join(superclasses[parent] for parent in sorted(found)) or "none"
+    for name, numbers in zip(classes, parents, strict=True):
+        if len(numbers) != 1:
+            within = ", ".join(superclasses[parent] for parent in sorted(numbers)) or "none"
             raise CifarError(
                 f"{raw}: images of the class {name} are in the superclasses {within}, expected one; {ADVICE}"
             )
-    return [found.pop() for found in parents]
+    return [numbers.pop() for numbers in parents]
 
 
 def _parts(layout: Layout, places: dict[str, Place]) -> Iterator[Part]:

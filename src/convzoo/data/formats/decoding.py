@@ -1,4 +1,4 @@
-"""A picture file to pixels: any mode, upright, in the size that is wanted."""
+"""Decodes picture files of any mode to pixels, upright and in the size that the settings ask for."""
 
 from io import BytesIO
 from typing import Literal, NamedTuple
@@ -24,22 +24,22 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Antialiased, and what ImageNet's backbones and the Frechet distance are measured with
+# Antialiased, and the usual filter for evaluating ImageNet's backbones and the Frechet distance
 # (https://arxiv.org/abs/2104.11222); half the work of LANCZOS, and fainter halos around edges.
 FILTER = Image.Resampling.BICUBIC
-DRAFT = 2  # a JPEG is decoded no smaller than so many times the size that is wanted
+DRAFT = 2  # a JPEG is decoded at no less than this multiple of the target size
 
 
 class UnreadableError(ConvzooError):
-    """A file that is no picture, or not a whole one."""
+    """A file that is not a picture, or is incomplete."""
 
 
 class SizeError(ConvzooError):
     """A picture of a size that params.yaml does not allow."""
 
 
-class Wanted(NamedTuple):
-    """How every picture is to be."""
+class PictureFormat(NamedTuple):
+    """The size and mode that every picture is converted to."""
 
     height: int  # pixels
     width: int  # pixels
@@ -48,40 +48,40 @@ class Wanted(NamedTuple):
     pixels: int  # a picture with more is refused before it is decoded
 
 
-def decode(data: bytes, wanted: Wanted) -> np.ndarray:
-    """The first frame of a picture file as uint8 (H, W, C): turned as its EXIF says, transparency over white.
+def decode(data: bytes, target: PictureFormat) -> np.ndarray:
+    """The first frame of a picture file as uint8 (H, W, C): rotated as its EXIF data says, transparency over white.
 
-    "crop" cuts the largest middle piece of the wanted shape and scales it, "pad" scales the whole picture and centres
-    it on black, "stretch" scales each side for itself. Raises UnreadableError, and SizeError.
+    "crop" scales the largest centred crop of the target's aspect ratio, "pad" scales the whole picture and centres it
+    on black, "stretch" scales each side independently. Raises UnreadableError, and SizeError.
     """
-    picture = _plain(_upright(_loaded(data, wanted)), "L" if wanted.channels == 1 else "RGB")
-    if picture.size != (wanted.width, wanted.height):
-        picture = _resized(picture, wanted)
-    return np.asarray(picture).reshape(wanted.height, wanted.width, wanted.channels)
+    picture = _converted(_upright(_load(data, target)), "L" if target.channels == 1 else "RGB")
+    if picture.size != (target.width, target.height):
+        picture = _resize(picture, target)
+    return np.asarray(picture).reshape(target.height, target.width, target.channels)
 
 
-def _loaded(data: bytes, wanted: Wanted) -> Image.Image:
+def _load(data: bytes, target: PictureFormat) -> Image.Image:
     try:
         picture = Image.open(BytesIO(data), formats=FORMATS)
         width, height = picture.size
-        if width * height <= wanted.pixels:
-            if wanted.resize != "none":
-                side = DRAFT * max(wanted.height, wanted.width)
+        if width * height <= target.pixels:
+            if target.resize != "none":
+                side = DRAFT * max(target.height, target.width)
                 picture.draft(None, (side, side))  # a JPEG decodes to a half, quarter or eighth much faster
             picture.load()
             return picture
     except UnidentifiedImageError:
         raise UnreadableError(f"is no {', '.join(FORMATS)} file" if data else "is empty") from None
     except Image.DecompressionBombError:
-        raise SizeError(f"has more pixels than Pillow decodes, expected {wanted.pixels} at most; take it out") from None
-    except MemoryError:  # says nothing of the file: it must not be dropped as unreadable
+        raise SizeError(f"has more pixels than Pillow decodes, expected {target.pixels} at most; take it out") from None
+    except MemoryError:  # the file may be intact: it must not be dropped as unreadable
         raise SizeError(
             "does not fit into this machine's memory; end what else runs, or lower limits.pixels of its source"
         ) from None
-    except Exception as error:  # a damaged file can bring Pillow to raise any kind
+    except Exception as error:  # a damaged file can make Pillow raise any exception
         raise UnreadableError(" ".join(str(error).split()) or type(error).__name__) from None
     raise SizeError(
-        f"is {width} wide and {height} high, more than the allowed {wanted.pixels} pixels; "
+        f"is {width} wide and {height} high, more than the allowed {target.pixels} pixels; "
         "if it is to be trusted, raise limits.pixels of its source in params.yaml"
     )
 
@@ -89,14 +89,14 @@ def _loaded(data: bytes, wanted: Wanted) -> Image.Image:
 def _upright(picture: Image.Image) -> Image.Image:
     try:
         turn = TURNS.get(picture.getexif().get(ORIENTATION))
-    except Exception:  # EXIF that cannot be read says nothing; the pixels are sound
+    except Exception:  # unreadable EXIF data is ignored; the pixels are intact
         turn = None
     return picture if turn is None else picture.transpose(turn)
 
 
-def _plain(picture: Image.Image, mode: Literal["L", "RGB"]) -> Image.Image:
-    """Eight bits a channel, without transparency."""
-    if picture.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip
+def _converted(picture: Image.Image, mode: Literal["L", "RGB"]) -> Image.Image:
+    """The picture with eight bits per channel, without transparency."""
+    if picture.mode.startswith("I"):  # 16-bit grey, which Pillow would clip
         grey = np.asarray(picture).astype(np.uint32)
         picture = Image.fromarray(((grey + 128) // 257).astype(np.uint8))
     elif picture.has_transparency_data:
@@ -107,23 +107,23 @@ def _plain(picture: Image.Image, mode: Literal["L", "RGB"]) -> Image.Image:
     return picture if picture.mode == mode else picture.convert(mode)
 
 
-def _resized(picture: Image.Image, wanted: Wanted) -> Image.Image:
-    (width, height), size = picture.size, (wanted.width, wanted.height)
-    if wanted.resize == "crop":
-        scale = min(width / wanted.width, height / wanted.height)
-        left, top = (width - wanted.width * scale) / 2, (height - wanted.height * scale) / 2
+def _resize(picture: Image.Image, target: PictureFormat) -> Image.Image:
+    (width, height), size = picture.size, (target.width, target.height)
+    if target.resize == "crop":
+        scale = min(width / target.width, height / target.height)
+        left, top = (width - target.width * scale) / 2, (height - target.height * scale) / 2
         return picture.resize(
             size, FILTER, (max(0, left), max(0, top), min(width, width - left), min(height, height - top))
         )
-    if wanted.resize == "pad":
-        scale = min(wanted.width / width, wanted.height / height)
+    if target.resize == "pad":
+        scale = min(target.width / width, target.height / height)
         inner = max(1, round(width * scale)), max(1, round(height * scale))
         ground = Image.new(picture.mode, size)
         ground.paste(picture.resize(inner, FILTER), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
         return ground
-    if wanted.resize == "stretch":
+    if target.resize == "stretch":
         return picture.resize(size, FILTER)
     raise SizeError(
-        f"is {width} wide and {height} high, expected {wanted.width} wide and {wanted.height} high; mend it, or set "
+        f"is {width} wide and {height} high, expected {target.width} wide and {target.height} high; mend it, or set "
         "resize in params.yaml to crop (cuts the middle out), pad (adds black), or stretch"
     )

@@ -14,26 +14,29 @@ from convzoo.data.formats.parts import Part, Published, expect_listed, numbered,
 from convzoo.errors import ConvzooError
 from convzoo.settings.data import PrepareSettings
 
-PREFIXES = {"train": "train", "test": "t10k"}  # published split, how its file names begin
+PREFIXES = {"train": "train", "test": "t10k"}  # published split, prefix of its file names
 AGAIN = "make it again: dvc repro -f download"
 UINT8 = 8  # type code
 LARGEST = 2**31  # bytes of one file, unpacked
 
 
 class IdxError(ConvzooError):
-    """A file is not the idx file that it should be."""
+    """A file that is not the expected idx file."""
 
 
 def read(raw: Path, source: dict[str, Any], settings: PrepareSettings) -> Published:
     """The images (N, H, W, 1) and labels of the splits "train" and "test".
 
     Raises IdxError, also while the parts are read, for a file that is missing, damaged, or does not hold what its
-    header says, and NamesError where `classes` is not a list.
+    header says, and NamesError if `classes` is not a list.
     """
     expect_listed(raw, settings)
     files = {}
     for split, prefix in PREFIXES.items():
-        images_file, labels_file = _find(raw, f"{prefix}-images-idx3-ubyte"), _find(raw, f"{prefix}-labels-idx1-ubyte")
+        images_file, labels_file = (
+            _find_file(raw, f"{prefix}-images-idx3-ubyte"),
+            _find_file(raw, f"{prefix}-labels-idx1-ubyte"),
+        )
         with _opened(images_file, dimensions=3) as (_, shape):
             images = shape[0]
         with _opened(labels_file, dimensions=1) as (_, shape):
@@ -57,7 +60,7 @@ def _parts(files: dict[str, tuple[Path, Path]]) -> Iterator[Part]:
             start = stop
 
 
-def _find(folder: Path, name: str) -> Path:
+def _find_file(folder: Path, name: str) -> Path:
     for file in (folder / f"{name}.gz", folder / name):
         if file.is_file():
             return file
@@ -65,17 +68,17 @@ def _find(folder: Path, name: str) -> Path:
 
 
 def _arrays(file: Path, dimensions: int) -> Iterator[np.ndarray]:
-    """The file's values a part at a time."""
+    """The values of a file, in parts."""
     with _opened(file, dimensions) as (stream, shape):
-        size, row_size, found = math.prod(shape), math.prod(shape[1:]), 0
-        while found < size:
-            values = stream.read(min(size - found, rows_at_a_time(row_size) * row_size))
-            found += len(values)
+        size, row_size, count = math.prod(shape), math.prod(shape[1:]), 0
+        while count < size:
+            values = stream.read(min(size - count, rows_at_a_time(row_size) * row_size))
+            count += len(values)
             if len(values) % row_size or not values:
                 break
             yield np.frombuffer(values, np.uint8).reshape(-1, *shape[1:])
-        if found < size or stream.read(1):
-            holds = f"only {found}" if found < size else "more"
+        if count < size or stream.read(1):
+            holds = f"only {count}" if count < size else "more"
             raise IdxError(
                 f"{file}: says that its shape is {shape}, which is {size} values, but holds {holds}; {AGAIN}"
             )
@@ -83,7 +86,7 @@ def _arrays(file: Path, dimensions: int) -> Iterator[np.ndarray]:
 
 @contextmanager
 def _opened(file: Path, dimensions: int) -> Iterator[tuple[BinaryIO, list[int]]]:
-    """The file behind its header, and the shape that this tells of."""
+    """A stream positioned after the file's header, and the shape in this header."""
     with file.open("rb") as stream:
         packed = stream.read(2) == b"\x1f\x8b"
     try:

@@ -1,23 +1,23 @@
-"""Where pictures lie in an archive, told by a pattern such as `{split}/{class}/*.jpg`."""
+"""Patterns for the paths of pictures in an archive, such as `{split}/{class}/*.jpg`."""
 
 import re
 
 from convzoo.errors import ConvzooError
 
 TOKEN = re.compile(r"\{[^{}]*,[^{}]*\}|\*|[^*{}]+")
-VISIBLE = r"(?!\.)"  # hidden files and what macOS strews into archives begin with a dot
+VISIBLE = r"(?!\.)"  # hidden files, and those that macOS adds to archives, begin with a dot
 
 
 class LayoutError(ConvzooError):
-    """A layout that cannot be understood."""
+    """A layout that is not a valid pattern."""
 
 
 def compiled(layout: str) -> re.Pattern[str]:
-    """A pattern for whole names, with the groups `split` and `class` where the layout has them.
+    """A regular expression for whole paths, with the groups `split` and `class` if the layout has them.
 
-    `{split}` and `{class}` stand for one folder, `**` for any number of folders, `*` for any characters but /, and
-    `{jpg,png}` for one of these; none of the first three matches a name that begins with a dot. An extension's case
-    does not matter. Raises LayoutError.
+    `{split}` and `{class}` match one folder, `**` any number of folders, `*` any characters but /, and `{jpg,png}` one
+    of these; the first three never match a name that begins with a dot. The case of an extension does not matter.
+    Raises LayoutError.
     """
     *folders, file = layout.split("/")
     stem, dot, extension = file.rpartition(".")
@@ -47,8 +47,7 @@ def _glob(layout: str, text: str) -> str:
             f"layout {layout}: {text!r} cannot be understood; expected folders and a file with / between them: "
             "{split} and {class} for whole folders, ** for any folders, * within a name, {jpg,png} for one of these"
         )
-    found = [_token(token) for token in tokens]
-    return VISIBLE * text.startswith("*") + "".join(found)
+    return VISIBLE * text.startswith("*") + "".join(map(_token, tokens))
 
 
 def _token(token: str) -> str:

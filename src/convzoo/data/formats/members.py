@@ -1,4 +1,4 @@
-"""Read the files in tar and zip archives in order, without unpacking to disk or trusting what a header claims."""
+"""Reads the files in tar and zip archives in order, without unpacking to disk and without trusting their headers."""
 
 import gzip
 import re
@@ -17,13 +17,13 @@ from convzoo.errors import ConvzooError
 
 GZIP, ZIPS = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
 CHUNK = 1 << 20  # bytes read at a time
-HEADER = 1 << 16  # bytes that tarfile may read of a header at once; long names need a few hundred
+HEADER = 1 << 16  # bytes that tarfile may read at once for a header; long names need a few hundred
 SLACK = 1 << 13  # bytes of headers and padding that a tar archive may spend on a file
-# The filter resolves names in this folder, which should not exist: nothing is unpacked, so no link there matters.
+# The filter resolves names in this folder, which should not exist; nothing is unpacked there.
 NOWHERE = "/nonexistent"
-# Python has it from 3.11.4 on, and Debian 12 comes with 3.11.2. The checks below refuse all that it does, and more.
+# Python has it since 3.11.4, but Debian 12 ships 3.11.2. The checks below refuse everything that it refuses, and more.
 DATA_FILTER = getattr(tarfile, "data_filter", None)
-FOLDER = -1  # in place of where the contents begin
+FOLDER = -1  # instead of an offset, for a folder
 DAMAGE = (
     *(EOFError, OSError, ValueError, OverflowError, RuntimeError),
     *(struct.error, zlib.error, zipfile.BadZipFile, tarfile.TarError),
@@ -46,11 +46,11 @@ KINDS = {
 
 
 class ArchiveError(ConvzooError):
-    """An archive that is damaged, larger than allowed, or holds what it should not."""
+    """An archive that is damaged, larger than allowed, or contains something unsafe."""
 
 
 class Limits(NamedTuple):
-    """What all archives of a source may hold together."""
+    """The most that all archives of a source may contain together."""
 
     files: int
     bytes: int  # unpacked
@@ -58,19 +58,19 @@ class Limits(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """The files in an archive, in its order."""
+    """The files in an archive, in the archive's order."""
 
     file: Path
     is_zip: bool
-    names: list[str]  # relative, / between folders, each once
-    places: array  # where the contents begin in a tar archive, in bytes; which entry it is in a zip archive
+    names: list[str]  # unique relative paths, with /
+    places: array  # byte offset of the contents in a tar archive, number of the entry in a zip archive
     sizes: array  # bytes
 
 
 class Content:
-    """One file in an archive, to be read from its beginning before the next one is asked for.
+    """One file in an archive, which must be read before the next one is requested.
 
-    Reading raises ArchiveError where the archive is damaged or ends before the file does.
+    Reading raises ArchiveError if the archive is damaged or ends before the file does.
     """
 
     def __init__(self, listing: Listing, row: int, stream: BinaryIO):
@@ -80,32 +80,37 @@ class Content:
     def read(self, size: int = -1) -> bytes:
         size = self.left if size < 0 else min(size, self.left)
         with _explained(self.file, self.name):
-            found = self.stream.read(size)
-            if len(found) < size:
+            data = self.stream.read(size)
+            if len(data) < size:
                 raise EOFError("it ends too early")
             if self.is_zip and size == self.left:
-                self.stream.read(1)  # only behind the end is the checksum looked at
+                self.stream.read(1)  # zipfile checks the checksum when it reads past the end
         self.left -= size
-        return found
+        return data
 
     def readline(self) -> bytes:
         with _explained(self.file, self.name):
-            found = self.stream.readline(self.left)
-        self.left -= len(found)
-        return found
+            line = self.stream.readline(self.left)
+        self.left -= len(line)
+        return line
+
+
+def archives_in(raw: Path) -> list[Path]:
+    """The files that were downloaded to the folder `raw`, sorted: all but its source.json."""
+    return sorted(file for file in raw.rglob("*") if file.is_file() and file != raw / "source.json")
 
 
 def listings(files: Sequence[Path], limits: Limits) -> list[Listing]:
-    """What lies in archives that are, by their content, tar, tar.gz or zip; a tar.gz has been read to its end then.
+    """The files in archives that are, by their content, tar, tar.gz or zip; reads a tar.gz to its end.
 
     Raises ArchiveError for an archive that is damaged, for more files or bytes than `limits` in all together, and for
-    a member that is a link or a device, is encrypted, is there twice, or has a path that leads elsewhere.
+    a member that is a link or a device, is encrypted, occurs twice, or has a path that leads out of the archive.
     """
-    found, count, size = [], 0, 0
+    archives, count, size = [], 0, 0
     for file in files:
         with _explained(file):
             listing = Listing(file, _is_zip(file), [], array("q"), array("q"))
-            seen: set[str] = set()
+            names: set[str] = set()
             folders = 0
             for name, place, length in _zip_entries(file) if listing.is_zip else _tar_entries(file, limits):
                 if place == FOLDER:
@@ -124,18 +129,18 @@ def listings(files: Sequence[Path], limits: Limits) -> list[Listing]:
                     raise ArchiveError(
                         f"{file}: {name}: is more than the allowed {limits.bytes} bytes; {_raise('bytes')}"
                     )
-                if name in seen:
+                if name in names:
                     raise ArchiveError(f"{file}: {name}: is there twice, expected every name once; repack it")
-                seen.add(name)
+                names.add(name)
                 listing.names.append(name)
                 listing.places.append(place)
                 listing.sizes.append(length)
-        found.append(listing)
-    return found
+        archives.append(listing)
+    return archives
 
 
 def contents(listing: Listing, rows: Iterable[int]) -> Iterator[Content]:
-    """The files in these rows of a listing, which must rise. Raises ArchiveError where the archive is damaged."""
+    """The files in `rows` of a listing, which must ascend. Raises ArchiveError if the archive is damaged."""
     with _explained(listing.file):
         if listing.is_zip:
             with zipfile.ZipFile(listing.file) as archive:
@@ -151,26 +156,26 @@ def contents(listing: Listing, rows: Iterable[int]) -> Iterator[Content]:
 
 
 class _Header(tarfile.TarInfo):
-    """A header that raises an error if it is damaged or missing, where tarfile takes that for the archive's end."""
+    """A header that raises an error if it is damaged or missing; tarfile would take that for the end."""
 
     @classmethod
     def fromtarfile(cls, tar: tarfile.TarFile) -> "_Header":
         try:
             return super().fromtarfile(tar)
-        except tarfile.EOFHeaderError:  # the mark at the end
+        except tarfile.EOFHeaderError:  # the end-of-archive mark
             raise
         except tarfile.HeaderError as error:
             raise ValueError(f"{error} at byte {tar.offset}") from None
 
     def replace(self, **_: object) -> "_Header":
-        """The filter would copy each member, without its owner and mode. Nothing here reads either."""
+        """Return the member itself: the filter would copy it without its owner and mode, which nothing here reads."""
         return self
 
 
 class _Headers:
-    """The archive as tarfile sees it, with bounds on what it reads, which is only headers.
+    """The stream that tarfile reads headers from, with limits on their size and number.
 
-    tarfile reads an extended header (PAX, or a GNU long name) at once, however large that says it is, and any number
+    tarfile reads an extended header (PAX, or a GNU long name) at once, whatever size it claims to have, and any number
     of them before a member.
     """
 
@@ -179,7 +184,7 @@ class _Headers:
         self.tell, self.seek = stream.tell, stream.seek
 
     def read(self, size: int) -> bytes:
-        self.spent += size  # since the member before
+        self.spent += size  # since the previous member
         if not 0 <= size <= HEADER or self.spent > 2 * HEADER or self.tell() > self.most:
             raise ValueError(f"its headers take too much room, at byte {self.tell()}")
         return self.stream.read(size)
@@ -191,23 +196,23 @@ def _tar_entries(file: Path, limits: Limits) -> Iterator[tuple[str, int, int]]:
         headers = _Headers(stream, most)
         archive = tarfile.TarFile(fileobj=headers, tarinfo=_Header)
         while (entry := archive.next()) is not None:
-            archive.members.clear()  # or it would keep every header
+            archive.members.clear()  # tarfile would keep every header
             if len(str(archive.pax_headers)) > HEADER:  # global headers add up
                 raise ValueError(f"its headers take too much room, at byte {archive.offset}")
             headers.spent = 0
             name = _checked(file, entry)
             yield (name, FOLDER, 0) if entry.isdir() else (name, entry.offset_data, entry.size)
-        while stream.read(CHUNK):  # gzip has its checksum at the end
+        while stream.read(CHUNK):  # gzip's checksum is at the end
             if stream.tell() > most:
                 raise ArchiveError(f"{file}: goes on after its end, expected nothing there; {AGAIN}")
 
 
 def _checked(file: Path, entry: tarfile.TarInfo) -> str:
-    """The path of a member in one spelling. Raises ArchiveError for one that is not a file or folder in the archive."""
+    """The normalised path of a member. Raises ArchiveError if it is not a file or folder inside the archive."""
     if not entry.isdir() and (not entry.isreg() or entry.issparse() or entry.size < 0):
         kind = KINDS.get(entry.type, "neither a file nor a folder")
         raise ArchiveError(f"{file}: {entry.name!a}: is {kind}, expected a file or a folder; repack without it")
-    name = _plain_path(file, entry.name)
+    name = _normalised_path(file, entry.name)
     try:
         if DATA_FILTER:
             DATA_FILTER(entry, NOWHERE)
@@ -231,7 +236,7 @@ def _zip_entries(file: Path) -> Iterator[tuple[str, int, int]]:
                 raise ArchiveError(
                     f"{file}: {name!a}: is packed by an unusual method, expected deflate; repack it with that"
                 )
-            path = _plain_path(file, name)
+            path = _normalised_path(file, name)
             yield (path, FOLDER, 0) if entry.is_dir() else (path, number, entry.file_size)
 
 
@@ -251,8 +256,8 @@ def _unpacked(file: Path) -> Iterator[BinaryIO]:
             yield unpacked
 
 
-def _plain_path(file: Path, name: str) -> str:
-    """The path in one spelling. Raises ArchiveError for one that leads elsewhere."""
+def _normalised_path(file: Path, name: str) -> str:
+    """The path without empty parts and dots. Raises ArchiveError for one that leads out of the archive."""
     if not SUSPECT.search(name):
         return name
     for pattern, problem in PROBLEMS.items():
@@ -267,7 +272,7 @@ def _raise(limit: str) -> str:
 
 @contextmanager
 def _explained(file: Path, name: str = "") -> Iterator[None]:
-    """Turn the errors of a damaged archive into one sentence."""
+    """Raise the errors of a damaged archive as ArchiveError."""
     try:
         yield
     except DAMAGE as error:

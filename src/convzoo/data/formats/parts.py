@@ -1,4 +1,4 @@
-"""What every reader of a format gives: a published data set, in parts that fit into memory."""
+"""The result of every reader of a format: a published data set, in parts that fit into memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +10,13 @@ from convzoo.errors import ConvzooError
 from convzoo.settings.data import PrepareSettings
 
 SPLITS = ("train", "val", "test")
-ALL = "all"  # the split of a source that has none
+ALL = "all"  # the only split of a source without splits
 PUBLISHED = (*SPLITS, ALL)
-PART_BYTES = 1 << 22  # of images that are in memory at a time
+PART_BYTES = 1 << 22  # of images in memory at a time
 
 
 class NamesError(ConvzooError):
-    """The class names in params.yaml are not those of the source."""
+    """Class names in params.yaml that are not those of the source."""
 
 
 class Part(NamedTuple):
@@ -29,36 +29,36 @@ class Part(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A data set as its source has it."""
+    """A data set as its source publishes it."""
 
-    classes: list[str]  # names in the order of the labels; empty where the source knows none
-    superclasses: list[str]  # empty where there are none
-    superclass_of: list[int]  # for each class the number of its superclass
+    classes: list[str]  # names in the order of the labels; empty if the source has none
+    superclasses: list[str]  # empty if there are none
+    superclass_of: list[int]  # the number of the superclass of each class
     splits: tuple[str, ...]  # train, with or without val and test; or all
     parts: Iterator[Part]  # in a fixed order
-    notes: dict[str, int]  # counts of what was left out; complete once all parts are read
+    notes: dict[str, int]  # counts of what was dropped; complete once all parts are read
 
 
 def rows_at_a_time(image_bytes: int) -> int:
-    """How many images are in memory at a time, for images of so many bytes."""
+    """How many images of `image_bytes` bytes to read at a time, so that they take at most PART_BYTES."""
     return max(1, PART_BYTES // max(1, image_bytes))
 
 
 def numbered(split: str, start: int, count: int) -> list[str]:
-    """Ids of images that have no names: `train-00012`."""
+    """Ids for images without names: `train-00012`."""
     return [f"{split}-{row:05d}" for row in range(start, start + count)]
 
 
-def expect_listed(where: Path, settings: PrepareSettings) -> None:
-    """Raise NamesError where params.yaml asks for the names of a source that knows none."""
+def expect_listed(raw: Path, settings: PrepareSettings) -> None:
+    """Raises NamesError if params.yaml asks for the class names of a source that has none."""
     if settings.classes == "source":
-        raise NamesError(f"{where}: has no class names of its own; list them in `classes` in params.yaml")
+        raise NamesError(f"{raw}: has no class names of its own; list them in `classes` in params.yaml")
 
 
-def expect_published(where: Path, settings: PrepareSettings, names: list[str]) -> None:
-    """Raise NamesError where `classes` is a list that differs from `names`, whose order the labels follow."""
+def expect_published(raw: Path, settings: PrepareSettings, names: list[str]) -> None:
+    """Raises NamesError if `classes` is a list that differs from `names`, which are in the order of the labels."""
     if settings.classes not in ("source", [], names):
         raise NamesError(
-            f"{where}: its classes are {', '.join(names) or 'unnamed'}; give `classes` in params.yaml these names in "
+            f"{raw}: its classes are {', '.join(names) or 'unnamed'}; give `classes` in params.yaml these names in "
             f"this order, or `source`, got {', '.join(settings.classes)}"
         )

@@ -1,4 +1,4 @@
-"""Archives of picture files, in folders that a layout names."""
+"""Archives of picture files, in folders that a layout describes."""
 
 import os
 from array import array
@@ -11,28 +11,29 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from convzoo.data.formats.decoding import SizeError, UnreadableError, Wanted, decode
+from convzoo.data.formats.decoding import PictureFormat, SizeError, UnreadableError, decode
 from convzoo.data.formats.layout import compiled
-from convzoo.data.formats.members import Limits, Listing, contents, listings
+from convzoo.data.formats.members import Limits, Listing, archives_in, contents, listings
 from convzoo.data.formats.parts import ALL, PUBLISHED, SPLITS, Part, Published, rows_at_a_time
 from convzoo.errors import ConvzooError
 from convzoo.settings.data import PrepareSettings
+from convzoo.text import first_names
 
-THREADS = min(4, os.cpu_count() or 1)  # Pillow decodes beside Python; their number changes nothing but the time
-BATCH = 64  # pictures that a thread gets at once, at most
-BATCH_BYTES = 1 << 20  # of their files
-PIXEL_BYTES, FILE_BYTES = 8, 1 << 24  # more than any picture file needs for a pixel, and besides its pixels
+THREADS = min(4, os.cpu_count() or 1)  # Pillow releases the GIL; the result does not depend on it
+BATCH = 64  # pictures per task of a thread, at most
+BATCH_BYTES = 1 << 20  # of the files of such a task
+PIXEL_BYTES, FILE_BYTES = 8, 1 << 24  # more than any picture file needs per pixel, and in addition to its pixels
 NAMED = 5  # names in an error
-SHOWN = 3  # names in a remark
-NONE = ""  # in place of a folder that the layout does not ask for
+SHOWN = 3  # names in a printed note
+NONE = ""  # instead of a folder, if the layout has none for splits or classes
 
 
 class PicturesError(ConvzooError):
-    """Pictures that are not as params.yaml says, or cannot be read."""
+    """Pictures that are not as params.yaml describes them, or cannot be read."""
 
 
-class _Chosen(NamedTuple):
-    """The pictures in an archive."""
+class _Selection(NamedTuple):
+    """The pictures in an archive, with their splits and labels."""
 
     listing: Listing
     rows: array  # in the listing
@@ -49,35 +50,35 @@ class _Batch(NamedTuple):
 
 class _Decoded(NamedTuple):
     images: np.ndarray  # uint8 (N, H, W, C)
-    sound: np.ndarray  # bool (N,); the others could not be read
+    readable: np.ndarray  # bool (N,)
     problems: list[str]
 
 
 def read(raw: Path, source: dict[str, Any], settings: PrepareSettings) -> Published:
-    """The pictures in the archives of `raw` whose names match the layout; classes are named by folders, sorted.
+    """The pictures in the archives of `raw` whose paths match the layout; folders, sorted, are the classes.
 
-    Ids are the names in the archives. Raises PicturesError for a layout that matches nothing, folders that are no
+    Ids are the paths in the archives. Raises PicturesError for a layout that matches nothing, folders that are not
     classes or splits, and pictures that do not fit the settings; LayoutError; ArchiveError.
     """
     limits = Limits(**source["limits"])
-    archives = sorted(file for file in raw.rglob("*") if file.is_file() and file != raw / "source.json")
-    chosen, splits, classes, left_out = _choose(raw, source["layout"], listings(archives, limits), settings)
+    archives = listings(archives_in(raw), limits)
+    selections, splits, classes, left_out = _select(raw, source["layout"], archives, settings)
     notes = {"not_in_layout": left_out, "unreadable_dropped": 0}
-    wanted = Wanted(settings.height, settings.width, settings.channels, settings.resize, limits.pixels)
-    parts = _parts(raw, chosen, wanted, settings.unreadable, notes)
+    target = PictureFormat(settings.height, settings.width, settings.channels, settings.resize, limits.pixels)
+    parts = _parts(raw, selections, target, settings.unreadable, notes)
     return Published(classes, [], [], splits, parts, notes)
 
 
-def _choose(
-    raw: Path, layout: str, found: list[Listing], settings: PrepareSettings
-) -> tuple[list[_Chosen], tuple[str, ...], list[str], int]:
-    """The pictures, the splits and classes that they have, and how many files are none of them."""
+def _select(
+    raw: Path, layout: str, archives: list[Listing], settings: PrepareSettings
+) -> tuple[list[_Selection], tuple[str, ...], list[str], int]:
+    """The pictures, their splits and classes, and the number of files that do not match the layout."""
     pattern = compiled(layout)
-    split_folders: dict[str, int] = {}  # numbered as they come; so the next
+    split_folders: dict[str, int] = {}  # numbered in order of occurrence, like the classes
     class_folders: dict[str, int] = {}
     others: list[str] = []
     columns, ids, left_out = [], set(), 0
-    for listing in found:
+    for listing in archives:
         rows, splits, labels = array("q"), array("q"), array("q")
         for row, name in enumerate(listing.names):
             match = pattern.fullmatch(name)
@@ -103,70 +104,74 @@ def _choose(
     classes, class_numbers = _class_numbers(raw, layout, "class" in pattern.groupindex, class_folders, settings)
     if left_out:
         print(f"{raw}: {left_out} files are not in the layout {layout}: {shown}", flush=True)
-    chosen = [
-        _Chosen(listing, rows, split_numbers[np.array(splits)], class_numbers[np.array(labels)])
+    selections = [
+        _Selection(listing, rows, split_numbers[np.array(splits)], class_numbers[np.array(labels)])
         for listing, rows, splits, labels in columns
         if rows
     ]
     splits = tuple(name for number, name in enumerate(PUBLISHED) if number in split_numbers)
-    return chosen, splits, classes, left_out
+    return selections, splits, classes, left_out
 
 
 def _split_numbers(raw: Path, layout: str, folders: dict[str, int]) -> np.ndarray:
-    """For each folder its number in PUBLISHED."""
+    """The number in PUBLISHED of each folder."""
     if strange := sorted(folders.keys() - {*SPLITS, NONE}):
         raise PicturesError(
-            f"{raw}: the layout {layout} finds splits named {_some(strange)}, expected {', '.join(SPLITS)}; "
+            f"{raw}: the layout {layout} finds splits named {first_names(strange)}, expected {', '.join(SPLITS)}; "
             "write those folders' names into `layout` in place of {split}, or rename them"
         )
     if not folders.keys() & {"train", NONE}:
-        raise PicturesError(f"{raw}: the layout {layout} finds {_some(sorted(folders))}, but no pictures in train")
+        raise PicturesError(
+            f"{raw}: the layout {layout} finds {first_names(sorted(folders))}, but no pictures in train"
+        )
     return np.array([PUBLISHED.index(name or ALL) for name in folders])
 
 
 def _class_numbers(
     raw: Path, layout: str, labelled: bool, folders: dict[str, int], settings: PrepareSettings
 ) -> tuple[list[str], np.ndarray]:
-    """The names of the classes, and for each folder its label."""
-    wanted = settings.classes
-    if not labelled and wanted not in ("source", []):
+    """The names of the classes, and the label of each folder."""
+    listed = settings.classes
+    if not labelled and listed not in ("source", []):
         raise PicturesError(
-            f"{raw}: the layout {layout} has no {{class}}, but `classes` names {_some(wanted)}; set it to []"
+            f"{raw}: the layout {layout} has no {{class}}, but `classes` names {first_names(listed)}; set it to []"
         )
-    if not labelled or wanted == []:
+    if not labelled or listed == []:
         return [], np.zeros(len(folders), np.int64)
     names = sorted(folders)
-    if wanted != "source":
-        if strange := sorted(folders.keys() - set(wanted)):
+    if listed != "source":
+        if strange := sorted(folders.keys() - set(listed)):
             raise PicturesError(
-                f"{raw}: the layout {layout} finds folders that are not in `classes`: {_some(strange)}; "
+                f"{raw}: the layout {layout} finds folders that are not in `classes`: {first_names(strange)}; "
                 "name them there, or write a layout that leaves them out"
             )
-        if missing := [name for name in wanted if name not in folders]:
+        if missing := [name for name in listed if name not in folders]:
             raise PicturesError(
-                f"{raw}: has no pictures of {_some(missing)} in `classes`; its folders are {_some(names)}"
+                f"{raw}: has no pictures of {first_names(missing)} in `classes`; its folders are {first_names(names)}"
             )
-        names = wanted
+        names = listed
     return list(names), np.array([names.index(name) for name in folders])
 
 
-def _parts(raw: Path, chosen: list[_Chosen], wanted: Wanted, unreadable: str, notes: dict[str, int]) -> Iterator[Part]:
+def _parts(
+    raw: Path, selections: list[_Selection], target: PictureFormat, unreadable: str, notes: dict[str, int]
+) -> Iterator[Part]:
     problems, count = [], 0
-    total = sum(len(found.rows) for found in chosen)
+    total = sum(len(selection.rows) for selection in selections)
     with (
         ThreadPoolExecutor(THREADS) as pool,
         tqdm(total=total, desc=f"decoding {raw.name}", unit=" images", disable=None) as bar,
     ):
-        for batch, (images, sound, told) in _ahead(pool, _batches(chosen, wanted), wanted):
-            count += len(told)
-            problems += told[: NAMED - len(problems)]
+        for batch, (images, readable, failures) in _decode_ahead(pool, _batches(selections, target), target):
+            count += len(failures)
+            problems += failures[: NAMED - len(problems)]
             splits, labels = np.array(batch.splits), np.array(batch.labels, np.int64)
             for number in np.unique(splits):
-                rows = np.flatnonzero((splits == number) & sound)
+                rows = np.flatnonzero((splits == number) & readable)
                 if len(rows):
                     ids = [batch.ids[row] for row in rows]
                     yield Part(PUBLISHED[number], ids, images[rows], labels[rows])
-            bar.update(len(sound))
+            bar.update(len(readable))
     notes["unreadable_dropped"] = count
     if count:
         named = "; ".join(problems) + ("; ..." if count > len(problems) else "")
@@ -178,16 +183,16 @@ def _parts(raw: Path, chosen: list[_Chosen], wanted: Wanted, unreadable: str, no
         print(f"{raw}: left out {count} of {total} files that cannot be read as pictures: {named}", flush=True)
 
 
-def _batches(chosen: list[_Chosen], wanted: Wanted) -> Iterator[_Batch]:
-    """The files, a few at a time, so that what waits is small, and so is what comes of it."""
-    most = min(BATCH, rows_at_a_time(wanted.height * wanted.width * wanted.channels))
-    largest = wanted.pixels * PIXEL_BYTES + FILE_BYTES
-    for listing, rows, splits, labels in chosen:
+def _batches(selections: list[_Selection], target: PictureFormat) -> Iterator[_Batch]:
+    """The files in batches, small enough that those waiting and their images need little memory."""
+    most = min(BATCH, rows_at_a_time(target.height * target.width * target.channels))
+    largest = target.pixels * PIXEL_BYTES + FILE_BYTES
+    for listing, rows, splits, labels in selections:
         batch, size = _Batch([], [], [], []), 0
         for number, file in enumerate(contents(listing, rows)):
             if file.left > largest:
                 raise PicturesError(
-                    f"{file.file}: {file.name}: has {file.left} bytes, more than the allowed {wanted.pixels} pixels "
+                    f"{file.file}: {file.name}: has {file.left} bytes, more than the allowed {target.pixels} pixels "
                     "can need; if it is to be trusted, raise limits.pixels of its source in params.yaml"
                 )
             batch.ids.append(file.name)
@@ -202,12 +207,14 @@ def _batches(chosen: list[_Chosen], wanted: Wanted) -> Iterator[_Batch]:
             yield batch
 
 
-def _ahead(pool: ThreadPoolExecutor, batches: Iterator[_Batch], wanted: Wanted) -> Iterator[tuple[_Batch, _Decoded]]:
-    """Batches and what comes of them, in their order; a few are decoded ahead."""
+def _decode_ahead(
+    pool: ThreadPoolExecutor, batches: Iterator[_Batch], target: PictureFormat
+) -> Iterator[tuple[_Batch, _Decoded]]:
+    """Batches and their images, in order; a few are decoded ahead."""
     waiting: deque[tuple[_Batch, Future[_Decoded]]] = deque()
     try:
         for batch in batches:
-            waiting.append((batch, pool.submit(_decoded, batch, wanted)))
+            waiting.append((batch, pool.submit(_decode_batch, batch, target)))
             if len(waiting) > THREADS:
                 first, future = waiting.popleft()
                 yield first, future.result()
@@ -218,19 +225,15 @@ def _ahead(pool: ThreadPoolExecutor, batches: Iterator[_Batch], wanted: Wanted) 
             future.cancel()
 
 
-def _decoded(batch: _Batch, wanted: Wanted) -> _Decoded:
-    images = np.zeros((len(batch.files), wanted.height, wanted.width, wanted.channels), np.uint8)
-    sound, problems = np.ones(len(images), bool), []
+def _decode_batch(batch: _Batch, target: PictureFormat) -> _Decoded:
+    images = np.zeros((len(batch.files), target.height, target.width, target.channels), np.uint8)
+    readable, problems = np.ones(len(images), bool), []
     for row, (name, data) in enumerate(zip(batch.ids, batch.files, strict=True)):
         try:
-            images[row] = decode(data, wanted)
+            images[row] = decode(data, target)
         except UnreadableError as error:
-            sound[row] = False
+            readable[row] = False
             problems.append(f"{name} ({error})")
         except SizeError as error:
             raise PicturesError(f"{name}: {error}") from None
-    return _Decoded(images, sound, problems)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+    return _Decoded(images, readable, problems)

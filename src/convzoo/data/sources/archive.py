@@ -1,4 +1,4 @@
-"""Download published files from a mirror or their address: resumed after an interruption, checked before use."""
+"""Downloads published files from a mirror or their address; resumes interrupted downloads, and checks every file."""
 
 import hashlib
 import logging
@@ -22,28 +22,30 @@ from convzoo.files import project_root, room_for
 from convzoo.settings.sources import ArchiveFile
 
 MIRROR = "CONVZOO_MIRROR"
-DOWNLOADS = Path("data/downloads")  # under the project's root: files that have not come as a whole yet
+DOWNLOADS = Path("data/downloads")  # under the project's root: incomplete downloads
 CHUNK = 1 << 18  # bytes
 TIMEOUTS = (10, 60)  # seconds to connect, seconds without a byte
-ATTEMPTS = 5  # requests for a file at one address, whatever fails: the connection, the answer or the rest of the file
-BACK_OFF = 1  # seconds; urllib3 retries at once, then after 2, 4 and 8 times as long
+ATTEMPTS = (
+    5  # requests for a file at one address, whichever fails: the connection, the response or the rest of the file
+)
+BACK_OFF = 1  # seconds; urllib3 retries immediately, then after 2, 4 and 8 times this
 LONGEST = 30  # seconds that a server may ask to wait
-BUSY = {408, 425, 429, *range(500, 600)}  # statuses that may be others soon
+BUSY = {408, 425, 429, *range(500, 600)}  # statuses that may be temporary
 
-# urllib3 would log each retry with the whole address, which may hold a token; _Retry prints it without.
+# urllib3 would log each retry with the whole address, which may contain a token; _Retry prints it without.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
 class DownloadError(ConvzooError):
-    """A file cannot be had as params.yaml describes it."""
+    """A file that cannot be downloaded as params.yaml describes it."""
 
 
 class InterruptedDownloadError(DownloadError):
-    """The file did not come as a whole this time; another attempt may bring the rest."""
+    """An incomplete download; another attempt may complete it."""
 
 
 class _Retry(Retry):
-    """urllib3's retries, each announced in a line that begins with `place`."""
+    """urllib3's retries, each announced in a printed line that begins with `place`."""
 
     def __init__(self, *args: Any, place: str, **settings: Any):
         super().__init__(*args, **settings | {"retry_after_max": LONGEST})
@@ -60,7 +62,7 @@ class _Retry(Retry):
         if response is not None:
             problem = f"{self.place} answers {response.status} {response.reason}"
             seconds = retry.get_retry_after(response) or seconds
-            response.close()  # or urllib3 reads the rest of the answer, which may have no end
+            response.close()  # urllib3 would read the rest of the response, which may never end
         elif isinstance(error, InterruptedDownloadError):
             problem = str(error)
         else:
@@ -69,8 +71,8 @@ class _Retry(Retry):
         return retry
 
 
-def bring(files: Mapping[str, ArchiveFile], folder: Path) -> None:
-    """Write every file, checked, into `folder`; what came before an error is kept for the next run.
+def fetch(files: Mapping[str, ArchiveFile], folder: Path) -> None:
+    """Write every file, checked, to `folder`; an incomplete download is kept for the next run.
 
     Raises DownloadError for a file that no place has as params.yaml describes it.
     """
@@ -79,22 +81,22 @@ def bring(files: Mapping[str, ArchiveFile], folder: Path) -> None:
     for name, file in files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        mishaps = []
+        problems = []
         for place in _places(file, mirror):
             try:
                 if isinstance(place, Path):
                     _copy(name, file, place, target)
                 else:
-                    parts.append(_fetch(name, file, place))
+                    parts.append(_download(name, file, place))
                     with room_for(target):
                         shutil.copyfile(parts[-1], target)
                 break
             except DownloadError as error:
-                mishaps.append(error)
+                problems.append(error)
                 if file.url and place != file.url:
                     print(f"{error}; going on to {_shown(file.url)}", flush=True)
         else:
-            raise DownloadError(_failure(name, file, mirror, mishaps))
+            raise DownloadError(_failure(name, file, mirror, problems))
     for part in parts:
         part.unlink(missing_ok=True)
 
@@ -110,19 +112,19 @@ def _places(file: ArchiveFile, mirror: str) -> Iterator[Path | str]:
         yield file.url
 
 
-def _failure(name: str, file: ArchiveFile, mirror: str, mishaps: list[DownloadError]) -> str:
+def _failure(name: str, file: ArchiveFile, mirror: str, problems: list[DownloadError]) -> str:
     size = f"{file.bytes} bytes, " if file.bytes else ""
     wanted = f"a folder or an http(s) address that has {file.mirror} (expected: {size}{file.checksum})"
-    if not mishaps:
+    if not problems:
         return f"{name}: has no address of its own (url: null) and {MIRROR} is not set; set {MIRROR} to {wanted}"
-    text = "; ".join(str(mishap) for mishap in mishaps)
+    text = "; ".join(str(problem) for problem in problems)
     if file.url:
         return f"{text}; run again to go on, or set {MIRROR} to {wanted}"
     return f"{text}; there is no other address (url: null): mend it, or set {MIRROR} to {wanted}"
 
 
 def _copy(name: str, file: ArchiveFile, source: Path, target: Path) -> None:
-    """Copy from a mirror's folder, and check the copy."""
+    """Copy a file from a mirror's folder, and check the copy."""
     try:
         with room_for(target):
             shutil.copyfile(source, target)
@@ -134,22 +136,20 @@ def _copy(name: str, file: ArchiveFile, source: Path, target: Path) -> None:
 
 
 def _check(name: str, file: ArchiveFile, path: Path, place: str) -> None:
-    """Hold a file against its size, where it is known, and the digits of its checksum that are. A file that differs is
-    removed.
-    """
+    """Compare a file with the known size and digits of its checksum; a file that differs is removed."""
     kind, expected = file.checksum.split(":")
     with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, kind).hexdigest()
+        digest = hashlib.file_digest(stream, kind).hexdigest()
     size = path.stat().st_size
-    if size == (file.bytes or size) and found.startswith(expected):
+    if size == (file.bytes or size) and digest.startswith(expected):
         return
     path.unlink()
     wanted = f"{file.bytes} bytes with {kind} {expected}" if file.bytes else f"{kind} {expected}..."
-    raise DownloadError(f"{name}: {place} has {size} bytes with {kind} {found}, expected {wanted}")
+    raise DownloadError(f"{name}: {place} has {size} bytes with {kind} {digest}, expected {wanted}")
 
 
-def _fetch(name: str, file: ArchiveFile, address: str) -> Path:
-    """The checked file under a temporary name; an earlier part of it is completed."""
+def _download(name: str, file: ArchiveFile, address: str) -> Path:
+    """Download a file to a temporary name, completing an earlier part, and check it."""
     part = project_root() / DOWNLOADS / (file.checksum.replace(":", "-") + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
     with _locked(name, part):
@@ -160,7 +160,7 @@ def _fetch(name: str, file: ArchiveFile, address: str) -> Path:
         except DownloadError:
             if not resumed:
                 raise
-            # The part from an earlier run may have been of another file.
+            # The part from an earlier run may belong to another file.
             _complete(name, file, address, part)
             _check(name, file, part, _shown(address))
     return part
@@ -168,7 +168,7 @@ def _fetch(name: str, file: ArchiveFile, address: str) -> Path:
 
 @contextmanager
 def _locked(name: str, part: Path) -> Iterator[None]:
-    """Keep a second process, such as one that outlived its parent, from writing to the same part."""
+    """Prevent a second process, such as one that outlived its parent, from writing to the same part."""
     try:
         with FileLock(part.with_suffix(".lock"), timeout=1):
             yield
@@ -179,14 +179,14 @@ def _locked(name: str, part: Path) -> Iterator[None]:
 
 
 def _complete(name: str, file: ArchiveFile, address: str, part: Path) -> None:
-    """Bring what is missing of a file: urllib3 retries requests, and what it leaves of the attempts resumes a body."""
+    """Download the missing part of a file: urllib3 retries requests, and the remaining attempts resume the body."""
     place = f"{name}: {_shown(address)}"
     retry = _Retry(ATTEMPTS - 1, status_forcelist=BUSY, raise_on_status=False, backoff_factor=BACK_OFF, place=place)
     adapter = HTTPAdapter(max_retries=retry)
     with requests.Session() as session:
         session.mount("http://", adapter)
         session.mount("https://", adapter)
-        # Bytes as they are published: no compression on the way.
+        # The published bytes, without compression in transit.
         session.headers.update({"Accept-Encoding": "identity", "User-Agent": "convzoo"})
         while True:
             try:
@@ -199,7 +199,7 @@ def _complete(name: str, file: ArchiveFile, address: str, part: Path) -> None:
 
 
 def _attempt(session: requests.Session, place: str, file: ArchiveFile, address: str, part: Path) -> None:
-    """Request what is missing of a file, and write it."""
+    """Request the missing part of a file, and write it."""
     have = part.stat().st_size if part.exists() else 0
     if file.bytes and have > file.bytes:
         part.unlink()
@@ -209,7 +209,7 @@ def _attempt(session: requests.Session, place: str, file: ArchiveFile, address: 
     headers = {"Range": f"bytes={have}-"} if have else {}
     try:
         response = session.get(address, headers=headers, stream=True, timeout=TIMEOUTS)
-    except (requests.RequestException, ValueError, OverflowError) as error:  # the others: a header that makes no sense
+    except (requests.RequestException, ValueError, OverflowError) as error:  # the last two: an invalid header
         raise DownloadError(f"{place} cannot be reached ({_reason(error)})") from None
     session.get_adapter(address).max_retries = response.raw.retries
     with response:
@@ -219,7 +219,7 @@ def _attempt(session: requests.Session, place: str, file: ArchiveFile, address: 
             with room_for(part):
                 _write(response, place, size, part, start)
         except HTTPError:
-            pass  # the size tells
+            pass  # the size shows it
         except OSError as error:
             raise DownloadError(
                 f"{part}: cannot be written ({error.strerror}); make room, or mend the rights"
@@ -230,7 +230,7 @@ def _attempt(session: requests.Session, place: str, file: ArchiveFile, address: 
 
 
 def _start(response: requests.Response, place: str, file: ArchiveFile, part: Path, have: int) -> int:
-    """The position of the answer's first byte in the file. Raises DownloadError where it cannot be the file."""
+    """The position in the file of the response's first byte. Raises DownloadError if the response is not the file."""
     status, headers = response.status_code, response.headers
     answer = f"{place} answers {status} {response.reason}"
     if status in {404, 410}:
@@ -238,32 +238,32 @@ def _start(response: requests.Response, place: str, file: ArchiveFile, part: Pat
     if status == 206:
         span, _, total = headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
         if span.partition("-")[0] == str(have):
-            _expect(place, file, total)
+            _check_size(place, file, total)
             return have
-    if status in {206, 416}:  # other bytes than those asked for: from the beginning
+    if status in {206, 416}:  # not the requested bytes: start again from the beginning
         part.unlink(missing_ok=True)
         raise InterruptedDownloadError(f"{answer} to a request for the bytes from {have} on")
     if status != 200:
         raise DownloadError(answer)
     if headers.get("Content-Type", "").startswith("text/html"):
         raise DownloadError(f"{place} answers with an HTML page, expected a file of {file.bytes or 'many'} bytes")
-    _expect(place, file, headers.get("Content-Length", ""))
+    _check_size(place, file, headers.get("Content-Length", ""))
     return 0
 
 
-def _expect(place: str, file: ArchiveFile, size: str) -> None:
+def _check_size(place: str, file: ArchiveFile, size: str) -> None:
     if file.bytes and size.isdecimal() and int(size) != file.bytes:
         raise DownloadError(f"{place} has {size} bytes, expected {file.bytes}")
 
 
 def _write(response: requests.Response, place: str, size: int, part: Path, have: int) -> None:
-    """Write what comes, as it is on the way, to `part` from the byte `have` on. A `size` of 0 is not known."""
+    """Write the raw body to `part` from the byte `have` on; a `size` of 0 is unknown."""
     name = place.partition(":")[0]
     with (
         part.open("ab" if have else "wb") as out,
         tqdm(total=size or None, initial=have, desc=name, unit="B", unit_scale=True, disable=None) as bar,
     ):
-        # read1 gives what has come: nothing of it is lost when the rest does not come.
+        # read1 returns the bytes received so far, so none of them are lost if the connection breaks.
         for chunk in iter(lambda: response.raw.read1(CHUNK, decode_content=False), b""):
             have += len(chunk)
             if have > size > 0:
@@ -276,13 +276,13 @@ def _write(response: requests.Response, place: str, size: int, part: Path, have:
 
 
 def _shown(address: str) -> str:
-    """An address without user and password, and without what follows a question mark, as it may be shown."""
+    """An address without user, password and query, safe to print."""
     parts = urlsplit(address)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong at the bottom of nested network errors, in a few words."""
+    """The cause of nested network errors, in a few words."""
     while True:
         inner = getattr(error, "reason", None) or next((a for a in error.args if isinstance(a, BaseException)), None)
         if not isinstance(inner, BaseException):

@@ -1,4 +1,4 @@
-"""Picture files of one's own, from a folder."""
+"""Your own picture files, from a folder."""
 
 from pathlib import Path
 
@@ -9,22 +9,22 @@ from convzoo.settings.sources import FolderSource
 
 
 class FolderError(ConvzooError):
-    """The folder that params.yaml names is not there."""
+    """A folder in params.yaml that does not exist."""
 
 
-def bring(source: FolderSource, folder: Path) -> None:
-    """Pack the pictures below `source.path` (from the project's folder; ~ is one's home) into `folder`.
+def fetch(source: FolderSource, folder: Path) -> None:
+    """Pack the pictures below `source.path` (relative to the project's folder; ~ is your home folder) into `folder`.
 
-    Raises FolderError where there is no such folder, and PackingError for what it holds.
+    Raises FolderError if there is no such folder, and PackingError if its files cannot be packed.
     """
     try:
-        place = project_root() / Path(source.path).expanduser()
+        origin = project_root() / Path(source.path).expanduser()
     except RuntimeError as error:
         raise FolderError(f"path: {source.path}: {error}; write the whole path") from None
-    if not place.is_dir():
-        found = "is a file, not a folder" if place.exists() else "is not there"
+    if not origin.is_dir():
+        problem = "is a file, not a folder" if origin.exists() else "is not there"
         raise FolderError(
-            f"{place}: {found}; expected a folder of pictures, {source.layout} (path: {source.path} in params.yaml); "
-            "put one there, or mend the path"
+            f"{origin}: {problem}; expected a folder of pictures, {source.layout} (path: {source.path} in "
+            "params.yaml); put one there, or mend the path"
         )
-    pack(place, source.layout, source.limits, folder)
+    pack(origin, source.layout, source.limits, folder)

@@ -10,13 +10,14 @@ from convzoo.settings.sources import KaggleSource
 
 
 class KaggleError(ConvzooError):
-    """A data set cannot be had from Kaggle as params.yaml describes it."""
+    """A data set that cannot be downloaded from Kaggle as params.yaml describes it."""
 
 
-def bring(source: KaggleSource, folder: Path) -> None:
-    """Pack the pictures of one version of a data set into `folder`; kagglehub keeps what it brought in its own cache.
+def fetch(source: KaggleSource, folder: Path) -> None:
+    """Pack the pictures of one version of a data set into `folder`; kagglehub caches the download.
 
-    Raises KaggleError where kagglehub is not installed or cannot bring it, and PackingError for what it brought.
+    Raises KaggleError if kagglehub is not installed or the download fails, and PackingError if its files cannot be
+    packed.
     """
     name = f"{source.handle} version {source.version}"
     try:
@@ -26,10 +27,10 @@ def bring(source: KaggleSource, folder: Path) -> None:
             f"{name}: a source of the kind kaggle needs the package kagglehub; pip install -e .[kaggle]"
         ) from None
     try:
-        place = kagglehub.dataset_download(f"{source.handle}/versions/{source.version}")
-    except Exception as error:  # of its own, of requests, of archives and files: it promises no kind
+        origin = kagglehub.dataset_download(f"{source.handle}/versions/{source.version}")
+    except Exception as error:  # kagglehub, requests, archives and files all raise different exceptions
         raise KaggleError(f"{name}: {_reason(error)}; its page is {source.homepage}") from error
-    pack(Path(place), source.layout, source.limits, folder)
+    pack(Path(origin), source.layout, source.limits, folder)
 
 
 def _reason(error: Exception) -> str:
@@ -37,12 +38,12 @@ def _reason(error: Exception) -> str:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status == 404:
         return "Kaggle has no such data set or version (404); look at handle and version in params.yaml"
-    if status in {401, 403}:  # Kaggle's answer for what is not there, too
+    if status in {401, 403}:  # Kaggle's answer also if the data set does not exist
         return (
             f"Kaggle refuses it ({status}); look at handle and version in params.yaml, sign in as kagglehub's manual "
             "says, or accept the set's terms"
         )
     if isinstance(error, requests.ConnectionError | requests.Timeout):
         return f"Kaggle cannot be reached ({type(error).__name__}); look at the network, then run again"
-    told = " ".join(str(error).split()) or type(error).__name__
-    return f"kagglehub cannot bring it ({told}); run again, or use another source"
+    problem = " ".join(str(error).split()) or type(error).__name__
+    return f"kagglehub cannot bring it ({problem}); run again, or use another source"

@@ -1,4 +1,4 @@
-"""Image sets drawn from a seed: the same bytes for the same seed, on every machine."""
+"""Data sets drawn from a seed: the same bytes for the same seed, on every machine."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -17,11 +17,11 @@ THREADS = 4  # at most; each takes up to 30 MB
 
 
 class Drawing(NamedTuple):
-    """A set of images that can be drawn."""
+    """A kind of picture that can be drawn, and its classes."""
 
     draw: Callable[[np.ndarray, np.random.Generator], np.ndarray]  # labels (N,) to images uint8 (N, side, side, 3)
     side: int  # pixels
-    chunk: int  # images drawn together, so few that they fit into a processor's cache; the images depend on it
+    chunk: int  # images drawn together: few enough for a processor's cache; the images depend on this number
     classes: Sequence[str] = ()
     superclasses: Sequence[str] = ()
     superclass_of: Sequence[int] = ()  # of each class
@@ -35,10 +35,10 @@ DRAWINGS = {
 }
 
 
-def bring(source: SyntheticSource, folder: Path) -> None:
+def fetch(source: SyntheticSource, folder: Path) -> None:
     """Draw the images of `source` into `folder`: images.npy uint8 (N, H, W, 3), labels.npy int64 (N,) and names.json.
 
-    Labels are balanced and in a random order, zeros where there are no classes. An image depends on the drawing, the
+    Labels are balanced and in random order, or all zero without classes. An image depends on the drawing, the
     seed, the number of images and its place among them, whatever the number of threads.
     """
     drawing = DRAWINGS[source.drawing]

@@ -2,8 +2,8 @@
 
 A shape is a signed distance from its outline, negative inside, which gives smooth edges without drawing at a larger
 size. Pixels only pass through operations that IEEE 754 rounds the same way everywhere (no sine or logarithm from a
-library, no sum over an axis), so a seed gives the same bytes on every machine. What varies from picture to picture is
-a column, float32 (N, 1); a colour is float32 (N, 3), or (3,) for all pictures.
+library, no sum over an axis), so a seed gives the same bytes on every machine. A value per picture is a
+column, float32 (N, 1); a colour is float32 (N, 3), or (3,) for all pictures.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ union, intersection = np.minimum, np.maximum  # of signed distances
 
 
 class Canvas:
-    """N square pictures, black at first, and the random generator for all that varies in them.
+    """N square pictures, initially black, and the random generator for their differences.
 
     `planes` is float32 (3, N, side * side): red, green and blue from 0 to 1. `x` and `y` are the coordinates of the
     pixels, from -1 to 1 with y downwards, and `pixel` is the width of a pixel in the same units.
@@ -124,8 +124,8 @@ def rgb(colours: str) -> Array:
     return np.array([list(bytes.fromhex(colour)) for colour in colours.split()], np.float32) / 255
 
 
-def each(shapes: Collection[Shape], kinds: Array, *arguments: Array) -> Array:
-    """The signed distances of another shape in each picture: the one at its position `kinds` (N,) among `shapes`."""
+def select_distances(shapes: Collection[Shape], kinds: Array, *arguments: Array) -> Array:
+    """Signed distances from one shape per picture, whose position in `shapes` is `kinds` (N,)."""
     out = np.empty_like(arguments[0])
     for kind, shape in enumerate(shapes):
         rows = np.flatnonzero(kinds == kind)
@@ -152,14 +152,14 @@ def wave(value: Array) -> Array:
 
 
 def sine(turns: Array) -> Array:
-    """The sine of an angle in turns, right to 0.001."""
+    """The sine of an angle in turns, accurate to 0.001."""
     t = turns - np.floor(turns + 0.5)
     p = t * (8 - 16 * abs(t))
     return p + 0.225 * (p * abs(p) - p)
 
 
 def turns(x: Array, y: Array) -> Array:
-    """The angle of (x, y) in turns, -0.5 to 0.5, right to 0.0001: a polynomial for an eighth of the circle."""
+    """The angle of (x, y) in turns, -0.5 to 0.5, accurate to 0.0001: a polynomial for an eighth of the circle."""
     wide, high = abs(x), abs(y)
     ratio = np.minimum(wide, high) / np.maximum(np.maximum(wide, high), 1e-9)
     s = ratio * ratio

@@ -15,10 +15,10 @@ from convzoo.data.sources.drawing.canvas import (
     Canvas,
     Shape,
     box,
-    each,
     intersection,
     length,
     rgb,
+    select_distances,
     turns,
     union,
     wave,
@@ -80,20 +80,20 @@ MOUTHS: tuple[Shape, ...] = (
 
 
 def draw_faces(labels: Array, generator: np.random.Generator) -> Array:
-    """Pictures uint8 (N, 64, 64, 3) of faces, one for each label, whatever it is."""
+    """Pictures uint8 (N, 64, 64, 3) of faces, one per label; the labels are ignored."""
     canvas = Canvas(len(labels), SIDE, generator)
     between = canvas.between
     canvas.fill(canvas.colour(GROUNDS))
     ground = canvas.zoom(between(-0.5, 0.5), between(-0.5, 0.5), between(0.35, 0.6), between(0, 1))
-    pattern = each(PATTERNS, canvas.choice(PATTERNS), ground.x, ground.y)
+    pattern = select_distances(PATTERNS, canvas.choice(PATTERNS), ground.x, ground.y)
     canvas.paint(ground.cover(pattern, soft=5) * 0.6, canvas.colour(GROUNDS))
 
     head = canvas.zoom(between(-0.12, 0.12), between(0, 0.14), between(0.5, 0.6), between(-0.045, 0.045))
     skin, hair = canvas.colour(SKINS, 0.03), canvas.colour(HAIRS)
     x, y = head.x * (2 * canvas.chance(0.5) - 1), head.y  # half of the hair is mirrored
-    head.outline(each(STYLES, canvas.choice(STYLES), x, y, between(0, 1)), hair * 0.8, rim=0.06)
+    head.outline(select_distances(STYLES, canvas.choice(STYLES), x, y, between(0, 1)), hair * 0.8, rim=0.06)
     body(head.rows(37, 63), skin)  # the rows that it can reach; so for the eyes
-    fringe = each(FRINGES, canvas.choice(FRINGES), x, between(-0.3, 0.3)) + between(-0.1, 0.06)
+    fringe = select_distances(FRINGES, canvas.choice(FRINGES), x, between(-0.3, 0.3)) + between(-0.1, 0.06)
     fringe += 1.6 * np.maximum(abs(x) - 0.72, 0)
     aside = between(-0.2, 0.2)  # where the face looks
     face(head, skin, aside, fringe)
@@ -125,7 +125,7 @@ def face(head: Canvas, skin: Array, aside: Array, fringe: Array) -> None:
     cheeks = length(abs(x) - 0.5, (y - 0.56) * 1.6) - 0.12
     head.paint(head.cover(cheeks, soft=4) * head.between(0, 0.8), skin * PINK)
     wide = head.between(0.13, 0.22)
-    mouth = each(MOUTHS, head.choice(MOUTHS), x / wide, (y - head.between(0.7, 0.76)) / wide) * wide
+    mouth = select_distances(MOUTHS, head.choice(MOUTHS), x / wide, (y - head.between(0.7, 0.76)) / wide) * wide
     head.outline(mouth, MOUTH, rim=0.025)
 
 

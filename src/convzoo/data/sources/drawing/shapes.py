@@ -1,8 +1,8 @@
 """Textured shapes on textured grounds, 32x32 pixels: ten shapes, or twenty shapes times five textures, are the classes.
 
 What varies within a class: place, size, turn and stretch of the shape; all colours; the ground and its texture; rods
-that lie around the shape and, in some pictures, across it; light and grain. Neither a colour nor a place gives a class
-away, and a mirrored picture is of the same class.
+that lie around the shape and, in some pictures, across it; light and grain. Neither colour nor place reveals
+the class, and a mirrored picture has the same class.
 """
 
 import numpy as np
@@ -12,9 +12,9 @@ from convzoo.data.sources.drawing.canvas import (
     Canvas,
     Shape,
     box,
-    each,
     intersection,
     length,
+    select_distances,
     turns,
     union,
     wave,
@@ -88,16 +88,16 @@ def draw(forms: Array, textures: Array, turn: float, generator: np.random.Genera
 
     canvas.fill(canvas.tint(dark))
     ground = canvas.zoom(between(-1, 1), between(-1, 1), between(0.3, 0.8), between(0, 1))
-    texture = each(TEXTURES.values(), canvas.choice(TEXTURES), ground.x, ground.y)
+    texture = select_distances(TEXTURES.values(), canvas.choice(TEXTURES), ground.x, ground.y)
     canvas.paint(ground.cover(texture, soft=2), canvas.tint(dark + between(-0.09, 0.09)))
     canvas.paint(canvas.cover(union(bar(canvas, 0.25), bar(canvas, 0.25))), canvas.tint(between(0, 1)))
 
     size = between(0.64, 0.88)
     x, y = (1.05 - size) * between(-1, 1), (1.05 - size) * between(-1, 1)
     shape = canvas.zoom(x, y, size, between(-turn, turn), between(0.85, 1.18))
-    inside = shape.cover(each(FORMS.values(), forms, shape.x, shape.y))
+    inside = shape.cover(select_distances(FORMS.values(), forms, shape.x, shape.y))
     pattern = canvas.zoom(x + between(-0.06, 0.06), y + between(-0.06, 0.06), between(0.3, 0.42), between(0, 1))
-    toned = pattern.cover(each(TEXTURES.values(), textures, pattern.x, pattern.y))
+    toned = pattern.cover(select_distances(TEXTURES.values(), textures, pattern.x, pattern.y))
     canvas.paint(inside, canvas.tint(first))
     canvas.paint(inside * toned, canvas.tint(second))
 
