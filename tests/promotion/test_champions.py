@@ -89,14 +89,14 @@ def test_a_network_without_a_block_says_what_to_write(network):
 def test_of_two_at_once_one_wins_and_the_other_is_told(network, monkeypatch):
     number = champion_and(network, "best")
     other = version(network, "best", seed=1)
-    judge = gate.judge
+    evaluate_split = gate.evaluate_split
 
-    def slowly(name: str, *arguments: object) -> gate.Judged:
-        monkeypatch.setattr(gate, "judge", judge)
+    def slowly(name: str, *arguments: object) -> gate.SplitResult:
+        monkeypatch.setattr(gate, "evaluate_split", evaluate_split)
         assert promote(network, other).done  # while the first one measures
-        return judge(name, *arguments)
+        return evaluate_split(name, *arguments)
 
-    monkeypatch.setattr(gate, "judge", slowly)
+    monkeypatch.setattr(gate, "evaluate_split", slowly)
     with pytest.raises(ConvzooError, match=f"champion became version {other} meanwhile, expected 1 as before"):
         promote(network, number)
     assert aliases(network)["champion"] == other and aliases(network)["previous"] == 1

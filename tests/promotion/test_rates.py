@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from convzoo.families.probabilities.settings import PromotionSettings
 from convzoo.promotion import comparison, gate
-from convzoo.promotion.measuring import Measured, kids_of
+from convzoo.promotion.measuring import Measurement, kid_samples
 
 PAIRS, CONFIDENCE = 200, 0.95
 IMAGES = {"val": 200, "test": 400}
@@ -60,14 +60,14 @@ def samples(chance: np.random.Generator, images: int, gain: float) -> Outcomes:
         shift = np.zeros(FEATURES, np.float32)
         shift[direction] = distance
         drawn = (chance.normal(size=(REPEATS, SAMPLES, FEATURES)) + shift).astype(np.float32)
-        found.append(kids_of(real, list(drawn)))
+        found.append(kid_samples(real, list(drawn)))
     return found[0], found[1]
 
 
 FAMILIES = {
-    "accuracy": Family(answers, lambda a, b: comparison.of_answers(a, b, CONFIDENCE), -0.04, 0.08),
-    "PSNR": Family(errors, lambda a, b: comparison.of_errors(a, b, CONFIDENCE, RESAMPLES, 0), -0.2, 0.3),
-    "KID": Family(samples, lambda a, b: comparison.of_samples(a, b, CONFIDENCE), -0.3, 0.6),
+    "accuracy": Family(answers, lambda a, b: comparison.accuracy_difference(a, b, CONFIDENCE), -0.04, 0.08),
+    "PSNR": Family(errors, lambda a, b: comparison.psnr_difference(a, b, CONFIDENCE, RESAMPLES, 0), -0.2, 0.3),
+    "KID": Family(samples, lambda a, b: comparison.kid_difference(a, b, CONFIDENCE), -0.3, 0.6),
 }
 
 
@@ -77,9 +77,9 @@ def promotions(name: str, gain: float, seed: int) -> tuple[int, int]:
     for _ in range(PAIRS):
         passed = {}
         for split, images in IMAGES.items():
-            found = [Measured({"main": 0.0}, outcome) for outcome in family.draw(chance, images, gain)]
-            difference = family.compare(found[0].outcome, found[1].outcome)
-            passed[split] = gate.gain(split, "main", SETTINGS, found, difference).passed
+            found = [Measurement({"main": 0.0}, outcome) for outcome in family.draw(chance, images, gain)]
+            difference = family.compare(found[0].outcomes, found[1].outcomes)
+            passed[split] = gate.gain_condition(split, "main", SETTINGS, found, difference).passed
         val += passed["val"]
         both += all(passed.values())
     return val, both

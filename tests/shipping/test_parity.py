@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convzoo.promotion.gate import _parity
+from convzoo.promotion.gate import _parity_condition
 from convzoo.shipping.parity import Parity, compare, parity_of
 
 # export.json of versions that were registered before the key `files`.
@@ -49,7 +49,7 @@ OLD = {
 
 
 def gate(export: dict):
-    return _parity([*parity_of(export).values()])
+    return _parity_condition([*parity_of(export).values()])
 
 
 @pytest.mark.parametrize("form", OLD)

@@ -45,7 +45,7 @@ from helpers.faulty_sets import (
 from helpers.project import ROOT
 
 from convzoo.data.arrays import digest, load_split
-from convzoo.validation import observations as observed
+from convzoo.validation import observations
 from convzoo.validation.validate import InvalidDataError, validate
 
 ENTRY = ROOT / "pipeline" / "validate.py"
@@ -175,7 +175,7 @@ def test_pixels_are_read_in_parts_of_any_size(tmp_path, monkeypatch):
     write_set(tmp_path, "pets", clean_set())
     whole = validate(params("pets"), tmp_path)
     details = (tmp_path / "reports/data/pets.json").read_bytes()
-    monkeypatch.setattr(observed, "CHUNK_BYTES", 100)  # three images
+    monkeypatch.setattr(observations, "CHUNK_BYTES", 100)  # three images
     assert validate(params("pets"), tmp_path) == whole
     assert (tmp_path / "reports/data/pets.json").read_bytes() == details
     for split in ("train", "val", "augmented"):

@@ -1,6 +1,6 @@
-"""By how much one model is better than another on the same images: functions of arrays, with an interval each.
+"""Differences between two models on the same images, each with a confidence interval, computed from arrays.
 
-Every interval is one-sided at each end: the true difference lies above `low` with the stated confidence, and below
+Each end of an interval is a one-sided bound: the true difference lies above `low` with the given confidence, and below
 `high` with the same.
 """
 
@@ -10,29 +10,29 @@ import numpy as np
 
 from convzoo.metrics.images import psnr
 
-# scipy is imported where it is used, since that takes time.
+# scipy is imported inside the functions, since the import is slow.
 
 
 class Difference(NamedTuple):
-    """How much better the candidate is, in the unit of the main measure; above 0: better."""
+    """How much better the candidate is, in the unit of the main metric; above 0: better."""
 
     estimate: float
     low: float
     high: float
 
 
-class Kids(NamedTuple):
-    """Repeated samples of a generator against the same real images."""
+class KidSamples(NamedTuple):
+    """The KIDs of repeated samples of a generator against the same real images."""
 
     kids: np.ndarray  # (R,): of each sample
-    affinities: np.ndarray  # (N,): of each real image, the kernel's mean over all samples
+    affinities: np.ndarray  # (N,): the kernel's mean over all samples, per real image
 
 
-def of_answers(candidate: np.ndarray, champion: np.ndarray, confidence: float) -> Difference:
-    """The difference of two accuracies; booleans (N,) each say which images were answered right.
+def accuracy_difference(candidate: np.ndarray, champion: np.ndarray, confidence: float) -> Difference:
+    """The difference of two accuracies, from booleans (N,): which images each model classifies correctly.
 
-    The score interval for paired shares of Tango 1998 (Statistics in Medicine 17:891-908), which inverts the test of
-    McNemar 1947: it excludes 0 where that test, without a correction for continuity, does.
+    The score interval for paired proportions of Tango 1998 (Statistics in Medicine 17:891-908), which inverts McNemar's
+    test (1947): it excludes 0 if that test, without a continuity correction, is significant.
     """
     from scipy.optimize import brentq
     from scipy.stats import norm
@@ -51,7 +51,7 @@ def of_answers(candidate: np.ndarray, champion: np.ndarray, confidence: float) -
         return gap / np.sqrt(variance) if variance > 0 else np.copysign(np.inf, gap) if gap else 0.0
 
     def end(sign: int) -> float:
-        """Where the score is `sign` z: away from the estimate towards -1 or 1, or there if it never is."""
+        """The difference, from the estimate towards -1 or 1, with the score `sign` z; -1 or 1 if there is none."""
         limit = -sign * (1 - 1e-12)
         if sign * score(limit) <= z:
             return float(limit)
@@ -61,10 +61,13 @@ def of_answers(candidate: np.ndarray, champion: np.ndarray, confidence: float) -
     return Difference(estimate, end(1), end(-1))
 
 
-def of_errors(candidate: np.ndarray, champion: np.ndarray, confidence: float, resamples: int, seed: int) -> Difference:
-    """The difference of two PSNRs (dB), each that of the mean over images; mean squared errors (N,) of the same ones.
+def psnr_difference(
+    candidate: np.ndarray, champion: np.ndarray, confidence: float, resamples: int, seed: int
+) -> Difference:
+    """The difference of two PSNRs (dB), from the mean squared error of each image (N,).
 
-    The paired bootstrap over images (Efron 1979), bias-corrected and accelerated, by scipy.
+    Each PSNR is that of the mean over images. The paired bootstrap over images (Efron 1979), bias-corrected and
+    accelerated, by scipy.
     """
     from scipy.stats import bootstrap
 
@@ -74,25 +77,25 @@ def of_errors(candidate: np.ndarray, champion: np.ndarray, confidence: float, re
     estimate = float(difference(candidate, champion))
     if np.array_equal(candidate, champion):  # nothing varies
         return Difference(estimate, estimate, estimate)
-    found = bootstrap(
+    interval = bootstrap(
         (candidate, champion),
         difference,
         paired=True,
         vectorized=True,
         n_resamples=resamples,
-        batch=max(1, 5_000_000 // len(candidate)),  # what is in memory at once
+        batch=max(1, 5_000_000 // len(candidate)),  # bounds the memory
         confidence_level=2 * confidence - 1,
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return Difference(estimate, float(found.low), float(found.high))
+    return Difference(estimate, float(interval.low), float(interval.high))
 
 
-def of_samples(candidate: Kids, champion: Kids, confidence: float) -> Difference:
-    """The difference of two mean KIDs, champion less candidate.
+def kid_difference(candidate: KidSamples, champion: KidSamples, confidence: float) -> Difference:
+    """The difference of two mean KIDs, champion minus candidate.
 
-    Two things vary: the samples, which repeating shows, and the real images, which all repeats share. KID is linear in
-    those but for a part that cancels, so that they add the variance of a mean over images. Student's interval, with as
-    few degrees of freedom as there are repeats less one.
+    There are two sources of variance: the samples, which differ between repeats, and the real images, which all repeats
+    share. KID is linear in the real images except for a term that cancels, so that they add the variance of a mean over
+    images. Student's t interval, with one degree of freedom fewer than there are repeats.
     """
     from scipy.stats import t
 

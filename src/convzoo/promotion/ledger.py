@@ -1,4 +1,4 @@
-"""The ledger of promotions: a line of JSON for each, in a file that git tracks."""
+"""The ledger of promotions: one line of JSON per promotion, in a file that git tracks."""
 
 import datetime
 import getpass
@@ -14,7 +14,7 @@ LEDGER = "promotions.jsonl"
 
 
 def read_ledger() -> list[dict[str, Any]]:
-    """All lines, oldest first. Raises ConvzooError for a line that is not JSON, such as a merge can leave."""
+    """All lines, oldest first. Raises ConvzooError for a line that is not JSON, such as a merge conflict."""
     file = _file()
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     promotions = []
@@ -45,7 +45,7 @@ def new_line(values: dict[str, Any]) -> dict[str, Any]:
 
 def append(line: dict[str, Any]) -> None:
     """Write a line, whole or not at all. Raises ConvzooError if the ledger is broken or the disk full."""
-    read_ledger()  # nothing is added to a broken one
+    read_ledger()  # never appends to a broken ledger
     file = _file()
     before = file.read_text(encoding="utf-8") if file.is_file() else ""
     with new_file(file) as temporary:

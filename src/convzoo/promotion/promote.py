@@ -1,4 +1,4 @@
-"""Moves the alias champion: to a version that passes the gate, or back to the previous champion."""
+"""Moves the alias champion to a version that passes the gate, or back to the previous champion."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from convzoo.errors import ConvzooError, SettingsError
 from convzoo.files import read_json
 from convzoo.promotion import gate, ledger
-from convzoo.promotion.gate import Condition, Contender, Judged
-from convzoo.promotion.measuring import ruler
+from convzoo.promotion.gate import Condition, Contender, SplitResult
+from convzoo.promotion.measuring import evaluator_for
 from convzoo.promotion.splits import current_splits
 from convzoo.settings.load import read_params
 from convzoo.settings.networks import network_settings
@@ -39,15 +39,15 @@ class Outcome(NamedTuple):
     conditions: list[Condition]
     messages: list[str]
     done: bool  # whether the version is the champion now
-    fits: bool  # whether no condition failed, which is all that a dry run can say
+    fits: bool  # whether no condition failed; the only result of a dry run
 
 
-class Judgement(NamedTuple):
-    """What the gate found."""
+class GateResult(NamedTuple):
+    """The result of the gate."""
 
     conditions: list[Condition]
     splits: dict[str, str]  # digests of val and test on disk; empty if the files were refused before
-    judged: dict[str, Judged]  # by split; without those that were not measured
+    results: dict[str, SplitResult]  # by split, for those that were measured
 
     @property
     def failed(self) -> list[str]:
@@ -60,11 +60,11 @@ def promote(
     """Make a version (by default the one with the alias candidate) the champion, if it passes `promotion.NETWORK`.
 
     Measures on val first; on test only if val was passed, and never in a dry run. `force` overrules the gate, unless
-    the file is not the one that was registered. Every promotion that is not a dry run adds a line to the ledger and a
+    the file differs from the registered one. Every promotion that is not a dry run adds a line to the ledger and a
     verdict to the version. Raises ConvzooError if something is missing, and if another promotion was faster.
     """
     settings = _settings(network)
-    ledger.read_ledger()  # finds a broken ledger before the work
+    ledger.read_ledger()  # fails early if the ledger is broken
     with _store_failures(network):
         candidate = find_version(f"{network}@{f'v{version}' if version else CANDIDATE}")
         number = str(candidate.version.version)
@@ -73,14 +73,14 @@ def promote(
             message = f"{network}: version {number} is the champion already; nothing changed"
             return Outcome([], [message], done=True, fits=True)
         champion = find_version(f"{network}@v{before.version}") if before else None
-        judgement = _judge(settings, [_contender(side) for side in (candidate, champion) if side], dry_run)
-        conditions, failed = judgement.conditions, judgement.failed
+        result = _run_gate(settings, [_contender(side) for side in (candidate, champion) if side], dry_run)
+        conditions, failed = result.conditions, result.failed
         messages = [before.named(f"champion: version {before.version}") if before else "champion: none yet"]
         if dry_run:
-            result = f"would be refused: {', '.join(failed)}" if failed else "passes so far; test would come next"
-            messages.append(f"{network}: version {number} {result} (dry run, nothing changed)")
+            verdict = f"would be refused: {', '.join(failed)}" if failed else "passes so far; test would come next"
+            messages.append(f"{network}: version {number} {verdict} (dry run, nothing changed)")
             return Outcome(conditions, messages, done=False, fits=not failed)
-        is_intact = conditions[0].passed  # the file itself, which no reason can replace
+        is_intact = conditions[0].passed  # the file itself: no reason can overrule this
         what = PROMOTED if not failed else FORCED if force and is_intact else REFUSED
         values = {
             "what": what,
@@ -91,20 +91,20 @@ def promote(
             "failed": failed,
             "rule": settings.rule if settings.rule == "better" else f"not_worse_by {settings.not_worse_by:g}",
             "confidence": settings.confidence,
-            **_identities(candidate, champion, judgement.splits, "test" in judgement.judged),
+            **_identities(candidate, champion, result.splits, "test" in result.results),
         }
         with store.locked(store.beside_database("promote")):
             _check_unchanged(candidate, before.version if before else None)
-            line = _write(candidate, values, judgement)
+            line = _write(candidate, values, result)
     looks = f"looks at these test images by promotions so far: {line['looks_at_test']}"
     messages.append(f"{network}: version {number} {what} ({values['why']}); {looks}")
     return Outcome(conditions, messages, done=what != REFUSED, fits=not failed)
 
 
 def rollback(network: str, reason: str | None = None) -> str:
-    """Make the version with the alias previous the champion again; the champion of now gets the alias previous.
+    """Make the version with the alias previous the champion again; the current champion gets the alias previous.
 
-    Raises ConvzooError if there is no such version, and if its file is not the one that was registered.
+    Raises ConvzooError if there is no such version, and if its file differs from the registered one.
     """
     _settings(network)
     with _store_failures(network):
@@ -117,7 +117,7 @@ def rollback(network: str, reason: str | None = None) -> str:
                 )
         previous, champion = find_version(f"{network}@{PREVIOUS}"), find_version(f"{network}@{CHAMPION}")
         number, replaced = str(previous.version.version), str(champion.version.version)
-        file = gate.whole_file(_contender(previous))
+        file = gate.file_condition(_contender(previous))
         if not file.passed:
             raise ConvzooError(
                 f"{network}: the registry's file of version {number} has sha256 {file.candidate}, expected "
@@ -133,7 +133,7 @@ def rollback(network: str, reason: str | None = None) -> str:
         }
         with store.locked(store.beside_database("promote")):
             _check_unchanged(previous, replaced)
-            _write(previous, values, Judgement([], {}, {}))
+            _write(previous, values, GateResult([], {}, {}))
     return f"{network}: version {number} is the champion again, version {replaced} {PREVIOUS}"
 
 
@@ -157,33 +157,33 @@ def _contender(version: Version) -> Contender:
     return Contender(str(version.version.version), file, version.lineage, version.splits, version.export())
 
 
-def _judge(settings: Promotion, contenders: list[Contender], dry_run: bool) -> Judgement:
-    """Judge the candidate, which comes first, by the gate; stops at the first part that fails."""
+def _run_gate(settings: Promotion, contenders: list[Contender], dry_run: bool) -> GateResult:
+    """Check the candidate, which comes first, against the gate; stops at the first group with a failed condition."""
     candidate, *others = contenders
     champion = others[0] if others else None
-    judgement = Judgement([gate.whole_file(candidate)], {}, {})
-    if champion and not (row := gate.whole_file(champion)).passed:
+    result = GateResult([gate.file_condition(candidate)], {}, {})
+    if champion and not (row := gate.file_condition(champion)).passed:
         row = row._replace(condition="file of the champion", candidate=gate.NONE, champion=row.candidate)
-        judgement.conditions.append(row)
-    if judgement.failed:
-        return judgement
+        result.conditions.append(row)
+    if result.failed:
+        return result
     dataset = candidate.identity["data"]["name"]
-    judgement = judgement._replace(splits=current_splits(dataset))
-    judgement.conditions.extend(gate.fit(candidate, champion, dataset, judgement.splits, _verdict(dataset)))
-    if judgement.failed:
-        return judgement
+    result = result._replace(splits=current_splits(dataset))
+    result.conditions.extend(gate.preconditions(candidate, champion, dataset, result.splits, _verdict(dataset)))
+    if result.failed:
+        return result
 
     folder = Path("data/prepared", dataset)
-    measure = ruler(settings, read_json(folder / "meta.json"), candidate.identity["params"]["weights"])
+    evaluator = evaluator_for(settings, read_json(folder / "meta.json"), candidate.identity["params"]["weights"])
     models = [Model(contender.file) for contender in contenders]
     for split in ("val", "test"):
-        judged = judgement.judged[split] = gate.judge(split, folder, measure, settings, models)
-        judgement.conditions.extend(judged.conditions)
+        on_split = result.results[split] = gate.evaluate_split(split, folder, evaluator, settings, models)
+        result.conditions.extend(on_split.conditions)
         if split == "val":
-            judgement.conditions.extend(gate.costs(settings, models, folder / "val"))
-        if dry_run or judgement.failed:
+            result.conditions.extend(gate.cost_conditions(settings, models, folder / "val"))
+        if dry_run or result.failed:
             break
-    return judgement
+    return result
 
 
 def _verdict(dataset: str) -> dict[str, Any]:
@@ -217,8 +217,8 @@ def _check_unchanged(candidate: Version, expected: str | None) -> None:
         )
 
 
-def _write(candidate: Version, values: dict[str, Any], judgement: Judgement) -> dict[str, Any]:
-    """Write aliases, ledger and verdict; returns the ledger's line. If the line cannot be written, aliases stay."""
+def _write(candidate: Version, values: dict[str, Any], result: GateResult) -> dict[str, Any]:
+    """Write aliases, ledger and verdict; returns the ledger's line. Restores the aliases if that cannot be written."""
     client, network, line = candidate.client, values["network"], ledger.new_line(values)
     aliases = aliases_of(client, network)
     if values["what"] != REFUSED:
@@ -232,22 +232,22 @@ def _write(candidate: Version, values: dict[str, Any], judgement: Judgement) -> 
             restore_alias(client, network, alias, aliases.get(alias))
         raise
     tags = {"verdict": values["what"], "when": line["when"], "who": line["who"], "why": values["why"][:TAG_LENGTH]}
-    val = judgement.judged.get("val")
+    val = result.results.get("val")
     if val and val.difference:
         tags |= {f"val_gain_{key}": repr(value) for key, value in val.difference._asdict().items()}
     details = {
         **line,
-        "conditions": [row._asdict() for row in judgement.conditions],
-        "measured": {split: judged.measured for split, judged in judgement.judged.items()},
+        "conditions": [row._asdict() for row in result.conditions],
+        "measured": {split: on_split.measured for split, on_split in result.results.items()},
     }
     title = f"**{values['what']}** {line['when']} by {line['who']}: {values['why']}"
-    whole, brief = (_as_markdown(title, judgement.conditions, is_whole) for is_whole in (True, False))
+    whole, brief = (_as_markdown(title, result.conditions, is_whole) for is_whole in (True, False))
     record_verdict(candidate, tags, whole, brief, details)
     return line
 
 
 def _as_markdown(title: str, conditions: list[Condition], is_whole: bool) -> str:
-    """The verdict with all conditions, or with those that decided."""
+    """The verdict with all conditions, or only with the failed ones and the gains."""
     shown = [row for row in conditions if is_whole or not row.passed or "gain" in row.condition]
     omitted = f"{len(conditions) - len(shown)} other conditions passed; the run has all of them."
     parts = [title, gate.as_markdown(shown) if shown else "", omitted if len(shown) < len(conditions) else ""]

@@ -1,4 +1,4 @@
-"""Which val and test images a version was selected and evaluated on, and whether they are those on disk now."""
+"""Digests of the val and test images, to compare those of a version with those on disk."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ UNKNOWN = "unknown"
 
 
 def current_splits(dataset: str) -> dict[str, str]:
-    """The sha256 of val and test in data/prepared/DATASET, as meta.json has them.
+    """The sha256 of val and test in data/prepared/DATASET, as recorded in meta.json.
 
-    Raises ConvzooError if meta.json has none, and if the arrays are not those that it describes.
+    Raises ConvzooError if meta.json has no digests, and if the arrays differ from them.
     """
     folder = Path("data/prepared", dataset)
     meta = folder / "meta.json"
@@ -32,6 +32,6 @@ def current_splits(dataset: str) -> dict[str, str]:
 
 
 def same_images(digests: list[str]) -> bool:
-    """Whether all digests are of the same images; MLflow keeps only the beginning of a digest."""
+    """Whether all digests belong to the same images; MLflow stores only the beginning of a digest."""
     length = min(map(len, digests))
     return UNKNOWN not in digests and len({digest[:length] for digest in digests}) == 1

@@ -1,4 +1,4 @@
-"""The machine's share in a training: the block `compute` in params.yaml."""
+"""The hardware settings of trainings: the block `compute` in params.yaml."""
 
 from typing import Literal
 
@@ -7,13 +7,13 @@ from convzoo.settings.types import Positive
 
 
 class ComputeSettings(Settings):
-    """What runs the trainings. Each of these can change the last bits of the weights."""
+    """Device, processes and precision of trainings; each setting can change the last bits of the weights."""
 
     device: Literal["auto", "cpu", "cuda", "mps"]
     devices: Positive  # processes, one per device
     precision: Literal["auto", "fp32", "bf16"]  # auto: bf16 if the processor supports it
     threads: Positive | Literal["auto"]  # on a CPU; auto: one per core
-    deterministic: bool  # only operations that give the same bits each time
+    deterministic: bool  # use only deterministic operations
 
 
 def compute_settings(params: Params) -> ComputeSettings:

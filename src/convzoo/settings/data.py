@@ -1,4 +1,4 @@
-"""What is done with a data set's images: the blocks of `data` in params.yaml."""
+"""Preparation, augmentation and validation of data sets: the blocks of `data` in params.yaml."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -9,18 +9,18 @@ from convzoo.settings.types import Amount, Count, Degrees, Positive, Share, Shar
 
 
 class PrepareSettings(Settings):
-    """Arrays, splits and what happens to doubtful images."""
+    """Array shapes, splits, and the handling of unreadable and conflicting images."""
 
     seed: Count
-    classes: list[str] | Literal["source"]  # in the order of the labels; source: the names that it has; []: no labels
+    classes: list[str] | Literal["source"]  # in the order of the labels; source: the source's names; []: no labels
     height: Positive  # pixels
     width: Positive  # pixels
     channels: Literal[1, 3]
     resize: Literal["none", "crop", "pad", "stretch"]  # how pictures of other sizes become height x width
-    unreadable: Literal["stop", "drop"]  # a file that is no picture, though the layout says that it is one
+    unreadable: Literal["stop", "drop"]  # what to do with a file that matches the layout but is not a picture
     val_fraction: ShareBetween  # of the train images
-    test_fraction: ShareBetween  # of all images, where the source has no test split of its own
-    label_conflicts: Literal["stop", "drop"]  # the same picture under two labels
+    test_fraction: ShareBetween  # of all images, if the source has no test split
+    label_conflicts: Literal["stop", "drop"]  # what to do with a picture that has two labels
 
     @model_validator(mode="after")
     def _distinct_classes(self) -> Self:
@@ -37,8 +37,8 @@ class AugmentSettings(Settings):
     rotation: Degrees
     shift: ShareBelowOne  # of the side, each way
     scale: ShareBelowOne  # 0.1: between 0.9 and 1.1 times
-    crop: ShareAboveZero  # the least share of the picture's area that is cut out and enlarged
-    flip: bool  # left and right, every second one
+    crop: ShareAboveZero  # the smallest crop, as a share of the picture's area; crops are enlarged
+    flip: bool  # left to right, every second variant
     brightness: ShareBelowOne  # 0.2: between 0.8 and 1.2 times
     contrast: ShareBelowOne
     saturation: ShareBelowOne
@@ -47,14 +47,14 @@ class AugmentSettings(Settings):
 
 
 class NoVariants(Settings):
-    """All that is to be said where no variants are stored."""
+    """The settings of a data set without stored variants."""
 
     variants: Literal[0]
     pictured: Positive
 
 
 def _augment_class(block: Any) -> str:
-    # AugmentSettings for whatever is neither, so that messages name all of its keys.
+    # AugmentSettings for a block that is neither, so that messages list all of its keys.
     keys = block if isinstance(block, dict) else getattr(block, "model_fields_set", ())
     return "NoVariants" if set(keys) == set(NoVariants.model_fields) else "AugmentSettings"
 
@@ -74,11 +74,11 @@ class SplitCounts(Settings):
 
 
 class ValidateSettings(Settings):
-    """What the data check insists on beyond shape, type and labels."""
+    """The limits of the data checks; shapes, types and labels are always checked."""
 
     min_images: SplitCounts
-    min_class_share: Share  # the rarest class against an even split; 0.5: half as many
-    min_contrast: Amount  # standard deviation of an image's pixels; below it is blank
+    min_class_share: Share  # of the rarest class, relative to an even distribution; 0.5: half as many images
+    min_contrast: Amount  # standard deviation of an image's pixels; below this it counts as blank
     rows_named: Positive  # how many offending rows a message lists
 
 

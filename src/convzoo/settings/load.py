@@ -1,4 +1,4 @@
-"""params.yaml as plain values, checked against a settings class, with the line of every key."""
+"""Reads params.yaml, checks its blocks against settings classes, and names the line of every mistake."""
 
 import difflib
 import functools
@@ -17,14 +17,14 @@ from convzoo.errors import SettingsError
 
 PARAMS = Path("params.yaml")
 
-# A params file is read by people; a larger one is a mistake or an attack.
+# A params file is written by hand; a larger one is a mistake or an attack.
 LARGEST_FILE = 1_000_000  # bytes
 LARGEST_BITS = 63  # of a whole number
 SHOWN = 60  # characters of a value or a key in a message
 
-# What a value may be: YAML has more kinds (dates, sets, anything with a tag), and no setting is one of them.
+# The allowed YAML types; no setting needs others, such as dates, sets or custom tags.
 TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null")}
-PLAIN = "expected text, a number, true, false, null, a list or a block; put text in quotes"
+EXPECTED_TYPES = "expected text, a number, true, false, null, a list or a block; put text in quotes"
 
 KeyPath = tuple[str | int, ...]
 
@@ -46,8 +46,8 @@ class Params(NamedTuple):
 def read_params(file: Path = PARAMS) -> Params:
     """Parse a params file.
 
-    Raises SettingsError for a missing file, broken YAML, a doubled key, a value of a kind that no setting has, and
-    aliases (they let a small file grow without bound).
+    Raises SettingsError for a missing file, invalid YAML, a duplicate key, a value of another type than TAGS, and
+    aliases (with which a small file can expand without bound).
     """
     try:
         text = file.read_text(encoding="utf-8")
@@ -60,15 +60,15 @@ def read_params(file: Path = PARAMS) -> Params:
     yaml = YAML(typ="safe", pure=True)
     try:
         node = yaml.compose(text)
-        lines = _lines(file, node, yaml.constructor, seen=set()) if node else {}
+        lines = _lines(file, node, yaml.constructor, visited=set()) if node else {}
         values = yaml.constructor.construct_document(node) if node else None
     except MarkedYAMLError as error:
         raise SettingsError(_yaml_message(file, error)) from None
     except ReaderError as error:
         before = text[: error.position]
         where = f"{file}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
-        told = f"text cannot have the character {error.character:#x}; take it out"
-        raise SettingsError(f"{where}: is not valid YAML: {told}") from None
+        problem = f"text cannot have the character {error.character:#x}; take it out"
+        raise SettingsError(f"{where}: is not valid YAML: {problem}") from None
     except RecursionError:
         line = yaml.reader.line + 1
         raise SettingsError(f"{file}:{line}: is nested too deep, expected a few levels; take some out") from None
@@ -80,7 +80,7 @@ def read_params(file: Path = PARAMS) -> Params:
 def check(params: Params, path: KeyPath, settings: Any) -> Any:
     """The block of `params` at `path` as `settings`: a class, or a discriminated union of classes.
 
-    Raises SettingsError with a line for each mistake in it.
+    Raises SettingsError with a line per mistake in it.
     """
     try:
         return _adapter(settings).validate_python(block(params, path))
@@ -101,7 +101,7 @@ def _schema(settings: Any) -> dict:
 
 
 def _inlined(node: Any, definitions: dict) -> Any:
-    """A JSON schema with the definitions in the place of the references to them."""
+    """A JSON schema with references replaced by their definitions."""
     if isinstance(node, dict):
         node = node.get("$ref") or {key: _inlined(value, definitions) for key, value in node.items() if key != "$defs"}
     if isinstance(node, str) and node.startswith("#/$defs/"):
@@ -110,52 +110,53 @@ def _inlined(node: Any, definitions: dict) -> Any:
 
 
 def block(params: Params, path: KeyPath) -> Any:
-    """The plain value at `path`. Raises SettingsError, naming the keys that there are, where there is none."""
+    """The unchecked value at `path`. Raises SettingsError with the existing keys if there is none."""
     value = params.values
     for depth, key in enumerate(path):
         if not isinstance(value, dict) or key not in value:
-            raise SettingsError(f"{place(params, path[: depth + 1])}: is missing; {_known(value, key)}")
+            raise SettingsError(f"{place(params, path[: depth + 1])}: is missing; {_expected_keys(value, key)}")
         value = value[key]
     return value
 
 
 def _lines(
-    file: Path, node: Node, constructor: SafeConstructor, seen: set[int], path: KeyPath = ()
+    file: Path, node: Node, constructor: SafeConstructor, visited: set[int], path: KeyPath = ()
 ) -> dict[KeyPath, int]:
+    """The line of every key at and below `node`. Raises SettingsError for a node that is not allowed."""
     line = node.start_mark.line + 1
     where = f"{file}:{line}: {dotted(path)}"
-    if id(node) in seen:
-        told = f"aliases (*name) are not allowed; write the value of line {line} out where it is used"
-        raise SettingsError(f"{where}: {told}")
-    seen.add(id(node))
+    if id(node) in visited:
+        problem = f"aliases (*name) are not allowed; write the value of line {line} out where it is used"
+        raise SettingsError(f"{where}: {problem}")
+    visited.add(id(node))
     if str(node.tag) not in TAGS:
-        raise SettingsError(f"{where}: got {shown(node.value)} as {node.tag}, {PLAIN}")
-    found = {path: line}
+        raise SettingsError(f"{where}: got {shown(node.value)} as {node.tag}, {EXPECTED_TYPES}")
+    lines = {path: line}
     if isinstance(node, MappingNode):
         for key, value in node.value:
             if not isinstance(key, ScalarNode) or not str(key.tag).endswith(":str"):
                 where = f"{file}:{key.start_mark.line + 1}"
                 raise SettingsError(f"{where}: the key {shown(key.value)} is no text; put it in quotes")
             name, line = key.value, key.start_mark.line + 1
-            if (*path, name) in found:
-                first = found[*path, name]
-                told = f"stands here twice (first in line {first}); keep one"
-                raise SettingsError(f"{file}:{line}: {dotted((*path, name))}: {told}")
-            found |= _lines(file, value, constructor, seen, (*path, name))
-            found[*path, name] = line
+            if (*path, name) in lines:
+                first = lines[*path, name]
+                problem = f"stands here twice (first in line {first}); keep one"
+                raise SettingsError(f"{file}:{line}: {dotted((*path, name))}: {problem}")
+            lines |= _lines(file, value, constructor, visited, (*path, name))
+            lines[*path, name] = line
     elif isinstance(node, SequenceNode):
         for index, value in enumerate(node.value):
-            found |= _lines(file, value, constructor, seen, (*path, index))
+            lines |= _lines(file, value, constructor, visited, (*path, index))
     else:
         _check_scalar(where, node, constructor)
-    return found
+    return lines
 
 
 def _check_scalar(where: str, node: ScalarNode, constructor: SafeConstructor) -> None:
     try:
         value = constructor.construct_object(node)
-    except (ValueError, LookupError):  # the text is not of the kind that its tag says, or a number without end
-        raise SettingsError(f"{where}: got {shown(node.value)} as {node.tag}, {PLAIN}") from None
+    except (ValueError, LookupError):  # the text does not match its tag, or is an infinite number
+        raise SettingsError(f"{where}: got {shown(node.value)} as {node.tag}, {EXPECTED_TYPES}") from None
     if isinstance(value, int) and value.bit_length() > LARGEST_BITS:
         raise SettingsError(f"{where}: got {shown(node.value)}, expected a whole number of {LARGEST_BITS} bits at most")
 
@@ -168,13 +169,13 @@ def _yaml_message(file: Path, error: MarkedYAMLError) -> str:
 
 
 def place(params: Params, path: KeyPath) -> str:
-    """What a message starts with: file, line and dotted path. A key that is missing has the line of its block."""
+    """File, line and dotted path, as the beginning of a message; a missing key has the line of its block."""
     known = next((path[:depth] for depth in range(len(path), -1, -1) if path[:depth] in params.lines), ())
     return f"{params.file}:{params.lines.get(known, 1)}: {dotted(path)}"
 
 
 def dotted(path: KeyPath) -> str:
-    """A path as it is named in messages: one short line whatever the keys are."""
+    """A path as text for messages, on one short line whatever the keys are."""
     return ".".join(_named(key) for key in path) or "the file"
 
 
@@ -183,19 +184,19 @@ def _named(key: str | int) -> str:
     return text if text.isprintable() and len(text) <= SHOWN else shown(text)
 
 
-def _known(values: Any, key: str | int) -> str:
+def _expected_keys(values: Any, key: str | int) -> str:
     if not isinstance(values, dict) or not values:
         return "there are no keys here"
-    return f"{_meant(values, key)}expected one of: {', '.join(map(_named, values))}"
+    return f"{_suggestion(values, key)}expected one of: {', '.join(map(_named, values))}"
 
 
-def _meant(values: Any, key: str | int) -> str:
+def _suggestion(values: Any, key: str | int) -> str:
     close = difflib.get_close_matches(str(key), map(_named, values), n=1)
     return f"did you mean '{close[0]}'? " if close else ""
 
 
 def shown(value: Any) -> str:
-    """A value as it is told in messages: in one short line."""
+    """A value as text for messages, on one short line."""
     if value is None:
         return "nothing"
     text = repr(value)
@@ -205,10 +206,10 @@ def shown(value: Any) -> str:
 def _message(params: Params, path: KeyPath, schema: dict, mistake: dict) -> str:
     """A line about one of pydantic's mistakes in the block at `path`, which should match `schema`."""
     kind, location = mistake["type"], mistake["loc"]
-    wrong_key = location[-1:] == ("[key]",)  # pydantic's way to say that the key itself is wrong
+    wrong_key = location[-1:] == ("[key]",)  # pydantic's mark for an invalid key
     known: dict = {}
     for part in location[:-1] if wrong_key else location:
-        if "anyOf" in schema:  # the rest names one of several types and what is wrong with it
+        if "anyOf" in schema:  # the rest of the location names one of several types
             break
         if "oneOf" in schema:
             schema = _classes(schema)[part]
@@ -216,23 +217,23 @@ def _message(params: Params, path: KeyPath, schema: dict, mistake: dict) -> str:
         known = schema.get("properties", {})
         others = schema.get("patternProperties") or {"": schema.get("items") or schema.get("additionalProperties")}
         path, schema = (*path, part), known.get(part) or next(iter(others.values())) or {}
-    if kind.startswith("union_tag"):  # of the key that says which of several classes a block is
+    if kind.startswith("union_tag"):  # about the key that selects one of several classes
         path = (*path, schema["discriminator"]["propertyName"])
         schema = {"enum": _classes(schema)}
     where = place(params, path)
     if kind == "extra_forbidden":
-        return f"{where}: is not known; {_known(known, path[-1])}"
+        return f"{where}: is not known; {_expected_keys(known, path[-1])}"
     expected = "expected " + _described({"type": "string", **mistake.get("ctx", {})} if wrong_key else schema)
     if kind == "missing":
         return f"{where}: is missing; {expected}"
     if kind == "union_tag_not_found":
-        return f"{where}: is missing; {_meant(mistake['input'], path[-1])}{expected}"
+        return f"{where}: is missing; {_suggestion(mistake['input'], path[-1])}{expected}"
     got = path[-1] if wrong_key else functools.reduce(operator.getitem, path, params.values)
     return f"{where}: got {shown(got)}, {mistake['ctx']['error'] if kind == 'value_error' else expected}"
 
 
 def _classes(schema: dict) -> dict[str, dict]:
-    """The classes of a discriminated union by their tags; if a function tells them apart, these are their names."""
+    """The classes of a discriminated union by tag; by name if a function discriminates between them."""
     if "discriminator" in schema:
         return schema["discriminator"]["mapping"]
     return {choice["title"]: choice for choice in schema["oneOf"]}

@@ -1,4 +1,4 @@
-"""A network's blocks of params.yaml, as the settings of its family."""
+"""The blocks of a network in params.yaml, as the settings of its family."""
 
 from typing import Any, Literal
 
@@ -6,7 +6,7 @@ from convzoo.families.find import family_module, family_names
 from convzoo.settings.load import Params, Settings, check
 
 FAMILIES = tuple(family_names())
-# The sections with a block per network, and the class of the family's settings that the block becomes.
+# The sections with a block per network, and the settings class of the family for such a block.
 SECTIONS = {
     "networks": "TrainingSettings",
     "export": "ExportSettings",
@@ -16,7 +16,7 @@ SECTIONS = {
 
 
 class Network(Settings, extra="ignore"):
-    """The key that says which settings the rest of a network's block must be."""
+    """The key that selects the settings class for a network's block."""
 
     family: Literal[FAMILIES]
 
@@ -27,6 +27,6 @@ def family_of(params: Params, network: str) -> str:
 
 
 def network_settings(params: Params, section: str, network: str) -> Any:
-    """The block SECTION.NETWORK in the class that the network's family has for it. Raises SettingsError."""
+    """The block SECTION.NETWORK in the settings class of the network's family. Raises SettingsError."""
     settings = family_module(family_of(params, network), "settings")
     return check(params, (section, network), getattr(settings, SECTIONS[section]))

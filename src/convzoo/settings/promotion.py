@@ -1,4 +1,4 @@
-"""What `convzoo promote` asks of a version of any family: blocks of `promotion` in params.yaml."""
+"""The conditions of `convzoo promote`, for any family: the blocks of `promotion` in params.yaml."""
 
 from typing import Annotated, Literal
 
@@ -9,17 +9,17 @@ from convzoo.settings.types import Amount, Rate
 
 
 class Ceilings(Settings):
-    """The most that any file may take; null: any."""
+    """Upper limits for a registered file; null: no limit."""
 
     latency: Rate | None  # milliseconds for one input, the median of many calls at the time of the promotion
     file_size: Rate | None  # MB of 1e6 bytes
 
 
 class Promotion(Settings):
-    """What every family's block has."""
+    """The settings that every family's block has."""
 
     rule: Literal["better", "not_worse_by"]  # than the champion
-    not_worse_by: Amount  # of the main metric; for the rule of this name
+    not_worse_by: Amount  # in the unit of the main metric; used by the rule not_worse_by
     confidence: Annotated[float, Field(gt=0.5, lt=1)]  # that the true difference is above the interval's lower end
 
     @property

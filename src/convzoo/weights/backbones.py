@@ -1,4 +1,4 @@
-"""Networks that were trained on ImageNet, without their classifier: backbones for transfer, and feature networks."""
+"""Networks trained on ImageNet, without their classifier: backbones for transfer, and feature networks."""
 
 from itertools import takewhile
 from pathlib import Path
@@ -13,7 +13,7 @@ from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of
 
 LITE = "efficientnet-lite0"
-# Mean and standard deviation that a backbone's pixels were scaled with, on a scale of 0 to 1: (pixel - 127) / 128 for
+# Mean and standard deviation with which pixels are normalised, on a scale of 0 to 1: (pixel - 127) / 128 for
 # EfficientNet-Lite0, those of ImageNet's pixels for torchvision's backbones.
 SCALES = {LITE: ([127 / 255] * 3, [128 / 255] * 3), "efficientnet_v2_l": ([0.5] * 3, [0.5] * 3)}
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
@@ -67,8 +67,8 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         inner = F.relu6(self.bn1(self.conv_pw(x)))
         inner = F.relu6(self.bn2(self.conv_dw(inner)))
-        found = self.bn3(self.conv_pwl(inner))
-        return x + found if self.skips else found
+        outputs = self.bn3(self.conv_pwl(inner))
+        return x + outputs if self.skips else outputs
 
 
 class EfficientNetLite0(nn.Module):
@@ -111,7 +111,7 @@ def whole(backbone: str) -> nn.Module:
     """
     if backbone == LITE:
         return EfficientNetLite0()
-    from torchvision import models  # takes three seconds
+    from torchvision import models  # a slow import
 
     known = models.list_models(module=models)
     if backbone not in known:
@@ -131,7 +131,7 @@ def cut(network: nn.Module) -> nn.Module:
         kept = [nn.AdaptiveAvgPool2d(1)]  # SqueezeNet averages after its classifier
     setattr(network, name, nn.Sequential(*kept) if kept else nn.Identity())
     if isinstance(getattr(network, "avgpool", None), nn.AdaptiveAvgPool2d):
-        network.avgpool = nn.AdaptiveAvgPool2d(1)  # VGG and AlexNet keep 7x7 and 6x6 places for their dense layers
+        network.avgpool = nn.AdaptiveAvgPool2d(1)  # VGG and AlexNet pool to 7x7 and 6x6 for their dense layers
     for auxiliary in ("aux1", "aux2", "AuxLogits"):  # Inception's second and third classifier
         if hasattr(network, auxiliary):
             setattr(network, auxiliary, None)
@@ -141,12 +141,12 @@ def cut(network: nn.Module) -> nn.Module:
 
 
 def scale(backbone: str) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation (3 each, on a scale of 0 to 1) that the pixels of `backbone` are scaled with."""
+    """Mean and standard deviation (3 each, on a scale of 0 to 1) that the pixels of `backbone` are normalised with."""
     return SCALES.get(backbone, IMAGENET)
 
 
 def resized(x: Tensor, side: int) -> Tensor:
-    """Floats (B, C, H, W) as (B, C, side, side), bilinear: every pixel counts if `side` is at least half of H and W."""
+    """Floats (B, C, H, W) as (B, C, side, side), bilinear: uses every pixel if `side` is at least half of H and W."""
     return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)
 
 
@@ -166,7 +166,7 @@ class PixelFeatures(nn.Module):
 
 @torch.no_grad()
 def features(backbone: nn.Module, side: int) -> int:
-    """The number of features of `backbone` for floats (B, 3, side, side). Raises ValueError if it cannot take them."""
+    """The number of features of `backbone` for floats (B, 3, side, side). Raises ValueError if they do not fit."""
     training = backbone.training
     try:
         return backbone.eval()(torch.zeros(1, 3, side, side)).shape[1]
@@ -179,18 +179,18 @@ def features(backbone: nn.Module, side: int) -> int:
 def published(folder: Path) -> tuple[str, dict[str, Tensor], dict]:
     """The backbone's name, its tensors and weights.json, from a folder of the stage `weights`.
 
-    Raises ConvzooError if there are no weights, or other ones than weights.json says: a network never starts from
-    random weights instead.
+    Raises ConvzooError if the weights are missing or differ from weights.json, so that a network never starts from
+    random weights by mistake.
     """
-    about = read_json(folder / "weights.json") if (folder / "weights.json").is_file() else {}
+    meta = read_json(folder / "weights.json") if (folder / "weights.json").is_file() else {}
     file, name = folder / "weights.safetensors", folder.name
-    if file.name not in about.get("files", []):
-        found = f"weights.{name} is of the kind {about['kind']}" if about else f"there is no {folder}/weights.json"
+    if file.name not in meta.get("files", []):
+        state = f"weights.{name} is of the kind {meta['kind']}" if meta else f"there is no {folder}/weights.json"
         raise ConvzooError(
-            f"{folder}: has no weights to start from ({found}); expected {file.name} with ImageNet's weights, made by "
+            f"{folder}: has no weights to start from ({state}); expected {file.name} with ImageNet's weights, made by "
             f"`dvc repro weights@{name}` from a block weights.{name} of the kind package, torchvision or file; "
             "efficientnet-lite0 needs no download, and the profile full has resnet50"
         )
-    if not file.is_file() or sha256_of(file) != about["files"][file.name]:
+    if not file.is_file() or sha256_of(file) != meta["files"][file.name]:
         raise ConvzooError(f"{file}: is not what weights.json says; run: dvc repro -f weights@{name}")
-    return about["backbone"], load_file(file), about
+    return meta["backbone"], load_file(file), meta

@@ -1,4 +1,4 @@
-"""Published weights as safetensors, with the tensor names of our backbones, and as a feature network in ONNX."""
+"""Converts published weights to safetensors with our tensor names, and to feature networks in ONNX."""
 
 import pickle
 from pathlib import Path
@@ -17,8 +17,9 @@ COUNTED = "num_batches_tracked"  # of BatchNorm; older files lack it
 
 
 def convert(name: str, file: Path, backbone: str, target: Path) -> None:
-    """Write the tensors of `file` (.safetensors, or .pth read with weights_only) that the backbone without its
-    classifier has, under its names, to `target`. `name` is what messages call the file.
+    """Write the tensors in `file` of the backbone without its classifier to `target`, under the backbone's names.
+
+    `file` is .safetensors, or .pth (read with weights_only); `name` is the name of its block in messages.
 
     Tensors are matched by name, or by order and shape if the names differ. Raises ConvzooError for a file that cannot
     be read, or whose tensors are not those of this backbone.
@@ -29,16 +30,16 @@ def convert(name: str, file: Path, backbone: str, target: Path) -> None:
         raise ConvzooError(f"{name}.{error}") from error
     whole = network.state_dict()
     wanted = backbones.cut(network).state_dict()
-    found = _read(name, file)
-    if not {key for key in wanted if not key.endswith(COUNTED)} <= found.keys():
-        if [value.shape for value in found.values()] != [value.shape for value in whole.values()]:
-            missing = next((key for key in wanted if key not in found), "none")
+    published = _read(name, file)
+    if not {key for key in wanted if not key.endswith(COUNTED)} <= published.keys():
+        if [value.shape for value in published.values()] != [value.shape for value in whole.values()]:
+            missing = next((key for key in wanted if key not in published), "none")
             raise ConvzooError(
-                f"{name}: {file.name} has {len(found)} tensors, which are not those of {backbone} ({len(whole)}; it "
-                f"has no {missing}); name the backbone that they belong to, or another file"
+                f"{name}: {file.name} has {len(published)} tensors, which are not those of {backbone} ({len(whole)}; "
+                f"it has no {missing}); name the backbone that they belong to, or another file"
             )
-        found = dict(zip(whole, found.values(), strict=True))
-    tensors = {key: found.get(key, torch.zeros_like(value)).to(value.dtype) for key, value in wanted.items()}
+        published = dict(zip(whole, published.values(), strict=True))
+    tensors = {key: published.get(key, torch.zeros_like(value)).to(value.dtype) for key, value in wanted.items()}
     for key, value in wanted.items():
         if tensors[key].shape != value.shape:
             shapes = f"{key} is {tuple(tensors[key].shape)}, expected {tuple(value.shape)}"
@@ -51,8 +52,8 @@ def convert(name: str, file: Path, backbone: str, target: Path) -> None:
 
 
 def write_features(weights: Path, backbone: str, side: int, target: Path) -> None:
-    """Write a feature network: `images` uint8 (N, H, W, 3) of any size in, resized to `side` inside, `features` float32
-    (N, D) out.
+    """Write a feature network: `images` uint8 (N, H, W, 3) of any size, which it resizes to `side`, to `features`
+    float32 (N, D).
     """
     network = backbones.cut(backbones.whole(backbone))
     network.load_state_dict(load_file(weights))
@@ -65,11 +66,11 @@ def _read(name: str, file: Path) -> dict[str, Tensor]:
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
-        found = torch.load(file, map_location="cpu", weights_only=True)
+        tensors = torch.load(file, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         raise ConvzooError(
             f"{name}: {file.name} cannot be read as weights ({first_line(error)}), {EXPECTED}"
         ) from error
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise ConvzooError(f"{name}: {file.name} contains other things than tensors by name, {EXPECTED}")
-    return found
+    return tensors

@@ -1,10 +1,10 @@
-"""Makes the feature network for digits, src/convzoo/weights/digits.onnx, from all of MNIST's train images.
+"""Trains the feature network for digits, src/convzoo/weights/digits.onnx, on all of MNIST's train images.
 
     convzoo profile compact     (or full: both have the 60,000 images)
     dvc repro validate
     python -m convzoo.weights.digits
 
-Run once; what it made is kept in git, since a distance between features means nothing without the same features.
+It was run once, and the file is in git: distances between features are comparable only with the same network.
 """
 
 import hashlib
@@ -34,13 +34,13 @@ NETWORK = "mnist-classifier"
 FILE = Path(__file__).with_name("digits.onnx")
 TRAIN_IMAGES = 60_000
 COMPUTE = ComputeSettings(device="cpu", devices=1, precision="fp32", threads=2, deterministic=True)
-# Beside the committed block of mnist-classifier: small enough for git, and trained for longer.
+# Differences from the committed block of mnist-classifier: small enough for git, and trained for longer.
 CHANGES = {"epochs": 10, "batch_size": 250, "learning_rate": 0.2, "ema_decay": 0.995, "shift": 2, "rotation": 10.0}
 WIDTHS = [24, 48, 96]
 
 
 class DigitFeatures(nn.Module):
-    """Features (B, 96) for digits uint8 (B, 28, 28, 1): what a classifier's last linear layer would see, scaled."""
+    """Features (B, 96) for digits uint8 (B, 28, 28, 1): the scaled input of a classifier's last linear layer."""
 
     def __init__(self, body: nn.Module, mean: list[float], std: list[float]) -> None:
         super().__init__()
@@ -54,10 +54,10 @@ class DigitFeatures(nn.Module):
         return self.body.blocks(x).amax(dim=(2, 3)) / self.scale
 
 
-def make() -> None:
-    """Train, write digits.onnx and say its sha256 and what it answers on test.
+def train_digit_features() -> None:
+    """Train, write digits.onnx, and print its sha256 and test accuracy.
 
-    Raises ConvzooError where the prepared images are not MNIST's 60,000.
+    Raises ConvzooError if the prepared images are not MNIST's 60,000.
     """
     prepared = Path("data/prepared/mnist")
     splits = [load_split(prepared / name) for name in ("train", "val")]
@@ -72,23 +72,25 @@ def make() -> None:
     images, val = (ImageSet(parts, fabric.device) for parts in (splits, splits[1:]))
     state = TrainState(NETWORK)
     fit(settings, architecture, fabric, images, val, state)
-    body = build(architecture["architecture"], architecture["arguments"])
-    body.load_state_dict(state.best)
-    module = DigitFeatures(body, architecture["mean"], architecture["std"])
-    # A mean square of one on val, so that KID, whose kernel is a third power, has a scale that can be read.
+    network = build(architecture["architecture"], architecture["arguments"])
+    network.load_state_dict(state.best)
+    module = DigitFeatures(network, architecture["mean"], architecture["std"])
+    # A mean square of one on val, which keeps KID, whose kernel is a third power, in a readable range.
     with torch.no_grad():
-        seen = torch.cat([module.eval()(torch.from_numpy(part)) for part in np.array_split(splits[1].images, 20)])
-    module.scale = float(f"{seen.square().mean().sqrt().item():.4g}")
-    about = {"dataset": "mnist", "images": TRAIN_IMAGES, "widths": WIDTHS, "changes": CHANGES}
-    write_onnx(module, torch.from_numpy(splits[1].images[:2]), "images", "features", FILE, about)
+        val_features = torch.cat(
+            [module.eval()(torch.from_numpy(part)) for part in np.array_split(splits[1].images, 20)]
+        )
+    module.scale = float(f"{val_features.square().mean().sqrt().item():.4g}")
+    description = {"dataset": "mnist", "images": TRAIN_IMAGES, "widths": WIDTHS, "changes": CHANGES}
+    write_onnx(module, torch.from_numpy(splits[1].images[:2]), "images", "features", FILE, description)
 
     test = load_split(prepared / "test")
     features = run_in_batches(Model(FILE), test.images, 500) * module.scale
-    answers = (features @ body.head.weight.detach().numpy().T).argmax(axis=1)
-    accuracy = float(np.mean(answers == test.labels))
+    predictions = (features @ network.head.weight.detach().numpy().T).argmax(axis=1)
+    accuracy = float(np.mean(predictions == test.labels))
     sha256 = hashlib.sha256(FILE.read_bytes()).hexdigest()
     print(json.dumps({"bytes": FILE.stat().st_size, "sha256": sha256, "test_accuracy": accuracy}, indent=2))
 
 
 if __name__ == "__main__":
-    main(make)
+    main(train_digit_features)
