@@ -185,7 +185,7 @@ WEIGHTS = [
         "weights: changed features",
         changed_features,
         "digits/features.onnx: has sha256",
-        "expected 000000000000 as weights.json says",
+        "expected 000000000000 as in weights.json",
         "dvc checkout, or make it anew",
     ),
     Row(
@@ -193,7 +193,7 @@ WEIGHTS = [
         lambda _: FeatureNetwork("digits", 1),
         "digits/features.onnx: there is no",
         "if `weights.digits` .* has features",
-        "`dvc repro weights@digits` brings it",
+        "run `dvc repro weights@digits`",
     ),
 ]
 
