@@ -103,7 +103,7 @@ def _metrics(
     for label, name in enumerate(classes):
         rows = labels == label
         if rows.any():
-            by_class[name] = {"images": int(rows.sum()), **found["autoencoder"].of(rows).summary()}
+            by_class[name] = {"images": int(rows.sum()), **found["autoencoder"].select(rows).summary()}
     return metrics | ({"classes": by_class} if by_class else {})
 
 

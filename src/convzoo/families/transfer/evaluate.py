@@ -22,7 +22,7 @@ from convzoo.families.probabilities.evaluate import (
 from convzoo.families.transfer.settings import EvaluationSettings
 from convzoo.files import new_folder, write_json
 from convzoo.metrics import classification as measures
-from convzoo.metrics.classification import average_views, pairs
+from convzoo.metrics.classification import average_views, mcnemar_test
 from convzoo.plots import BLUE, GREY, ORANGE, picture
 from convzoo.shipping.files import rounded, shipped_part
 from convzoo.shipping.model import Model, run_in_batches
@@ -78,7 +78,7 @@ def _answers(tested: Tested, probabilities: np.ndarray) -> Answers:
 
 def _compared(tested: Tested, head: np.ndarray, settings: EvaluationSettings) -> dict[str, Any]:
     fine, answers, count = tested.fine, _answers(tested, head), len(tested.labels)
-    found = pairs(tested.labels, fine.answers, answers.answers)
+    found = mcnemar_test(tested.labels, fine.answers, answers.answers)
     ways = (
         (NAMES["finetune"], fine, tested.probabilities, found.first_only),
         (NAMES["features"], answers, head, found.second_only),
