@@ -1,4 +1,4 @@
-"""Pictures in one style, with the same bytes for the same numbers."""
+"""Plots in one style, which have the same bytes for the same numbers."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ BLUES = LinearSegmentedColormap.from_list("convzoo", ["#f4f7fb", "#8db4dd", BLUE
 
 GALLERY_COLUMNS = 6
 CELL, GAP, LINE = 1.25, 0.1, 0.12  # inches: an image of a gallery, the space around it, a line of its caption
-LETTER = 0.095  # inches: a letter of a gallery's title
+TITLE_LETTER = 0.095  # inches: width of a letter of a title
 
 STYLE = {
     "figure.dpi": 150,
@@ -29,7 +29,7 @@ STYLE = {
     "figure.constrained_layout.use": True,
     "figure.constrained_layout.w_pad": 0.09,
     "figure.constrained_layout.h_pad": 0.07,
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
+    "font.family": "DejaVu Sans",  # ships with matplotlib: the same letters on every machine
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
@@ -47,16 +47,16 @@ STYLE = {
     "ytick.color": "#4b5563",
     "lines.linewidth": 1.8,
     "lines.markersize": 4,
-    "image.interpolation": "nearest",  # every pixel a square
+    "image.interpolation": "nearest",  # every pixel stays a square
     "legend.frameon": False,
 }
 
 
 @contextmanager
 def picture(path: Path, width: float, height: float) -> Iterator[Figure]:
-    """A figure to draw on, `width` by `height` inches, saved to `path` as PNG at the end.
+    """Yield a figure of `width` by `height` inches and save it to `path` as PNG afterwards.
 
-    No window system, global figure or matplotlibrc has a part in it.
+    Independent of window systems, pyplot's global state and the user's matplotlibrc.
     """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -68,26 +68,26 @@ def picture(path: Path, width: float, height: float) -> Iterator[Figure]:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, with no version or time in it."""
+    """Write a figure as PNG, without a version or timestamp in the file."""
     with new_file(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
 def gallery(path: Path, images: Sequence[np.ndarray], captions: Sequence[str], title: str) -> None:
-    """Save uint8 images (H, W, 1 or 3), all of one size, in rows over their captions; without images only the title."""
+    """Save uint8 images (H, W, 1 or 3) of equal size in rows, above their captions; without images only the title."""
     columns = min(GALLERY_COLUMNS, max(len(images), 1))
     rows = math.ceil(len(images) / columns)
     lines = max((caption.count("\n") + 1 for caption in captions), default=0)
-    across, down = CELL + GAP, CELL + 2 * GAP + LINE * lines
+    column_width, row_height = CELL + GAP, CELL + 2 * GAP + LINE * lines
     size = min(7, 154 / max((len(line) for caption in captions for line in caption.split("\n")), default=1))  # points
-    width, height = max(columns * across + GAP, LETTER * len(title)), 0.4 + rows * down
+    width, height = max(columns * column_width + GAP, TITLE_LETTER * len(title)), 0.4 + rows * row_height
     with picture(path, width, height) as figure:
         figure.set_layout_engine("none")
         axes = figure.add_axes((0, 0, 1, 1), frameon=False)
         axes.axis("off")
         axes.text(GAP, height - 0.1, title, fontsize=10, fontweight="bold", va="top")
         for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
-            left, top = GAP + index % columns * across, height - 0.4 - index // columns * down
+            left, top = GAP + index % columns * column_width, height - 0.4 - index // columns * row_height
             extent = (left, left + CELL, top - CELL, top)
             axes.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, "gray", vmin=0, vmax=255, extent=extent)
             axes.text(left + CELL / 2, top - CELL - GAP / 2, caption, ha="center", va="top", fontsize=size, color=INK)

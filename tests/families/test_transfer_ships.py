@@ -15,7 +15,7 @@ from convzoo.families.transfer.evaluate import evaluate
 from convzoo.families.transfer.export import export
 from convzoo.families.transfer.settings import EvaluationSettings, ExportSettings
 from convzoo.files import read_json, sha256_of
-from convzoo.metrics.classification import average_views, pairs
+from convzoo.metrics.classification import average_views, mcnemar_test
 from convzoo.shipping.model import Model
 from convzoo.shipping.parity import parity_of
 
@@ -106,10 +106,10 @@ def test_two_ways_are_compared_image_by_image():
     labels = np.zeros(12, int)
     first, second = labels.copy(), labels.copy()
     first[:1], second[1:9] = 1, 1  # one image that only the second way answers right, eight that only the first does
-    found = pairs(labels, first, second)
+    found = mcnemar_test(labels, first, second)
     assert found[:4] == (3, 8, 1, 0)
     assert found.p_value == pytest.approx(binomtest(1, 9).pvalue)
-    assert pairs(labels, labels, labels).p_value == 1
+    assert mcnemar_test(labels, labels, labels).p_value == 1
     logits = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
     expected = softmax(logits.mean(0), axis=1)
     np.testing.assert_allclose(average_views(list(softmax(logits, axis=2))), expected, atol=1e-6)

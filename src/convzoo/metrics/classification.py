@@ -1,8 +1,8 @@
-"""How good class probabilities are: functions of arrays.
+"""Metrics of class probabilities, as functions of arrays.
 
-Throughout: `probabilities` is (N, K), rows that sum to 1; `labels` and `answers` are (N,), whole numbers below K.
-A few lines of NumPy rather than scikit-learn and SciPy, whose import takes longer than the measuring; the tests compare
-them with both.
+Throughout, `probabilities` is (N, K) with rows that sum to 1; `labels` and `predictions` are (N,), integers below K.
+Written in NumPy because scikit-learn and SciPy take longer to import than the metrics take to compute; the tests
+compare the results with both.
 """
 
 import math
@@ -16,7 +16,7 @@ SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 class ClassScores(NamedTuple):
-    """One class against the rest, each score from 0 to 1; a score without any case is 0."""
+    """Scores of one class against the rest, from 0 to 1; a score with a zero denominator is 0."""
 
     precision: float
     recall: float
@@ -31,21 +31,21 @@ class Bin(NamedTuple):
     high: float
     images: int
     confidence: float | None  # mean top probability; None without images
-    accuracy: float | None  # share of right answers; None without images
+    accuracy: float | None  # share of correct predictions; None without images
 
 
-class Pairs(NamedTuple):
-    """Two classifiers on the same images: how many images both, one alone or neither got right."""
+class McNemarTest(NamedTuple):
+    """Two classifiers on the same images: the number of images that both, only one or neither classified correctly."""
 
     both: int
     first_only: int
     second_only: int
     neither: int
-    p_value: float  # McNemar's exact test, two-sided (McNemar 1947)
+    p_value: float  # exact, two-sided (McNemar 1947)
 
 
 def check_probabilities(probabilities: np.ndarray, labels: np.ndarray) -> None:
-    """Raises ValueError unless each image has probabilities that sum to 1 and a label that exists."""
+    """Raise ValueError unless each image has probabilities that sum to 1 and a label below K."""
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or not len(labels):
         raise ValueError(f"expected (N, K) probabilities and (N,) labels, got {probabilities.shape} and {labels.shape}")
     sums = probabilities.sum(axis=1, dtype=np.float64)
@@ -62,7 +62,10 @@ def check_probabilities(probabilities: np.ndarray, labels: np.ndarray) -> None:
 
 
 def wilson_interval(correct: int, images: int, confidence: float) -> tuple[float, float]:
-    """The interval that holds the true accuracy with the given confidence (Wilson 1927, no continuity correction)."""
+    """Return the interval that contains the true accuracy with the given confidence, without continuity correction.
+
+    Source: Wilson 1927.
+    """
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = correct / images
     middle = (share + z**2 / (2 * images)) / (1 + z**2 / images)
@@ -71,82 +74,86 @@ def wilson_interval(correct: int, images: int, confidence: float) -> tuple[float
 
 
 def top_k_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """The share of images whose class is among the `k` most probable; of equal ones the first goes first."""
+    """Return the share of images whose class is among the `k` most probable; the lower class wins ties."""
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     return float((best == labels[:, None]).any(axis=1).mean())
 
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The mean negative logarithm of the right class's probability, in nats."""
-    right = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return abs(float(np.log(np.maximum(right, SMALLEST)).mean()))  # 0.0 where all is sure and right, and not -0.0
+    """Return the mean negative logarithm of the true class's probability, in nats."""
+    true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return abs(float(np.log(np.maximum(true, SMALLEST)).mean()))  # abs: 0.0 instead of -0.0 for perfect predictions
 
 
 def calibration_bins(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> list[Bin]:
-    """The images sorted by top probability into `bins` of equal width (Guo et al. 2017, arXiv:1706.04599)."""
+    """Sort the images by top probability into `bins` of equal width (Guo et al. 2017, https://arxiv.org/abs/1706.04599)."""
     top = probabilities.max(axis=1).astype(np.float64)
-    right = probabilities.argmax(axis=1) == labels
+    correct = probabilities.argmax(axis=1) == labels
     edges = np.linspace(0, 1, bins + 1)
-    place = np.digitize(top, edges[1:-1], right=True)
-    table = []
+    bin_of = np.digitize(top, edges[1:-1], right=True)
+    filled = []
     for index in range(bins):
-        here = place == index
-        images = int(here.sum())
-        confidence, accuracy = (float(top[here].mean()), float(right[here].mean())) if images else (None, None)
-        table.append(Bin(float(edges[index]), float(edges[index + 1]), images, confidence, accuracy))
-    return table
+        inside = bin_of == index
+        images = int(inside.sum())
+        confidence, accuracy = (float(top[inside].mean()), float(correct[inside].mean())) if images else (None, None)
+        filled.append(Bin(float(edges[index]), float(edges[index + 1]), images, confidence, accuracy))
+    return filled
 
 
-def calibration_error(table: list[Bin]) -> float:
-    """The expected calibration error: the distance of confidence and accuracy, averaged over images (Guo et al.)."""
-    images = sum(row.images for row in table)
-    return sum(row.images / images * abs(row.confidence - row.accuracy) for row in table if row.images)
+def calibration_error(bins: list[Bin]) -> float:
+    """Return the expected calibration error: the gap between confidence and accuracy, averaged over images.
+
+    Source: Guo et al. 2017.
+    """
+    images = sum(row.images for row in bins)
+    return sum(row.images / images * abs(row.confidence - row.accuracy) for row in bins if row.images)
 
 
-def confusion(labels: np.ndarray, answers: np.ndarray, classes: int) -> np.ndarray:
-    """Images by class (row) and answer (column), as whole numbers (K, K)."""
-    return np.bincount(labels * classes + answers, minlength=classes**2).reshape(classes, classes)
+def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """Count the images by true class (row) and predicted class (column), as integers (K, K)."""
+    return np.bincount(labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
 
 
-def class_scores(labels: np.ndarray, answers: np.ndarray, classes: int) -> list[ClassScores]:
-    """Precision, recall and F1 of each class, in the order of the classes."""
-    matrix = confusion(labels, answers, classes)
-    right, answered, actual = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
-    precision, recall = right / np.maximum(answered, 1), right / np.maximum(actual, 1)
-    f1 = 2 * right / np.maximum(answered + actual, 1)
+def class_scores(labels: np.ndarray, predictions: np.ndarray, classes: int) -> list[ClassScores]:
+    """Return precision, recall and F1 of each class, in the order of the classes."""
+    matrix = confusion(labels, predictions, classes)
+    correct, predicted, actual = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
+    precision, recall = correct / np.maximum(predicted, 1), correct / np.maximum(actual, 1)
+    f1 = 2 * correct / np.maximum(predicted + actual, 1)
     columns = (precision.tolist(), recall.tolist(), f1.tolist(), actual.tolist())
     return [ClassScores(*row) for row in zip(*columns, strict=True)]
 
 
-def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray, most: int) -> np.ndarray:
-    """The rows of at most `most` wrong answers, the most probable first; of equal ones the earlier row first."""
-    answers = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(answers != labels)
-    return wrong[np.argsort(-probabilities[wrong, answers[wrong]], kind="stable")][:most]
+def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+    """Return the rows of at most `count` wrong predictions, the most confident first, ties in row order."""
+    predictions = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predictions != labels)
+    return wrong[np.argsort(-probabilities[wrong, predictions[wrong]], kind="stable")][:count]
 
 
 def superclass_probabilities(probabilities: np.ndarray, superclass_of: np.ndarray) -> np.ndarray:
-    """The probability of each superclass (N, S): the sum over its classes. `superclass_of` (K,) is below S.
+    """Sum the probabilities of each superclass's classes: (N, S).
 
-    The superclass with the largest sum need not be that of the most probable class.
+    `superclass_of` (K,) maps classes to superclasses below S.
+    The superclass with the largest sum is not always that of the most probable class.
     """
     sums = np.zeros((int(superclass_of.max()) + 1, len(probabilities)))
     np.add.at(sums, superclass_of, probabilities.T)
     return sums.T
 
 
-def pairs(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> Pairs:
-    """Compare the answers (N,) of two classifiers, image by image."""
-    first_right, second_right = first == labels, second == labels
-    alone = int((first_right & ~second_right).sum()), int((~first_right & second_right).sum())
-    uneven, few = sum(alone), min(alone)
-    tail = sum(math.comb(uneven, count) for count in range(few + 1)) / 2**uneven
-    both, neither = int((first_right & second_right).sum()), int((~first_right & ~second_right).sum())
-    return Pairs(both, *alone, neither, min(1.0, 2 * tail))
+def mcnemar_test(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> McNemarTest:
+    """Compare the predictions (N,) of two classifiers on the same images."""
+    first_correct, second_correct = first == labels, second == labels
+    only_one = int((first_correct & ~second_correct).sum()), int((~first_correct & second_correct).sum())
+    discordant, fewer = sum(only_one), min(only_one)
+    tail = sum(math.comb(discordant, count) for count in range(fewer + 1)) / 2**discordant
+    both, neither = int((first_correct & second_correct).sum()), int((~first_correct & ~second_correct).sum())
+    return McNemarTest(both, *only_one, neither, min(1.0, 2 * tail))
 
 
 def average_views(probabilities: list[np.ndarray]) -> np.ndarray:
-    """The probabilities (N, K) of a network whose logits are averaged over views, from its probabilities per view."""
+    """Return the probabilities (N, K) of a network that averages its logits over views, given those of each view."""
     logits = np.mean([np.log(np.maximum(view, SMALLEST, dtype=np.float64)) for view in probabilities], axis=0)
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exponentials / exponentials.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""The fixed network whose features generated and real images are compared by."""
+"""The fixed network that computes the features by which generated and real images are compared."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from convzoo.errors import ConvzooError
 from convzoo.files import check_sha256, read_json
 from convzoo.shipping.model import Model, run_in_batches
 
-BATCH = 250  # images whose features are computed at a time
+BATCH = 250  # images at a time
 
 
 class FeatureNetwork:
     """The fixed network in data/weights/NAME/features.onnx: features float32 (N, D) for images uint8 (N, H, W, C).
 
-    Raises ConvzooError if there is no such file, if weights.json names another one, and if it takes no images with
+    Raises ConvzooError if the file is missing, differs from its sha256 in weights.json, or does not accept images with
     `channels` channels.
     """
 

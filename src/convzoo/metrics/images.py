@@ -1,7 +1,7 @@
-"""How close reconstructions come to their images: functions of arrays.
+"""Metrics of reconstructed images, as functions of arrays.
 
-Throughout: `images` and `made` are uint8 (N, H, W, C), errors are in grey levels. SSIM is scikit-image's, which is
-imported where it is used because that takes time.
+Throughout, `images` and `reconstructions` are uint8 (N, H, W, C) and errors are in grey levels. SSIM is computed by
+scikit-image, which is imported on first use because its import is slow.
 """
 
 from typing import NamedTuple
@@ -12,14 +12,14 @@ PEAK = 255  # grey levels
 
 
 class Fidelity(NamedTuple):
-    """How close reconstructions come to their images; the arrays hold one value per image."""
+    """Errors and similarities of reconstructions; each array (N,) has one value per image."""
 
     mse: np.ndarray  # mean squared error, squared grey levels
     psnr: np.ndarray  # dB
-    ssim: np.ndarray  # 1: the same
+    ssim: np.ndarray  # 1 for identical images
 
     def summary(self) -> dict[str, float]:
-        """`psnr` is that of the mean squared error over all images, `image_psnr` the mean of the images' own."""
+        """Average over images: `psnr` is that of the mean squared error, `image_psnr` the mean of the images' PSNRs."""
         return {
             "mse": float(self.mse.mean()),
             "psnr": float(psnr(self.mse.mean())),
@@ -27,38 +27,39 @@ class Fidelity(NamedTuple):
             "ssim": float(self.ssim.mean()),
         }
 
-    def of(self, rows: np.ndarray) -> "Fidelity":
-        """The same of some images."""
+    def select(self, rows: np.ndarray) -> "Fidelity":
+        """Return the values of the images at `rows` (indices or booleans)."""
         return Fidelity(self.mse[rows], self.psnr[rows], self.ssim[rows])
 
 
 def psnr(mse: np.ndarray | float, values: int | None = None) -> np.ndarray | np.float64:
-    """Peak signal-to-noise ratio (dB) of mean squared errors over `values` grey levels.
+    """Return the peak signal-to-noise ratio (dB) of mean squared errors over `values` pixel values.
 
-    A perfect image has none: it counts as if one of its values were off by one level. Without `values` it is infinite.
+    The PSNR of a perfect image would be infinite; with `values` it counts as if one value were off by one grey level.
     """
     with np.errstate(divide="ignore"):
         return 10 * np.log10(PEAK**2 / np.maximum(mse, 1 / values if values else 0))
 
 
-def fidelity(images: np.ndarray, made: np.ndarray) -> Fidelity:
-    """Mean squared error, PSNR and SSIM of each image.
+def fidelity(images: np.ndarray, reconstructions: np.ndarray) -> Fidelity:
+    """Compute the mean squared error, PSNR and SSIM of each image.
 
-    SSIM as in Wang et al. 2004 (https://doi.org/10.1109/TIP.2003.819861): a Gaussian window of 1.5 pixels, averaged
-    over channels; for pictures smaller than that window (11 pixels) the largest odd square that fits, unweighted.
-    Raises ValueError unless both are uint8 of one shape.
+    SSIM follows Wang et al. 2004 (https://doi.org/10.1109/TIP.2003.819861): a Gaussian window with a standard deviation
+    of 1.5 pixels, averaged over channels; images smaller than that window (11 pixels) get the largest odd square that
+    fits, unweighted. Raises ValueError unless both arrays are uint8 and have the same shape.
     """
     from skimage.metrics import structural_similarity
 
-    if images.shape != made.shape or images.dtype != np.uint8 or made.dtype != np.uint8 or images.ndim != 4:
-        told = f"{images.dtype} {images.shape} and {made.dtype} {made.shape}"
-        raise ValueError(f"expected images and reconstructions as uint8 (N, H, W, C) of one shape, got {told}")
+    both_uint8 = images.dtype == reconstructions.dtype == np.uint8
+    if images.shape != reconstructions.shape or images.ndim != 4 or not both_uint8:
+        got = f"{images.dtype} {images.shape} and {reconstructions.dtype} {reconstructions.shape}"
+        raise ValueError(f"expected images and reconstructions as uint8 (N, H, W, C) of one shape, got {got}")
     side = min(images.shape[1:3])
     window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     window = window if side >= 11 else {"win_size": side - (side % 2 == 0)}
-    errors, similar = [], []
-    for before, after in zip(images, made, strict=True):
-        errors.append(np.square(before.astype(np.float64) - after).mean())
-        similar.append(structural_similarity(before, after, channel_axis=-1, data_range=PEAK, **window))
+    errors, similarities = [], []
+    for image, other in zip(images, reconstructions, strict=True):
+        errors.append(np.square(image.astype(np.float64) - other).mean())
+        similarities.append(structural_similarity(image, other, channel_axis=-1, data_range=PEAK, **window))
     mse = np.array(errors)
-    return Fidelity(mse, psnr(mse, images[0].size), np.array(similar))
+    return Fidelity(mse, psnr(mse, images[0].size), np.array(similarities))

@@ -1,6 +1,6 @@
-"""The kernel Inception distance and the diversity of samples: functions of arrays of features.
+"""The kernel Inception distance and the diversity of samples, as functions of arrays of features.
 
-Throughout: `real` (N, D) and `generated` (M, D) are features of one feature network. In NumPy, no torch.
+Throughout, `real` (N, D) and `generated` (M, D) are features of the same feature network. NumPy only, no torch.
 """
 
 from typing import NamedTuple
@@ -9,17 +9,17 @@ import numpy as np
 
 
 class Subsets(NamedTuple):
-    """KID over random subsets, as is customary: the mean, and the standard deviation of a single one."""
+    """KID over random subsets, as papers report it: the mean, and the standard deviation of a single subset."""
 
     mean: float
     spread: float
 
 
 def kid(real: np.ndarray, generated: np.ndarray) -> float:
-    """The kernel Inception distance: the squared maximum mean discrepancy under the kernel (x.y / D + 1)^3.
+    """Return the kernel Inception distance: the squared maximum mean discrepancy under the kernel (x.y / D + 1)^3.
 
-    The unbiased estimate, which may be a little below zero (Binkowski et al. 2018, https://arxiv.org/abs/1801.01401).
-    Needs two images on each side.
+    The unbiased estimate, which can be slightly negative (Binkowski et al. 2018, https://arxiv.org/abs/1801.01401).
+    Needs at least two images on each side.
     """
     n, m = len(real), len(generated)
     within_real, within_generated = kernel(real, real), kernel(generated, generated)
@@ -30,26 +30,29 @@ def kid(real: np.ndarray, generated: np.ndarray) -> float:
 
 
 def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The kernel (x.y / D + 1)^3 of rows (N, D) and (M, D), as (N, M)."""
+    """Return the kernel (x.y / D + 1)^3 of rows (N, D) and (M, D), as (N, M)."""
     return (a.astype(np.float64) @ b.T.astype(np.float64) / a.shape[1] + 1) ** 3
 
 
 def kid_over_subsets(real: np.ndarray, generated: np.ndarray, subsets: int, images: int, seed: int) -> Subsets:
-    """KID of `subsets` random draws of `images` on each side (of fewer images, all but one, so that draws differ)."""
+    """Compute KID over `subsets` random subsets of `images` images per side.
+
+    If a side has no more images than that, subsets have one fewer than that side, so that they differ.
+    """
     rng = np.random.default_rng(seed)
     count = min(images, len(real) - 1, len(generated) - 1)
     values = []
     for _ in range(subsets):
-        left, right = (side[rng.permutation(len(side))[:count]] for side in (real, generated))
-        values.append(kid(left, right))
+        drawn = (features[rng.permutation(len(features))[:count]] for features in (real, generated))
+        values.append(kid(*drawn))
     return Subsets(float(np.mean(values)), float(np.std(values, ddof=1)))
 
 
 def diversity(real: np.ndarray, generated: np.ndarray) -> float:
-    """The variance of the generated features, as a ratio to that of the real ones: near 0 if all samples are alike."""
+    """Return the ratio of the variances of generated and real features: near 0 if all samples are alike."""
     return _variance(generated) / _variance(real)
 
 
 def _variance(features: np.ndarray) -> float:
-    """The trace of the covariance of `features`: half the mean squared distance between two of them."""
+    """Return the trace of the covariance of `features`: half the mean squared distance between two of them."""
     return float(features.astype(np.float64).var(axis=0, ddof=1).sum())

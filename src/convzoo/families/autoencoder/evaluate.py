@@ -1,10 +1,9 @@
-"""Measures an autoencoder's exported file, the one that ships, on the test images."""
+"""Evaluates an autoencoder's exported file on the test images."""
 
-import csv
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,19 +11,20 @@ from convzoo.data.arrays import Split, evenly_spaced, load_array, load_split
 from convzoo.data.contact_sheet import contact_sheet, in_rows, write_picture
 from convzoo.errors import ConvzooError
 from convzoo.families.autoencoder.settings import EvaluationSettings
+from convzoo.families.evaluation import print_speed, synthetic_note, write_csv
 from convzoo.files import new_folder, read_json, write_json
 from convzoo.metrics.images import Fidelity, fidelity
 from convzoo.metrics.latents import latent_map, pca_reconstructions, probe_accuracy
 from convzoo.plots import BLUE, COLOURS, INK, ORANGE, picture
-from convzoo.shipping.files import latency, rounded, shipped_model, shipped_part
+from convzoo.shipping.files import rounded, shipped_model, shipped_part
 from convzoo.shipping.model import Model, run_in_batches
 
 BINS = 40  # of the histogram
 TILE, GAP, MARGIN = 0.72, 0.06, 1.15  # inches: an image, the space around it, the names of rows
-MAGNIFIED = 4  # differences are shown that much larger
-MOST_CLASSES = 20  # that the map of latents tells apart by colour and name
-TRAINING_COLUMNS = 12  # of the picture of train images
-LINEAR_PATH = [  # rows of the picture of its weights
+MAGNIFIED = 4  # factor by which differences are shown larger
+MOST_CLASSES = 20  # classes at most that the map of latents distinguishes by colour and name
+TRAINING_COLUMNS = 12  # of the sheet of train images
+LINEAR_PATH = [  # titles of the rows in the sheet of its weights
     "what each of the first latents looks for",
     "what each of the first latents paints",
     "what each of the last latents looks for",
@@ -34,96 +34,114 @@ LINEAR_PATH = [  # rows of the picture of its weights
 MAPS = {"pca": "first two principal components", "tsne": "t-SNE"}
 
 
-def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
-    """Measure models/NETWORK/model.onnx on its test split: writes metrics.json and plots/, returns the metrics.
+class Evaluation(NamedTuple):
+    """What the exported files compute from N test images."""
 
-    Errors are in grey levels from 0 to 255, of rounded pixels, for the file as for principal component analysis with as
-    many components. `psnr` is that of the mean squared error over all images, `image_psnr` the mean of each image's.
-    Speed is printed and written nowhere, so that the files only change with the results. Raises ConvzooError where the
-    files do not fit each other.
+    images: np.ndarray  # uint8 (N, H, W, C)
+    labels: np.ndarray  # int64 (N,)
+    latents: np.ndarray  # float32 (N, L)
+    reconstructions: dict[str, np.ndarray]  # uint8 (N, H, W, C) of `autoencoder`, and of `pca` if it is a baseline
+    fidelity: dict[str, Fidelity]  # of the same
+    numbers: dict[str, int]  # that each reconstruction is computed from
+    seconds: float  # for all images, in batches
+
+
+def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
+    """Evaluate models/NETWORK/model.onnx on its test split: write metrics.json and plots/, return the metrics.
+
+    Errors are those of rounded pixels, in grey levels from 0 to 255, for the file as for principal component analysis
+    with as many components. `psnr` is that of the mean squared error over all images, `image_psnr` the mean of the
+    images' PSNRs. Speed is only printed, so that the files change with the results alone. Raises ConvzooError if the
+    files do not belong together.
     """
     folder = Path("models") / network
     model, export = shipped_model(folder)
     encoder = shipped_part(folder, export, "encoder.onnx")
     prepared = Path("data/prepared") / export["dataset"]
     train, test = load_split(prepared / "train"), load_split(prepared / "test")
-    images = np.asarray(test.images)
-    if not len(images):
-        raise ConvzooError(f"{prepared}/test: expected at least one image; prepare it again")
-    started = time.perf_counter()
-    made = run_in_batches(model, images, settings.batch_size, progress=network)
-    seconds = time.perf_counter() - started
-    latents = run_in_batches(encoder, images, settings.batch_size)
+    evaluation = _run_on_test(network, model, encoder, train, test, prepared / "test", settings)
 
-    try:
-        found = {"autoencoder": fidelity(images, made)}
-    except ValueError as error:
-        raise ConvzooError(f"{model.path} on {prepared}/test: {error}") from error
-    numbers = {"autoencoder": latents.shape[1]}
-    shown = {"image": images, network: made}
-    if latents.shape[1] < images[0].size:  # with as many components as values PCA is the identity
-        fitted = train.images[evenly_spaced(len(train.images), settings.pca_images)]
-        shown["PCA"] = pca_reconstructions(fitted, images, latents.shape[1])
-        found["pca"] = fidelity(images, shown["PCA"])
-        numbers["pca"] = min(latents.shape[1], len(fitted))
-    metrics = rounded(_metrics(found, numbers, test.labels, export["classes"]))
+    metrics = rounded(_metrics(evaluation, export["classes"]))
     if export["classes"]:
-        metrics["test_probe_accuracy"] = rounded(_probe(encoder, train, latents, test.labels, settings))
+        metrics["test_probe_accuracy"] = rounded(_probe(encoder, train, evaluation, settings))
 
     with new_folder(folder / "plots") as plots:
-        _draw_reconstructions(plots / "reconstructions.png", shown, found["autoencoder"], settings.shown)
-        _draw_extremes(plots / "best_and_worst.png", images, made, found["autoencoder"], settings.shown)
-        _draw_histogram(plots / "psnr.png", plots / "psnr_per_image.csv", found)
-        _draw_map(plots / "latents.png", latents, test.labels, export["classes"], settings)
+        _draw_reconstructions(plots / "reconstructions.png", evaluation, settings.shown)
+        _draw_extremes(plots / "best_and_worst.png", evaluation, settings.shown)
+        _draw_histogram(plots / "psnr.png", evaluation.fidelity)
+        _write_psnr(plots / "psnr_per_image.csv", evaluation.fidelity)
+        _draw_map(plots / "latents.png", evaluation, export["classes"], settings)
         _draw_training(plots, folder / "extra", network)
+
     write_json(folder / "metrics.json", metrics)
 
-    beside = f", PCA with as many components {metrics['test_pca_psnr']:.2f} dB" if "pca" in found else ""
-    probe = f"; linear probe {metrics['test_probe_accuracy']:.1%}" if export["classes"] else ""
-    print(
-        f"{network}: {len(images)} test images{_note(prepared)} from {latents.shape[1]} numbers each: PSNR "
-        f"{metrics['test_psnr']:.2f} dB{beside}, SSIM {metrics['test_ssim']:.4f}{probe}"
-    )
-    speed, milliseconds = len(images) / seconds, latency(model, images[:1])
-    print(f"{network}: {speed:.0f} images/s in batches of {settings.batch_size}, {milliseconds:.2f} ms for one")
+    _print_summary(network, prepared, evaluation, metrics)
+    print_speed(network, model, evaluation.images, evaluation.seconds, settings.batch_size)
     return metrics
 
 
-def _metrics(
-    found: dict[str, Fidelity], numbers: dict[str, int], labels: np.ndarray, classes: list[str]
-) -> dict[str, Any]:
+def _run_on_test(
+    network: str, model: Model, encoder: Model, train: Split, test: Split, folder: Path, settings: EvaluationSettings
+) -> Evaluation:
+    """Reconstruct the test images with the file and, if there are fewer latents than pixel values, with PCA."""
+    images = np.asarray(test.images)
+    if not len(images):
+        raise ConvzooError(f"{folder}: expected at least one image; prepare it again")
+    started = time.perf_counter()
+    reconstructions = {"autoencoder": run_in_batches(model, images, settings.batch_size, progress=network)}
+    seconds = time.perf_counter() - started
+    latents = run_in_batches(encoder, images, settings.batch_size)
+    numbers = {"autoencoder": latents.shape[1]}
+    if latents.shape[1] < images[0].size:  # with as many components as values PCA is the identity
+        fitted = train.images[evenly_spaced(len(train.images), settings.pca_images)]
+        reconstructions["pca"] = pca_reconstructions(fitted, images, latents.shape[1])
+        numbers["pca"] = min(latents.shape[1], len(fitted))
+    try:
+        scores = {name: fidelity(images, outputs) for name, outputs in reconstructions.items()}
+    except ValueError as error:
+        raise ConvzooError(f"{model.path} on {folder}: {error}") from error
+    return Evaluation(images, test.labels, latents, reconstructions, scores, numbers, seconds)
+
+
+def _metrics(evaluation: Evaluation, classes: list[str]) -> dict[str, Any]:
+    numbers, labels = evaluation.numbers, evaluation.labels
     metrics: dict[str, Any] = {"test_images": len(labels), "latent": numbers["autoencoder"]}
-    for name, each in found.items():
-        start = "test_" if name == "autoencoder" else f"test_{name}_"
-        metrics |= {f"{start}{key}": value for key, value in each.summary().items()}
-    if "pca" in found:
+    for name, fidelity_of in evaluation.fidelity.items():
+        prefix = "test_" if name == "autoencoder" else f"test_{name}_"
+        metrics |= {f"{prefix}{key}": value for key, value in fidelity_of.summary().items()}
+    if "pca" in evaluation.fidelity:
         metrics["test_psnr_above_pca"] = metrics["test_psnr"] - metrics["test_pca_psnr"]
-    metrics["compared"] = {name: {"numbers": numbers[name], **each.summary()} for name, each in found.items()}
+    metrics["compared"] = {
+        name: {"numbers": numbers[name], **fidelity_of.summary()} for name, fidelity_of in evaluation.fidelity.items()
+    }
     by_class = {}
     for label, name in enumerate(classes):
         rows = labels == label
         if rows.any():
-            by_class[name] = {"images": int(rows.sum()), **found["autoencoder"].of(rows).summary()}
+            summary = evaluation.fidelity["autoencoder"].select(rows).summary()
+            by_class[name] = {"images": int(rows.sum()), **summary}
     return metrics | ({"classes": by_class} if by_class else {})
 
 
-def _probe(
-    encoder: Model, train: Split, latents: np.ndarray, labels: np.ndarray, settings: EvaluationSettings
-) -> float:
+def _probe(encoder: Model, train: Split, evaluation: Evaluation, settings: EvaluationSettings) -> float:
     rows = evenly_spaced(len(train.images), settings.probe_images)
-    learned = run_in_batches(encoder, train.images[rows], settings.batch_size)
-    return probe_accuracy(learned, train.labels[rows], latents, labels, settings.probe_iterations)
+    latents = run_in_batches(encoder, train.images[rows], settings.batch_size)
+    return probe_accuracy(latents, train.labels[rows], evaluation.latents, evaluation.labels, settings.probe_iterations)
 
 
-def _note(prepared: Path) -> str:
-    """A word where images are drawn."""
+def _print_summary(network: str, prepared: Path, evaluation: Evaluation, metrics: dict[str, Any]) -> None:
     file = prepared / "meta.json"
-    drawn = file.is_file() and read_json(file).get("source", {}).get("kind") == "synthetic"
-    return f" of {prepared.name} (drawn by convzoo, not the real set)" if drawn else ""
+    note = synthetic_note(prepared.name, read_json(file)) if file.is_file() else ""
+    pca = f", PCA with as many components {metrics['test_pca_psnr']:.2f} dB" if "test_pca_psnr" in metrics else ""
+    probe = f"; linear probe {metrics['test_probe_accuracy']:.1%}" if "test_probe_accuracy" in metrics else ""
+    print(
+        f"{network}: {len(evaluation.images)} test images{note} from {metrics['latent']} numbers each: PSNR "
+        f"{metrics['test_psnr']:.2f} dB{pca}, SSIM {metrics['test_ssim']:.4f}{probe}"
+    )
 
 
 def _draw_rows(path: Path, rows: dict[str, Sequence[np.ndarray]], captions: Sequence[str], title: str) -> None:
-    """Rows of images, uint8 (H, W, C), each after its name; a caption below each column."""
+    """Draw rows of images, uint8 (H, W, C), with their names on the left and a caption below each column."""
     columns = max(map(len, rows.values()))
     step = TILE + GAP
     width, height = MARGIN + columns * step + GAP, 0.42 + len(rows) * step + 0.24
@@ -145,74 +163,75 @@ def _draw_rows(path: Path, rows: dict[str, Sequence[np.ndarray]], captions: Sequ
         axes.set(xlim=(0, max(width, 0.095 * len(title))), ylim=(0, height))  # inches
 
 
-def _differences(images: np.ndarray, made: np.ndarray) -> np.ndarray:
-    """Where the two differ, around a middle grey and magnified."""
-    return np.clip(128 + MAGNIFIED * (made.astype(np.int16) - images), 0, 255).astype(np.uint8)
+def _differences(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
+    """Return the magnified differences of the two, around a middle grey."""
+    return np.clip(128 + MAGNIFIED * (reconstructions.astype(np.int16) - images), 0, 255).astype(np.uint8)
 
 
-def _draw_reconstructions(path: Path, shown: dict[str, np.ndarray], found: Fidelity, most: int) -> None:
-    rows = evenly_spaced(len(found.mse), most)
-    pictures: dict[str, Sequence[np.ndarray]] = {}
-    for name, images in shown.items():
-        label = name if name in ("image", "PCA") else "reconstruction"
-        pictures[label] = images[rows]
-        if name != "image":
-            pictures[f"its error,\n{MAGNIFIED} times" if label != "PCA" else f"PCA's error,\n{MAGNIFIED} times"] = (
-                _differences(shown["image"][rows], images[rows])
-            )
-    captions = [f"{found.psnr[row]:.1f} dB" for row in rows]
+def _draw_reconstructions(path: Path, evaluation: Evaluation, count: int) -> None:
+    scores = evaluation.fidelity["autoencoder"]
+    rows = evenly_spaced(len(scores.mse), count)
+    images = evaluation.images[rows]
+    pictures: dict[str, Sequence[np.ndarray]] = {"image": images}
+    for name, outputs in evaluation.reconstructions.items():
+        label, owner = ("PCA", "PCA's") if name == "pca" else ("reconstruction", "its")
+        pictures[label] = outputs[rows]
+        pictures[f"{owner} error,\n{MAGNIFIED} times"] = _differences(images, outputs[rows])
+    captions = [f"{scores.psnr[row]:.1f} dB" for row in rows]
     _draw_rows(path, pictures, captions, "Test images, what comes back, and the error (grey: none)")
 
 
-def _draw_extremes(path: Path, images: np.ndarray, made: np.ndarray, found: Fidelity, most: int) -> None:
-    order = np.argsort(found.psnr, kind="stable")
-    count = max(min(most, len(order)) // 2, 1)
-    rows = np.concatenate([order[::-1][:count], order[:count][::-1]])
-    pictures = {"image": images[rows], "reconstruction": made[rows], f"error, {MAGNIFIED} times": None}
-    pictures[f"error, {MAGNIFIED} times"] = _differences(images[rows], made[rows])
-    captions = [f"{found.psnr[row]:.1f} dB" for row in rows]
-    _draw_rows(path, pictures, captions, f"The {count} test images that come back best (left) and worst (right)")
+def _draw_extremes(path: Path, evaluation: Evaluation, count: int) -> None:
+    scores = evaluation.fidelity["autoencoder"]
+    order = np.argsort(scores.psnr, kind="stable")
+    half = max(min(count, len(order)) // 2, 1)
+    rows = np.concatenate([order[::-1][:half], order[:half][::-1]])
+    images, reconstructions = evaluation.images[rows], evaluation.reconstructions["autoencoder"][rows]
+    pictures: dict[str, Sequence[np.ndarray]] = {
+        "image": images,
+        "reconstruction": reconstructions,
+        f"error, {MAGNIFIED} times": _differences(images, reconstructions),
+    }
+    captions = [f"{scores.psnr[row]:.1f} dB" for row in rows]
+    _draw_rows(path, pictures, captions, f"The {half} test images that come back best (left) and worst (right)")
 
 
-def _draw_histogram(path: Path, table: Path, found: dict[str, Fidelity]) -> None:
-    """The images by PSNR; the numbers of each image go into a CSV file beside it."""
-    highest = max(float(each.psnr.max()) for each in found.values())
-    edges = np.linspace(min(float(each.psnr.min()) for each in found.values()), highest + 1e-9, BINS + 1)
+def _draw_histogram(path: Path, scores: dict[str, Fidelity]) -> None:
+    highest = max(float(score.psnr.max()) for score in scores.values())
+    edges = np.linspace(min(float(score.psnr.min()) for score in scores.values()), highest + 1e-9, BINS + 1)
     with picture(path, 5.6, 3.6) as figure:
         axes = figure.subplots()
-        for (name, each), colour in zip(found.items(), (BLUE, ORANGE), strict=False):
-            counts, _ = np.histogram(each.psnr, edges)
-            label = f"{'PCA' if name == 'pca' else name}: mean {each.psnr.mean():.2f} dB"
+        for (name, score), colour in zip(scores.items(), (BLUE, ORANGE), strict=False):
+            counts, _ = np.histogram(score.psnr, edges)
+            label = f"{'PCA' if name == 'pca' else name}: mean {score.psnr.mean():.2f} dB"
             axes.stairs(counts, edges, color=colour, fill=name == "autoencoder", alpha=0.55, label=label)
             axes.stairs(counts, edges, color=colour, linewidth=1.4)
         axes.set(title="Test images by PSNR", xlabel="PSNR of an image (dB)", ylabel="images")
         axes.legend()
-    with table.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["image", *found])
-        columns = (each.psnr for each in found.values())
-        writer.writerows([number, *map(rounded, row)] for number, row in enumerate(zip(*columns, strict=True)))
 
 
-def _draw_map(
-    path: Path, latents: np.ndarray, labels: np.ndarray, classes: list[str], settings: EvaluationSettings
-) -> None:
-    rows = evenly_spaced(len(latents), settings.mapped)
-    points = latent_map(latents[rows], settings.map)
+def _write_psnr(path: Path, scores: dict[str, Fidelity]) -> None:
+    columns = (score.psnr for score in scores.values())
+    write_csv(path, ["image", *scores], [(number, *row) for number, row in enumerate(zip(*columns, strict=True))])
+
+
+def _draw_map(path: Path, evaluation: Evaluation, classes: list[str], settings: EvaluationSettings) -> None:
+    rows = evenly_spaced(len(evaluation.latents), settings.mapped)
+    points, labels = latent_map(evaluation.latents[rows], settings.map), evaluation.labels[rows]
     with picture(path, 7.2, 5.6) as figure:
         axes = figure.subplots()
-        told = 1 < len(classes) <= MOST_CLASSES
-        for label, name in enumerate(classes if told else [""]):
-            here = points[labels[rows] == label] if told else points
+        coloured = 1 < len(classes) <= MOST_CLASSES
+        for label, name in enumerate(classes if coloured else [""]):
+            shown = points[labels == label] if coloured else points
             colour, marker = COLOURS[label % len(COLOURS)], "o^sDv"[label // len(COLOURS)]
-            axes.scatter(here[:, 0], here[:, 1], s=14, color=colour, marker=marker, alpha=0.8, lw=0, label=name)
+            axes.scatter(shown[:, 0], shown[:, 1], s=14, color=colour, marker=marker, alpha=0.8, lw=0, label=name)
         axes.set(title=f"Latents of {len(rows)} test images: {MAPS[settings.map]}", xticks=[], yticks=[])
-        if told:
+        if coloured:
             figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", markerscale=1.6)
 
 
 def _draw_training(plots: Path, extra: Path, network: str) -> None:
-    """Train images as the network saw them, and the weights of its linear path if it has one."""
+    """Draw the augmented train images, and the weights of the linear path if the network has one."""
     images = load_array(extra / "training_images.npy", network)
     write_picture(contact_sheet(in_rows(images, TRAINING_COLUMNS)), plots / "training_images.png")
     if (extra / "linear_path.npy").is_file():

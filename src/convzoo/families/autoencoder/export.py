@@ -1,4 +1,4 @@
-"""The stage `export` of an autoencoder: the whole network, its encoder and its decoder."""
+"""Export of an autoencoder: the whole network, its encoder and its decoder."""
 
 from pathlib import Path
 
@@ -9,25 +9,25 @@ from convzoo.shipping.export import Exported, export_files, load_trained, result
 
 
 def export(network: str, settings: ExportSettings) -> None:
-    """Write to models/NETWORK/: model.onnx (uint8 images (B, H, W, C) in, reconstructions of the same kind out),
+    """Write to models/NETWORK/: model.onnx (uint8 images (B, H, W, C) in, reconstructions of the same shape out),
     parts/encoder.onnx (images in, latents float32 (B, L) out), parts/decoder.onnx (latents in, reconstructions out) and
     export.json.
 
-    Raises ConvzooError, and writes nothing, if a file does not agree with the weights.
+    Raises ConvzooError, and writes nothing, if a file's outputs differ from those of the weights.
     """
     described = read_json(Path("models", network, "architecture.json"))
-    body = build(described["architecture"], described["arguments"])
-    load_trained(body, network, "weights.safetensors", described["weights_sha256"])
+    model = build(described["architecture"], described["arguments"])
+    load_trained(model, network, "weights.safetensors", described["weights_sha256"])
     images = val_images(described["dataset"], settings.parity_images)
-    latents = results_of(PixelEncoder(body), images)
+    latents = results_of(PixelEncoder(model), images)
     export_files(
         network,
         described,
-        body,
-        Exported(PixelAutoencoder(body), images, "images", "reconstructions", "grey level"),
+        model,
+        Exported(PixelAutoencoder(model), images, "images", "reconstructions", "grey level"),
         {
-            "encoder.onnx": Exported(PixelEncoder(body), images, "images", "latents", "latent"),
-            "decoder.onnx": Exported(PixelDecoder(body), latents, "latents", "reconstructions", "grey level"),
+            "encoder.onnx": Exported(PixelEncoder(model), images, "images", "latents", "latent"),
+            "decoder.onnx": Exported(PixelDecoder(model), latents, "latents", "reconstructions", "grey level"),
         },
         latent=latents.shape[1],
     )

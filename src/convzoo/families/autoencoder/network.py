@@ -1,4 +1,4 @@
-"""Convolutional autoencoders: `fast`, built around principal components, and `reference`, the original's layout."""
+"""Convolutional autoencoders: `fast`, built around PCA, and `reference`, the layout of the course notebook."""
 
 from itertools import pairwise
 
@@ -21,7 +21,7 @@ MEAN, STD = 0.5, 0.5
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions beside a skip connection."""
+    """A residual block of two 3x3 convolutions."""
 
     def __init__(self, channels: int, activation: str) -> None:
         super().__init__()
@@ -34,11 +34,11 @@ class Block(nn.Module):
 
 
 class Correction(nn.Module):
-    """What is added to a picture: strided convolutions down, residual blocks, transposed convolutions up.
+    """Compute a correction to an image: strided convolutions down, residual blocks, transposed convolutions up.
 
-    Floats (B, `channels`, height, width) in and out. It starts as zero everywhere, by its last layer alone: the others
-    start so wide that activations bend, since what is linear in a picture cannot better principal components, and the
-    first steps would find no way down.
+    Floats (B, `channels`, height, width) in and out. The last layer starts at zero, and so does the output. The other
+    layers start with weights large enough for the activations to be nonlinear: a correction that is linear in the image
+    cannot improve on principal components, so the first steps would have no descent direction.
     """
 
     def __init__(
@@ -59,7 +59,9 @@ class Correction(nn.Module):
             inputs = features
             height, width = height // stride, width // stride
         self.down = nn.Sequential(*down)
-        self.position = nn.Parameter(torch.zeros(1, features, height, width))  # where in the picture, as in its borders
+        self.position = nn.Parameter(
+            torch.zeros(1, features, height, width)
+        )  # learned position embedding, because borders differ
         self.blocks = nn.Sequential(*[Block(features, activation) for _ in range(blocks)])
         self.up = nn.Sequential(*up)
         for layer in self.modules():
@@ -74,11 +76,11 @@ class Correction(nn.Module):
 
 
 class Fast(nn.Module):
-    """A correction before and after the bottleneck, and linear maps into it and out of it.
+    """Linear maps into and out of the bottleneck, with a correction before and after them.
 
-    Encoder: strided convolutions correct the picture, a linear map makes `latent` numbers of it. Decoder: a linear map
-    makes a picture of them, strided and transposed convolutions correct it. Since a correction starts as zero, a
-    network whose linear maps were set by `start_at` begins as principal component analysis.
+    The encoder adds a correction to the image and maps the sum linearly to `latent` numbers. The decoder maps them
+    linearly to an image and adds another correction. Since corrections start at zero, a network whose linear maps were
+    set by `start_at` starts as principal component analysis.
     """
 
     def __init__(
@@ -105,18 +107,18 @@ class Fast(nn.Module):
         self.register_buffer("mean", torch.zeros(self.shape))
 
     def linear_parameters(self) -> list[nn.Parameter]:
-        """The linear path's weights, which want a learning rate of their own."""
+        """Return the weights of the linear path, which have a separate learning rate."""
         return list(self.linear.parameters())
 
     def encode(self, x: Tensor) -> Tensor:
-        """Latents (B, `latent`) of floats (B, C, H, W)."""
+        """Encode floats (B, C, H, W) as latents (B, `latent`)."""
         x = x - self.mean
         x = x + self.encoder(x)
-        with torch.autocast(x.device.type, enabled=False):  # a picture's last decibels need all digits
+        with torch.autocast(x.device.type, enabled=False):  # high PSNRs need full precision
             return self.linear["encoder"](x.float().flatten(1))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Floats (B, C, H, W) of latents (B, `latent`)."""
+        """Decode latents (B, `latent`) into floats (B, C, H, W)."""
         with torch.autocast(latents.device.type, enabled=False):
             x = self.linear["decoder"](latents.float()).unflatten(1, self.shape)
         return x + self.decoder(x - self.mean)
@@ -126,7 +128,7 @@ class Fast(nn.Module):
 
     @torch.no_grad()
     def start_at(self, mean: Tensor, components: Tensor) -> None:
-        """Set the linear path to principal components (`latent`, C * H * W) around the picture `mean` (C * H * W)."""
+        """Set the linear path to principal components (`latent`, C * H * W) around the mean image (C * H * W)."""
         self.mean.copy_(mean.view(self.shape))
         self.linear["encoder"].weight.copy_(components)
         self.linear["decoder"].weight.copy_(components.T)
@@ -134,9 +136,9 @@ class Fast(nn.Module):
 
 
 class Reference(nn.Module):
-    """The original's layout: 3x3 convolutions at full size, each half as wide as the one before; no bottleneck.
+    """The layout of the course notebook: 3x3 convolutions at full resolution, without a bottleneck.
 
-    With 8 and 4 maps a picture of 32x32x3 becomes 4,096 numbers, more than its 3,072 pixel values.
+    With 8 and 4 maps, an image of 32x32x3 becomes 4,096 numbers, more than its 3,072 pixel values.
     """
 
     def __init__(self, channels: int, activation: str, height: int, width: int, features: list[int]) -> None:
@@ -147,15 +149,15 @@ class Reference(nn.Module):
         self.decoder = _convolutions([*reversed(features), channels], activation)
 
     def linear_parameters(self) -> list[nn.Parameter]:
-        """None: there is no linear path."""
+        """Return nothing, since there is no linear path."""
         return []
 
     def encode(self, x: Tensor) -> Tensor:
-        """Latents (B, maps * H * W) of floats (B, C, H, W)."""
+        """Encode floats (B, C, H, W) as latents (B, maps * H * W)."""
         return self.encoder(x).flatten(1)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Floats (B, C, H, W) of latents (B, maps * H * W)."""
+        """Decode latents (B, maps * H * W) into floats (B, C, H, W)."""
         return self.decoder(latents.unflatten(1, self.maps))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -165,9 +167,9 @@ class Reference(nn.Module):
 class PixelEncoder(nn.Module):
     """The exported form of the encoder: images uint8 (B, H, W, C) in, latents float32 (B, L) out."""
 
-    def __init__(self, body: nn.Module) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.body = body
+        self.body = network  # the attribute's name becomes part of the tensor names in the ONNX file
         self.register_buffer("mean", torch.tensor(MEAN))
         self.register_buffer("std", torch.tensor(STD))
 
@@ -178,9 +180,9 @@ class PixelEncoder(nn.Module):
 class PixelDecoder(nn.Module):
     """The exported form of the decoder: latents float32 (B, L) in, images uint8 (B, H, W, C) out."""
 
-    def __init__(self, body: nn.Module) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.body = body
+        self.body = network  # the attribute's name becomes part of the tensor names in the ONNX file
 
     def forward(self, latents: Tensor) -> Tensor:
         return to_pixels(self.body.decode(latents))
@@ -189,28 +191,28 @@ class PixelDecoder(nn.Module):
 class PixelAutoencoder(nn.Module):
     """The exported form of the network: images uint8 (B, H, W, C) in, reconstructions uint8 (B, H, W, C) out."""
 
-    def __init__(self, body: nn.Module) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.encoder = PixelEncoder(body)
-        self.decoder = PixelDecoder(body)
+        self.encoder = PixelEncoder(network)
+        self.decoder = PixelDecoder(network)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.decoder(self.encoder(images))
 
 
 def scale(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation that floats are scaled with, as `to_floats` takes them."""
+    """Return the mean and standard deviation to scale floats with, as arguments of `to_floats`."""
     return torch.tensor(MEAN, device=device), torch.tensor(STD, device=device)
 
 
 def to_pixels(x: Tensor) -> Tensor:
-    """Floats (B, C, H, W) as uint8 (B, H, W, C): rounded, and cut off at black and white."""
+    """Convert floats (B, C, H, W) to uint8 (B, H, W, C): rounded and clipped."""
     levels = ((x * STD + MEAN) * 255).permute(0, 2, 3, 1)
     return levels.round().clamp(0, 255).to(torch.uint8)
 
 
 def build(architecture: str, arguments: dict) -> nn.Module:
-    """The network that architecture.json describes, channels-last; its weights are those of the global seed."""
+    """Build the network that architecture.json describes, channels-last, with initial weights from the global seed."""
     network = {"fast": Fast, "reference": Reference}[architecture](**arguments)
     return network.to(memory_format=torch.channels_last)
 

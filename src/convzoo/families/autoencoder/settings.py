@@ -23,24 +23,24 @@ from convzoo.settings.types import (
 
 
 class FastArchitecture(Settings):
-    """Strided convolutions and residual blocks, and a linear path around them that starts at PCA."""
+    """Strided convolutions and residual blocks around a linear path that can start as PCA."""
 
     latent: Positive  # numbers between encoder and decoder
     features: Positive  # channels of all feature maps
     strides: Annotated[list[Annotated[int, Field(ge=1, le=16)]], Field(min_length=1, max_length=4)]  # of convolutions
     encoder_blocks: Count  # residual blocks on the smallest feature maps
     decoder_blocks: Count
-    pca: bool  # a linear path that starts as the principal components of the train images; false: none
+    pca: bool  # start the linear path as the principal components of the train images
 
 
 class ReferenceArchitecture(Settings):
-    """The original's layout: a few convolutions at full size, without a bottleneck."""
+    """The layout of the course notebook: a few convolutions at full resolution, without a bottleneck."""
 
     features: Annotated[list[Positive], Field(min_length=1, max_length=6)]  # channels of the encoder's feature maps
 
 
 class TrainingSettings(Settings):
-    """What trains an autoencoder. The names are those of the field, flat, so that runs can be searched by them."""
+    """Settings of the training, with flat standard names, so that runs can be searched by them."""
 
     family: Literal["autoencoder"]
     data: str
@@ -58,45 +58,45 @@ class TrainingSettings(Settings):
 
     optimizer: Optimizer
     learning_rate: Rate
-    linear_learning_rate: Rate  # of the linear path, whose weights are small and start where they should be
+    linear_learning_rate: Rate  # of the linear path, whose weights are small and start near their optimum
     momentum: ShareBelowOne  # sgd, rmsprop; the first beta of adam and adamw
     beta2: ShareBelowOne  # adam, adamw; smoothing of rmsprop
     weight_decay: Amount
     schedule: Schedule
     warmup: ShareBelowOne  # of all steps
-    ema_decay: ShareBelowOne  # average of the weights over steps; 0: none
+    ema_decay: ShareBelowOne  # moving average of the weights over steps; 0: none
     keep: Keep  # best: by PSNR on val
 
     flip: Flip
-    shift: Count  # pixels, each way; moves the blocks of 8x8 pixels that JPEG left in a picture
+    shift: Count  # pixels, each way; also moves the 8x8 blocks of JPEG artefacts
 
 
 class ExportSettings(Settings):
-    """How a trained autoencoder becomes the file that ships."""
+    """Settings of the export."""
 
     parity_images: Positive  # val images on which the files are checked against the weights
 
 
 class EvaluationSettings(Settings):
-    """How the exported file is measured on test."""
+    """Settings of the evaluation on test."""
 
     batch_size: Positive
-    pca_images: AtLeastTwo  # train images, at most, that PCA is fitted on
-    probe_images: AtLeastTwo  # train images, at most, whose latents the linear probe learns from
-    probe_iterations: Positive  # of the probe's optimizer, at most
-    shown: Positive  # images in the pictures of reconstructions
-    mapped: AtLeastTwo  # test images, at most, in the map of latents
-    map: Literal["pca", "tsne"]  # how latents become two dimensions
+    pca_images: AtLeastTwo  # train images at most to fit PCA on
+    probe_images: AtLeastTwo  # train images at most to train the linear probe on
+    probe_iterations: Positive  # of the probe's optimizer at most
+    shown: Positive  # images in the plots of reconstructions
+    mapped: AtLeastTwo  # test images at most in the map of latents
+    map: Literal["pca", "tsne"]  # projection of latents to two dimensions
 
 
 class Floors(Settings):
-    """The least that is required; null: not required."""
+    """Minimum values that a version must reach; null: not required."""
 
     psnr: Rate | None  # dB
 
 
 class PromotionSettings(Promotion):
-    """What a version must reach."""
+    """Settings of the promotion."""
 
     floors: Floors
     ceilings: Ceilings
@@ -106,17 +106,17 @@ class PromotionSettings(Promotion):
 
 
 def misfits(settings: TrainingSettings, height: int, width: int) -> Iterator[Misfit]:
-    """What does not go together with pictures of this size: the key inside the block, and what is wrong."""
+    """Yield each setting that does not fit images of this size: its key inside the block and an error message."""
     size = f"pictures of {height}x{width}"
     step = 1
     for stride in settings.fast.strides:
         step *= stride
     if settings.architecture == "fast" and (height % step or width % step):
-        told = f"together {step}, which does not divide {size}; expected strides that do"
-        yield ("fast", "strides"), told
+        message = f"together {step}, which does not divide {size}; expected strides that do"
+        yield ("fast", "strides"), message
     if settings.architecture == "fast" and settings.fast.pca and settings.fast.latent > height * width:
-        # As many as a grey picture has pixels: more would be more than there are principal components.
-        told = f"got {settings.fast.latent}, expected {height * width} at most for {size} and a linear path"
-        yield ("fast", "latent"), told
+        # A grey image has no more principal components than pixels.
+        message = f"got {settings.fast.latent}, expected {height * width} at most for {size} and a linear path"
+        yield ("fast", "latent"), message
     if settings.shift >= min(height, width):
         yield ("shift",), f"got {settings.shift}, expected less than the side of {size}"

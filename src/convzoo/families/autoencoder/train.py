@@ -1,4 +1,4 @@
-"""Trains an autoencoder: settings and validated data in, weights and their history out."""
+"""Trains an autoencoder from settings and validated data to weights and a history."""
 
 import numpy as np
 import torch
@@ -22,9 +22,9 @@ from convzoo.training.state import TrainState, weights_of
 from convzoo.training.workspace import load_data, open_workspace
 
 LOSSES = {"mse": F.mse_loss, "l1": F.l1_loss}
-ROWS = 2000  # images at a time when their covariance is summed up
+COVARIANCE_BATCH = 2000  # images at a time, to sum up their covariance
 VAL_BATCH = 500
-PICTURED = 48  # images of training_images.npy
+SAMPLES = 48  # images of training_images.npy
 MAPS = 12  # of the linear path at either end, in linear_path.npy
 
 
@@ -32,8 +32,8 @@ def train(network: str, settings: TrainingSettings, compute: ComputeSettings, pr
     """Train `network` and write models/NETWORK/: weights.safetensors, architecture.json, history.csv,
     fingerprint.json and extra/ (images of the training, as arrays).
 
-    Continues from the last checkpoint of the same training. Raises ConvzooError for data that are not as they were
-    validated, a device that this machine lacks, and a loss that is not finite.
+    Continues from the last checkpoint of the same training. Raises ConvzooError if the data changed since their
+    validation, the device is not available, or the loss is not finite.
     """
     data = load_data(settings.data)
     architecture = describe(settings, data.meta)
@@ -51,7 +51,7 @@ def train(network: str, settings: TrainingSettings, compute: ComputeSettings, pr
 
 
 def describe(settings: TrainingSettings, meta: dict) -> dict:
-    """The content of architecture.json: enough to build the network again, and to feed it."""
+    """Return the content of architecture.json: everything needed to rebuild the network and to prepare its inputs."""
     height, width, channels = meta["shape"]
     arguments = {"height": height, "width": width, "channels": channels, "activation": settings.activation}
     if settings.architecture == "fast":
@@ -69,17 +69,17 @@ def fit(
     val: ImageSet,
     state: TrainState,
 ) -> None:
-    """Train to the last epoch: `state.best` has the weights to keep, `state.history` one row per epoch."""
+    """Train to the last epoch: `state.best` gets the weights to keep, `state.history` one row per epoch."""
     batch_size = min(settings.batch_size, len(images))
     steps_per_epoch = len(images) // batch_size
     steps = steps_per_epoch * settings.epochs
-    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's part of a batch
+    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's share of a batch
 
     network = build(architecture["architecture"], architecture["arguments"]).to(fabric.device)
     if state.epoch == 0 and settings.architecture == "fast" and settings.fast.pca:
         network.start_at(*principal_components(images, settings.fast.latent))
     average = moving_average(network, settings.ema_decay)
-    averaged = average.module if average else network  # what is validated and kept
+    averaged = average.module if average else network  # the weights to validate and keep
     model, *network_optimizers = fabric.setup(network, *build_optimizers(network, settings))
     state.parts = [network, average, *network_optimizers]
     state.restore()
@@ -123,10 +123,9 @@ def fit(
 
 @torch.no_grad()
 def validate(fabric: Fabric, network: nn.Module, val: ImageSet) -> tuple[float, float]:
-    """Mean squared error (pixels from -1 to 1) of `network` on val, and PSNR (dB) of its rounded pixels; its mode is
-    restored.
+    """Return the mean squared error (pixels from -1 to 1) and PSNR (dB) of `network` on val, and restore its mode.
 
-    PSNR is that of the mean squared error over all of val, in grey levels.
+    PSNR is that of the mean squared error of rounded pixels over all of val, in grey levels.
     """
     training = network.training
     network.eval()
@@ -145,13 +144,13 @@ def validate(fabric: Fabric, network: nn.Module, val: ImageSet) -> tuple[float, 
 
 @torch.no_grad()
 def principal_components(images: ImageSet, count: int) -> tuple[Tensor, Tensor]:
-    """The mean image (D,) and the first `count` principal components (count, D) of `images`, D = C * H * W.
+    """Return the mean (D,) and first `count` principal components (count, D) of `images`, D = C * H * W.
 
-    From the covariance of all pixels, on a scale of -1 to 1. The sign of a component is arbitrary: its largest value is
-    made positive.
+    Computed from the covariance of all pixels, on a scale of -1 to 1. The sign of a component is arbitrary and chosen
+    such that its largest value is positive.
     """
     total, products = 0, 0
-    for index in in_order(len(images), ROWS):
+    for index in in_order(len(images), COVARIANCE_BATCH):
         x = to_floats(images.take(index), *scale(images.device)).flatten(1)
         total, products = total + x.double().sum(0), products + (x.T @ x).double()
     mean = total / len(images)
@@ -163,7 +162,7 @@ def principal_components(images: ImageSet, count: int) -> tuple[Tensor, Tensor]:
 
 
 def build_optimizers(network: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
-    """The optimizers that the settings ask for. The linear path has its own peak rate and no weight decay."""
+    """Build the optimizer; the linear path gets a separate peak learning rate and no weight decay."""
     built = optimizers.build(
         network,
         optimizer=settings.optimizer,
@@ -186,21 +185,23 @@ def build_optimizers(network: nn.Module, settings: TrainingSettings) -> list[tor
 def augmented(
     images: ImageSet, index: Tensor, epoch: int, settings: TrainingSettings, generator: torch.Generator
 ) -> Tensor:
-    """The images at `index` as the network sees them in `epoch`: (B, H, W, C), 0 to 255."""
+    """Return the augmented images at `index` in `epoch`: (B, H, W, C), 0 to 255."""
     flipped = augmentation.flips(settings.flip, index, epoch, len(images), settings.seed, generator)
     return augmentation.shift_and_flip(images.take(index), flipped, settings.shift, generator)
 
 
 def training_images(images: ImageSet, settings: TrainingSettings) -> np.ndarray:
-    """Images as the network sees them in its first epoch, to look at: uint8 (B, H, W, C)."""
+    """Return augmented images of the first epoch, for inspection: uint8 (B, H, W, C)."""
     generator = torch.Generator().manual_seed(settings.seed)
-    index = torch.randperm(len(images), generator=generator)[:PICTURED]
+    index = torch.randperm(len(images), generator=generator)[:SAMPLES]
     return augmented(images, index, 0, settings, generator).cpu().numpy()
 
 
 def linear_maps(network: nn.Module) -> np.ndarray:
-    """The linear path's weights as images, uint8 (4, MAPS, H, W, C): encoder and decoder of the first latents, then of
-    the last ones. Grey is zero; each map is scaled to its own largest weight.
+    """Return the linear path's weights as images, uint8 (4, MAPS, H, W, C).
+
+    Rows: encoder and decoder of the first latents, then of the last ones. Zero is grey; each map is scaled by its
+    largest weight.
     """
     encoder, decoder = network.linear["encoder"].weight.detach(), network.linear["decoder"].weight.detach().T
     rows = []

@@ -1,4 +1,4 @@
-"""The stage `export` of a classifier."""
+"""Export of a classifier."""
 
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from convzoo.files import read_json
 def export(network: str, settings: ExportSettings) -> None:
     """Write models/NETWORK/model.onnx and export.json: raw uint8 (B, H, W, C) in, probabilities (B, K) out.
 
-    Raises ConvzooError, and writes nothing, if the file does not agree with the weights.
+    Raises ConvzooError, and writes nothing, if the file's outputs differ from those of the weights.
     """
     described = read_json(Path("models", network, "architecture.json"))
-    body = build(described["architecture"], described["arguments"])
-    export_probabilities(network, described, body, settings)
+    model = build(described["architecture"], described["arguments"])
+    export_probabilities(network, described, model, settings)

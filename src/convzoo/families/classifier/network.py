@@ -1,12 +1,11 @@
-"""CNN classifiers: `fast`, after the records of the field, and `reference`, the textbook layout."""
+"""CNN classifiers: `fast`, after record-setting speedruns, and `reference`, the textbook layout."""
 
 import torch
 from torch import Tensor, nn
 
-# As in airbench: of BatchNorm's statistics, which must follow fast where trainings are short, and what whitening adds
-# to variances.
-MOMENTUM = 0.4
-EPSILON = 5e-4
+# As in airbench.
+MOMENTUM = 0.4  # of BatchNorm's statistics, which must adapt quickly in short trainings
+EPSILON = 5e-4  # added to variances before whitening
 
 ACTIVATIONS = {
     "relu": nn.ReLU,
@@ -22,7 +21,7 @@ ACTIVATIONS = {
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions; the picture's sides are halved between them."""
+    """Two 3x3 convolutions, with max-pooling after the first that halves height and width."""
 
     def __init__(self, inputs: int, outputs: int, activation: str, dirac: bool) -> None:
         super().__init__()
@@ -43,10 +42,10 @@ class Block(nn.Module):
 
 
 class Fast(nn.Module):
-    """A whitened 2x2 stem, a Block for each width, the maximum over the picture, one linear layer.
+    """A whitened 2x2 stem, one Block per width, global max-pooling and a linear layer.
 
-    After Keller Jordan's airbench (https://github.com/KellerJordan/cifar10-airbench). Logits (B, `classes`) for
-    floats (B, `channels`, height, width) of any size that `len(widths)` halvings leave something of.
+    After Keller Jordan's airbench (https://github.com/KellerJordan/cifar10-airbench). Returns
+    logits (B, `classes`) for floats (B, `channels`, height, width) of any size that survives `len(widths)` halvings.
     """
 
     def __init__(
@@ -87,9 +86,10 @@ class Fast(nn.Module):
 
 
 class Reference(nn.Module):
-    """Convolutions and pooling, flattened, a dense layer: the layout of the textbooks.
+    """The textbook layout: convolutions and pooling, flattened into a dense layer.
 
-    Logits (B, `classes`) for floats (B, `channels`, `height`, `width`). Raises ValueError where pooling leaves nothing.
+    Returns logits (B, `classes`) for floats (B, `channels`, `height`, `width`). Raises ValueError if pooling
+    leaves no pixels.
     """
 
     def __init__(
@@ -129,6 +129,6 @@ class Reference(nn.Module):
 
 
 def build(architecture: str, arguments: dict) -> nn.Module:
-    """The network that architecture.json describes, channels-last; its weights are those of the global seed."""
+    """Build the network that architecture.json describes, channels-last, with initial weights from the global seed."""
     network = {"fast": Fast, "reference": Reference}[architecture](**arguments)
     return network.to(memory_format=torch.channels_last)

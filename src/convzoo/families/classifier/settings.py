@@ -30,7 +30,7 @@ class FastArchitecture(Settings):
     """Three blocks of two convolutions after a whitened stem."""
 
     widths: Annotated[list[Positive], Field(min_length=1, max_length=5)]  # channels of each block
-    whitening: bool  # a frozen first layer that whitens 2x2 patches of the train images
+    whitening: bool  # freeze the first layer, which whitens 2x2 patches of the train images
     dirac: bool  # convolutions start as the identity
     logit_scale: Rate
 
@@ -38,14 +38,16 @@ class FastArchitecture(Settings):
 class ReferenceArchitecture(Settings):
     """The textbook layout: convolutions and pooling, flattened into linear layers."""
 
-    blocks: Annotated[list[Annotated[list[Positive], Field(min_length=1)]], Field(min_length=1)]  # pooled after each
+    blocks: Annotated[
+        list[Annotated[list[Positive], Field(min_length=1)]], Field(min_length=1)
+    ]  # channels; pooled after each
     padding: Literal["valid", "same"]
     dense: Positive
     dropout: ShareBelowOne
 
 
 class TrainingSettings(Settings):
-    """What trains a classifier. The names are those of the field, flat, so that runs can be searched by them."""
+    """Settings of the training, with flat standard names, so that runs can be searched by them."""
 
     family: Literal["classifier"]
     data: str
@@ -63,13 +65,13 @@ class TrainingSettings(Settings):
 
     optimizer: Literal[Optimizer, "muon"]
     learning_rate: Rate
-    muon_learning_rate: Rate  # for the convolutions' weights under muon; the rest is sgd at learning_rate
+    muon_learning_rate: Rate  # muon: for weights of convolutions; all others use sgd at learning_rate
     momentum: ShareBelowOne  # sgd, rmsprop, muon; the first beta of adam and adamw
     beta2: ShareBelowOne  # adam, adamw; smoothing of rmsprop
     weight_decay: Amount
     schedule: Schedule
     warmup: ShareBelowOne  # of all steps
-    ema_decay: ShareBelowOne  # average of the weights over steps; 0: none
+    ema_decay: ShareBelowOne  # moving average of the weights over steps; 0: none
     keep: Keep  # best: by accuracy on val
 
     flip: Flip
@@ -80,23 +82,23 @@ class TrainingSettings(Settings):
 
 
 class ExportSettings(probabilities.ExportSettings):
-    """How a trained classifier becomes the file that ships."""
+    """Settings of the export."""
 
     views: Literal["identity", "mirror", "shift", "mirror_shift"]
 
 
 def misfits(settings: TrainingSettings, height: int, width: int) -> Iterator[Misfit]:
-    """What does not go together with pictures of this size: the key inside the block, and what is wrong."""
+    """Yield each setting that does not fit images of this size: its key inside the block and an error message."""
     side = min(height, width)
     size = f"pictures of {height}x{width}"
     if settings.architecture == "fast" and (side - 1) >> len(settings.fast.widths) < 1:
         blocks = len(settings.fast.widths)
         yield ("fast", "widths"), f"{blocks} halvings leave nothing of {size}; expected fewer widths"
     if settings.architecture == "reference":
-        left = side
+        remaining = side
         for block in settings.reference.blocks:
-            left = (left - 2 * len(block) * (settings.reference.padding == "valid")) // 2
-        if left < 1:
+            remaining = (remaining - 2 * len(block) * (settings.reference.padding == "valid")) // 2
+        if remaining < 1:
             advice = "expected fewer blocks or padding: same"
             yield ("reference", "blocks"), f"convolutions and pooling leave nothing of {size}; {advice}"
     for key, value in (("shift", settings.shift), ("cutout", settings.cutout)):

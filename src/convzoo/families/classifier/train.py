@@ -1,4 +1,4 @@
-"""Trains a classifier: settings and validated data in, weights and their history out."""
+"""Trains a classifier from settings and validated data to weights and a history."""
 
 import numpy as np
 import torch
@@ -20,17 +20,17 @@ from convzoo.training.schedules import factor
 from convzoo.training.state import TrainState, weights_of
 from convzoo.training.workspace import load_data, open_workspace
 
-WHITENED = 5000  # train images whose patches whiten the stem
+WHITENING_IMAGES = 5000  # train images whose patches whiten the stem
 VAL_BATCH = 1000
-PICTURED = 72  # images of augmented_batch.npy
+SAMPLES = 72  # images of augmented_batch.npy
 
 
 def train(network: str, settings: TrainingSettings, compute: ComputeSettings, profile: str) -> None:
     """Train `network` and write models/NETWORK/: weights.safetensors, architecture.json, history.csv,
     fingerprint.json and extra/ (augmented images).
 
-    Continues from the last checkpoint of the same training. Raises ConvzooError for data that are not as they were
-    validated, a device that this machine lacks, and a loss that is not finite.
+    Continues from the last checkpoint of the same training. Raises ConvzooError if the data changed since their
+    validation, the device is not available, or the loss is not finite.
     """
     data = load_data(settings.data)
     architecture = describe(settings, data.meta)
@@ -44,7 +44,7 @@ def train(network: str, settings: TrainingSettings, compute: ComputeSettings, pr
 
 
 def describe(settings: TrainingSettings, meta: dict) -> dict:
-    """The content of architecture.json: enough to build the network again, and to feed it."""
+    """Return the content of architecture.json: everything needed to rebuild the network and to prepare its inputs."""
     height, width, channels = meta["shape"]
     arguments = {"channels": channels, "classes": len(meta["classes"]), "activation": settings.activation}
     if settings.architecture == "fast":
@@ -62,18 +62,18 @@ def fit(
     val: ImageSet,
     state: TrainState,
 ) -> None:
-    """Train to the last epoch: `state.best` has the weights to keep, `state.history` one row per epoch."""
+    """Train to the last epoch: `state.best` gets the weights to keep, `state.history` one row per epoch."""
     batch_size = min(settings.batch_size, len(images))
     steps_per_epoch = len(images) // batch_size
     steps = steps_per_epoch * settings.epochs
     mean, std = (torch.tensor(architecture[name], device=fabric.device) for name in ("mean", "std"))
-    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's part of a batch
+    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's share of a batch
 
     network = build(architecture["architecture"], architecture["arguments"]).to(fabric.device)
     if getattr(network, "whitening", False):
-        network.whiten(to_floats(images.take(torch.arange(min(WHITENED, len(images)))), mean, std))
+        network.whiten(to_floats(images.take(torch.arange(min(WHITENING_IMAGES, len(images)))), mean, std))
     average = moving_average(network, settings.ema_decay)
-    averaged = average.module if average else network  # what is validated and kept
+    averaged = average.module if average else network  # the weights to validate and keep
     model, *network_optimizers = fabric.setup(network, *build_optimizers(network, settings))
     state.parts = [network, average, *network_optimizers]
     state.restore()
@@ -81,7 +81,7 @@ def fit(
     progress = Progress(state.network, settings.epochs, steps_per_epoch, quiet=not fabric.is_global_zero)
     for epoch in range(state.epoch, settings.epochs):
         generator = seed_epoch(settings.seed, epoch)
-        losses, hits = [], torch.zeros((), device=fabric.device)
+        losses, correct = [], torch.zeros((), device=fabric.device)
         model.train()
         for number, index in enumerate(shuffled(len(images), batch_size, generator)):
             multiplier = factor(settings.schedule, epoch * steps_per_epoch + number, steps, settings.warmup)
@@ -99,7 +99,7 @@ def fit(
                 average.update_parameters(network)
 
             losses.append(loss.detach())
-            hits += (logits.argmax(1) == labels).sum()
+            correct += (logits.argmax(1) == labels).sum()
             progress.step()
 
         losses = fabric.all_reduce(torch.stack(losses))
@@ -109,7 +109,7 @@ def fit(
             "epoch": epoch + 1,
             "learning_rate": settings.learning_rate * multiplier,
             "train_loss": losses.mean().item(),
-            "train_accuracy": fabric.all_reduce(hits, reduce_op="sum").item() / (steps_per_epoch * batch_size),
+            "train_accuracy": fabric.all_reduce(correct, reduce_op="sum").item() / (steps_per_epoch * batch_size),
             "val_loss": val_loss,
             "val_accuracy": val_accuracy,
         }
@@ -121,22 +121,22 @@ def fit(
 
 @torch.no_grad()
 def validate(fabric: Fabric, network: nn.Module, val: ImageSet, mean: Tensor, std: Tensor) -> tuple[float, float]:
-    """Mean cross-entropy (nats) and accuracy (0 to 1) of `network` on val; its mode is restored."""
+    """Return the mean cross-entropy (nats) and accuracy (0 to 1) of `network` on val, and restore its mode."""
     training = network.training
     network.eval()
-    loss, hits = 0.0, 0
+    loss, correct = 0.0, 0
     for index in in_order(len(val), VAL_BATCH):
         labels = val.labels[index.to(fabric.device)]
         with fabric.autocast():
             logits = network(to_floats(val.take(index), mean, std)).float()
         loss += F.cross_entropy(logits, labels, reduction="sum").item()
-        hits += (logits.argmax(1) == labels).sum().item()
+        correct += (logits.argmax(1) == labels).sum().item()
     network.train(training)
-    return loss / len(val), hits / len(val)
+    return loss / len(val), correct / len(val)
 
 
 def build_optimizers(network: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
-    """The optimizers that the settings ask for: one, or two for `muon`."""
+    """Build the optimizers that the settings select: one, or two for `muon`."""
     return optimizers.build(
         network,
         optimizer=settings.optimizer,
@@ -151,7 +151,7 @@ def build_optimizers(network: nn.Module, settings: TrainingSettings) -> list[tor
 def augmented(
     images: ImageSet, index: Tensor, epoch: int, settings: TrainingSettings, generator: torch.Generator
 ) -> Tensor:
-    """The images at `index` as the network sees them in `epoch`: (B, H, W, C), 0 to 255."""
+    """Return the augmented images at `index` in `epoch`: (B, H, W, C), 0 to 255."""
     flipped = augmentation.flips(settings.flip, index, epoch, len(images), settings.seed, generator)
     batch = augmentation.shift_and_flip(images.take(index), flipped, settings.shift, generator)
     if settings.rotation or settings.scale:
@@ -162,8 +162,8 @@ def augmented(
 
 
 def augmented_batch(images: ImageSet, settings: TrainingSettings) -> np.ndarray:
-    """Images as the network sees them in its first epoch, to look at: uint8 (B, H, W, C)."""
+    """Return augmented images of the first epoch, for inspection: uint8 (B, H, W, C)."""
     generator = torch.Generator().manual_seed(settings.seed)
-    index = torch.randperm(len(images), generator=generator)[:PICTURED]
+    index = torch.randperm(len(images), generator=generator)[:SAMPLES]
     batch = augmented(images, index, 0, settings, generator)
     return batch.round().clamp(0, 255).to(torch.uint8).cpu().numpy()

@@ -1,4 +1,4 @@
-"""Differentiable augmentation: random changes to what the discriminator sees, real and generated alike."""
+"""Differentiable augmentation of the discriminator's inputs, real and generated alike."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from convzoo.training import augmentation
 
 
 def diff_augment(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
-    """Images (B, C, H, W) from -1 to 1 as the discriminator sees them.
+    """Augment images (B, C, H, W), -1 to 1, for the discriminator.
 
     Gradients flow through every change (Zhao et al. 2020, https://arxiv.org/abs/2006.10738).
     """
@@ -24,9 +24,9 @@ def diff_augment(x: Tensor, settings: AugmentSettings, generator: torch.Generato
 
 
 def colour_jitter(x: Tensor, amounts: Tensor, brightness: float, saturation: float, contrast: float) -> Tensor:
-    """Images (B, C, H, W) from -1 to 1, each with another brightness, saturation and contrast.
+    """Change brightness, saturation and contrast of each image (B, C, H, W), -1 to 1.
 
-    `amounts` (3, B, 1, 1, 1) from -1 to 1 are shares of the three bounds.
+    `amounts` (3, B, 1, 1, 1), from -1 to 1, are multiplied by the three bounds.
     """
     if brightness:
         x = x + 2 * brightness * amounts[0]

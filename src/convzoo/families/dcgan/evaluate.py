@@ -1,4 +1,4 @@
-"""Measures a generator's exported file, the one that ships: its pictures against real ones, by features."""
+"""Evaluates a generator's exported file by comparing the features of generated and real images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,60 +13,103 @@ from convzoo.families.dcgan.latents import latents
 from convzoo.families.dcgan.pictures import draw_training
 from convzoo.families.dcgan.settings import EvaluationSettings
 from convzoo.files import new_folder, read_json, write_json
-from convzoo.metrics import distances as measures
+from convzoo.metrics import distances
 from convzoo.metrics.features import FeatureNetwork
 from convzoo.plots import BLUE, GREEN, GREY, ORANGE, gallery, picture
 from convzoo.shipping.files import rounded, shipped_model, shipped_part
 from convzoo.shipping.model import Model, run_in_batches
 
-FEW = 2  # images a feature; with fewer a Frechet distance is mostly bias
-NEIGHBOURS = 6  # generated images in the picture of nearest real ones
+MIN_IMAGES_PER_FEATURE = 2  # with fewer, a Frechet distance is mostly bias
+NEIGHBOURS = 6  # generated images in the plot of nearest real ones
 ITERATIONS = 300  # of the linear probe
-CONFIDENCE = 0.95  # of the interval around its accuracy
+CONFIDENCE = 0.95  # of the interval around the probe's accuracy
 
 
-class Sides(NamedTuple):
-    """Images uint8 (N, H, W, C) and their features (N, D)."""
+class FeatureSet(NamedTuple):
+    """N images and their features."""
 
-    images: np.ndarray
-    features: np.ndarray
+    images: np.ndarray  # uint8 (N, H, W, C)
+    features: np.ndarray  # float32 (N, D)
 
 
 def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
-    """Measure models/NETWORK/model.onnx on images that it makes: writes metrics.json and plots/, returns the metrics.
+    """Evaluate images that models/NETWORK/model.onnx generates: write metrics.json and plots/, return the metrics.
 
-    Against train and against test: the Frechet distance, KID (the mean over subsets, and the spread of one), precision
-    and recall; beside them test against train, which is what a perfect generator would get. With labels, the accuracy
-    on test of a linear classifier on the discriminator's features. Raises ConvzooError where the files do not fit each
-    other.
+    Against train and against test: the Frechet distance, KID (the mean over subsets, and the spread of a single one),
+    precision and recall; the same of test against train show what a perfect generator would reach. With labels, also
+    the accuracy on test of a linear classifier of the discriminator's features. Raises ConvzooError if the files do not
+    belong together.
     """
     folder = Path("models") / network
     model, export = shipped_model(folder)
     kept = read_json(folder / "extra/kept.json")
     prepared = Path("data/prepared") / export["dataset"]
     train, test = (load_split(prepared / name) for name in ("train", "test"))
-    network_of_features = FeatureNetwork(kept["features"]["name"], export["output"]["shape"][-1])
-    if network_of_features.sha256 != kept["features"]["sha256"]:
+    extractor = _feature_network(network, kept, export["output"]["shape"][-1])
+    noise = latents(settings.generated_images, export["input"]["shape"][1], settings.seed)
+    sets = _feature_sets(network, model, noise, extractor, train, test, settings)
+    comparisons = _compare(sets, settings)
+
+    features = sets["generated"].features.shape[1]
+    metrics: dict[str, Any] = {"test_generated_images": settings.generated_images, **_distances(comparisons)}
+    if settings.probe_images and export["classes"]:
+        metrics |= probe(shipped_part(folder, export, "discriminator.onnx"), train, test, settings)
+    metrics |= {"kept_epoch": kept["epoch"], "epochs": kept["epochs"]}
+    metrics["comparisons"] = {name: _with_remark(row, features) for name, row in comparisons.items()}
+    metrics["feature_network"] = {extractor.name: {"sha256": extractor.sha256, "features": features}}
+    metrics = rounded(metrics)
+
+    with new_folder(folder / "plots") as plots:
+        _draw_samples(plots / "samples.png", sets["generated"].images, settings.pictured)
+        _draw_neighbours(plots / "nearest_real_images.png", sets, extractor.name)
+        _draw_comparisons(plots / "comparisons.png", comparisons, features, extractor.name)
+        _draw_feature_space(plots / "feature_space.png", sets, extractor.name)
+        draw_training(network, folder / "extra", kept, plots)
+
+    write_json(folder / "metrics.json", metrics)
+
+    print(
+        f"{network}: KID {metrics['test_kid']:.4g} (of one subset +- {metrics['test_kid_spread']:.2g}) to test, "
+        f"{comparisons['test against train'].kid:.4g} from test to train; Frechet distance to train "
+        f"{metrics['train_frechet_distance']:.4g}; epoch {kept['epoch']} of {kept['epochs']} was kept"
+    )
+    return metrics
+
+
+def _feature_network(network: str, kept: dict[str, Any], channels: int) -> FeatureNetwork:
+    """Load the feature network that the training selected its epoch with; raise ConvzooError if it changed."""
+    extractor = FeatureNetwork(kept["features"]["name"], channels)
+    if extractor.sha256 != kept["features"]["sha256"]:
         raise ConvzooError(
-            f"{network}: was chosen by another feature network than data/weights/{network_of_features.name} has "
-            f"(sha256 {network_of_features.sha256[:12]}, expected {kept['features']['sha256'][:12]}); train it again: "
+            f"{network}: was chosen by another feature network than data/weights/{extractor.name} has "
+            f"(sha256 {extractor.sha256[:12]}, expected {kept['features']['sha256'][:12]}); train it again: "
             f"dvc repro train@{network}"
         )
+    return extractor
 
-    noise = latents(settings.generated_images, export["input"]["shape"][1], settings.seed)
-    made = run_in_batches(model, noise, settings.batch_size, progress=f"{network}: images")
-    sides = {
-        name: Sides(images, network_of_features(images, progress=f"{network}: features"))
-        for name, images in (
-            ("generated", made),
-            ("train", train.images[evenly_spaced(len(train.images), settings.real_images)]),
-            ("test", test.images[evenly_spaced(len(test.images), settings.real_images)]),
-        )
+
+def _feature_sets(
+    network: str,
+    model: Model,
+    noise: np.ndarray,
+    extractor: FeatureNetwork,
+    train: Split,
+    test: Split,
+    settings: EvaluationSettings,
+) -> dict[str, FeatureSet]:
+    images = {
+        "generated": run_in_batches(model, noise, settings.batch_size, progress=f"{network}: images"),
+        "train": train.images[evenly_spaced(len(train.images), settings.real_images)],
+        "test": test.images[evenly_spaced(len(test.images), settings.real_images)],
     }
-    found = {
-        f"{one} against {other}": measures.compare(
-            sides[other].features,
-            sides[one].features,
+    return {name: FeatureSet(part, extractor(part, progress=f"{network}: features")) for name, part in images.items()}
+
+
+def _compare(sets: dict[str, FeatureSet], settings: EvaluationSettings) -> dict[str, distances.Comparison]:
+    return {
+        f"{one} against {other}": distances.compare(
+            sets[other].features,
+            sets[one].features,
             settings.neighbours,
             settings.kid_subsets,
             settings.kid_subset_images,
@@ -74,52 +117,33 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
         )
         for one, other in (("generated", "train"), ("generated", "test"), ("test", "train"))
     }
-    features = sides["generated"].features.shape[1]
-    metrics: dict[str, Any] = {"test_generated_images": settings.generated_images}
-    for name in ("train", "test"):
-        each = found[f"generated against {name}"]
-        metrics |= {f"{name}_{key}": getattr(each, key) for key in ("kid", "kid_spread", "frechet_distance")}
-        metrics |= {f"{name}_precision": each.precision, f"{name}_recall": each.recall}
-    if settings.probe_images and export["classes"]:
-        metrics |= probe(shipped_part(folder, export, "discriminator.onnx"), train, test, settings)
-    metrics |= {"kept_epoch": kept["epoch"], "epochs": kept["epochs"]}
-    metrics["comparisons"] = {name: _told(row, features) for name, row in found.items()}
-    about = {"sha256": network_of_features.sha256, "features": features}
-    metrics["feature_network"] = {network_of_features.name: about}
-    metrics = rounded(metrics)
 
-    with new_folder(folder / "plots") as plots:
-        pictured = list(made[: settings.pictured])
-        title = f"{len(pictured)} of {len(made)} generated images, the first ones, none chosen"
-        gallery(plots / "samples.png", pictured, [" "] * len(pictured), title)
-        _draw_neighbours(plots / "nearest_real_images.png", sides, network_of_features.name)
-        _draw_comparisons(plots / "comparisons.png", found, features, network_of_features.name)
-        _draw_spread(plots / "feature_space.png", sides, network_of_features.name)
-        draw_training(network, folder / "extra", kept, plots)
-    write_json(folder / "metrics.json", metrics)
-    print(
-        f"{network}: KID {metrics['test_kid']:.4g} (of one subset +- {metrics['test_kid_spread']:.2g}) to test, "
-        f"{found['test against train'].kid:.4g} from test to train; Frechet distance to train "
-        f"{metrics['train_frechet_distance']:.4g}; epoch {kept['epoch']} of {kept['epochs']} was kept"
-    )
-    return metrics
+
+def _distances(comparisons: dict[str, distances.Comparison]) -> dict[str, float]:
+    """Return the comparisons of generated images as flat metrics, such as `test_kid`."""
+    keys = ("kid", "kid_spread", "frechet_distance", "precision", "recall")
+    rows = {name: comparisons[f"generated against {name}"] for name in ("train", "test")}
+    return {f"{name}_{key}": getattr(row, key) for name, row in rows.items() for key in keys}
 
 
 def probe(discriminator: Model, train: Split, test: Split, settings: EvaluationSettings) -> dict[str, float]:
-    """The accuracy on test of a linear classifier (L2, logistic) on the discriminator's features, as in the paper's
-    table 1, with the interval that holds it with 95 % confidence.
+    """Compute the accuracy on test of a linear classifier of the discriminator's features, with its 95 % interval.
+
+    The classifier is a logistic regression with an L2 penalty, similar to that of the paper's table 1.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     chosen = evenly_spaced(len(train.images), settings.probe_images)
-    learned, measured = (
+    train_features, test_features = (
         run_in_batches(discriminator, images, settings.batch_size) for images in (train.images[chosen], test.images)
     )
-    # Few images for many features: a strong penalty (C is its inverse).
+    # Few images for many features need a strong penalty (C is its inverse).
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.001, max_iter=ITERATIONS, tol=1e-3))
-    accuracy = float((classifier.fit(learned, train.labels[chosen]).predict(measured) == test.labels).mean())
+    accuracy = float(
+        (classifier.fit(train_features, train.labels[chosen]).predict(test_features) == test.labels).mean()
+    )
     half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * (accuracy * (1 - accuracy) / len(test.labels)) ** 0.5
     return {
         "test_probe_accuracy": accuracy,
@@ -129,48 +153,60 @@ def probe(discriminator: Model, train: Split, test: Split, settings: EvaluationS
     }
 
 
-def _told(row: measures.Comparison, features: int) -> dict[str, Any]:
-    """A comparison, and what its Frechet distance is worth."""
+def _with_remark(row: distances.Comparison, features: int) -> dict[str, Any]:
+    """Return a comparison with a remark on whether its Frechet distance is usable."""
     fewest = min(row.real_images, row.generated_images)
-    remark = f"mostly bias: {fewest} images for {features} features" if fewest < FEW * features else "usable"
+    remark = (
+        f"mostly bias: {fewest} images for {features} features"
+        if fewest < MIN_IMAGES_PER_FEATURE * features
+        else "usable"
+    )
     return {**row._asdict(), "frechet_distance_is": remark}
 
 
-def _draw_neighbours(path: Path, sides: dict[str, Sides], name: str) -> None:
-    """Each of a few generated images, the train image with the nearest features, and that with the nearest pixels."""
-    made, train = sides["generated"], sides["train"]
-    few = [side[:NEIGHBOURS] for side in made]
-    pixels = [images.reshape(len(images), -1) for images in (few[0], train.images)]
-    by_features, by_pixels = measures.nearest(few[1], train.features), measures.nearest(*pixels)
-    images: Sequence[np.ndarray] = [*few[0], *train.images[by_features], *train.images[by_pixels]]
+def _draw_samples(path: Path, generated: np.ndarray, count: int) -> None:
+    shown = list(generated[:count])
+    title = f"{len(shown)} of {len(generated)} generated images, the first ones, none chosen"
+    gallery(path, shown, [" "] * len(shown), title)
+
+
+def _draw_neighbours(path: Path, sets: dict[str, FeatureSet], name: str) -> None:
+    """Draw generated images with the train images whose features, and whose pixels, are nearest."""
+    generated, train = FeatureSet(*(values[:NEIGHBOURS] for values in sets["generated"])), sets["train"]
+    pixels = [images.reshape(len(images), -1) for images in (generated.images, train.images)]
+    by_features, by_pixels = distances.nearest(generated.features, train.features), distances.nearest(*pixels)
+    images: Sequence[np.ndarray] = [*generated.images, *train.images[by_features], *train.images[by_pixels]]
     captions = ["generated"] * NEIGHBOURS + [f"nearest by {name}"] * NEIGHBOURS + ["nearest by pixels"] * NEIGHBOURS
     gallery(path, images, captions, f"Generated, and the nearest of {len(train.images)} train images: is it a copy?")
 
 
-def _draw_comparisons(path: Path, found: dict[str, measures.Comparison], features: int, name: str) -> None:
-    """KID with its spread, precision and recall, the Frechet distance; what is real against real as the yardstick."""
-    rows = list(found)
+def _draw_comparisons(path: Path, comparisons: dict[str, distances.Comparison], features: int, name: str) -> None:
+    """Draw KID with its spread, precision and recall, and the Frechet distance; real against real as the baseline."""
+    labels, rows = [name.replace(" against ", "\nagainst ") for name in comparisons], list(comparisons.values())
     colours = [BLUE, GREEN, GREY]
     with picture(path, 9.6, 2.9) as figure:
         kid, shares, distance = figure.subplots(1, 3)
         places = np.arange(len(rows))
-        labels = [row.replace(" against ", "\nagainst ") for row in rows]
-        kid.barh(places, [found[row].kid for row in rows], 0.6, color=colours)
+        kid.barh(places, [row.kid for row in rows], 0.6, color=colours)
         kid.errorbar(
-            [found[row].kid for row in rows],
+            [row.kid for row in rows],
             places,
-            xerr=[found[row].kid_spread for row in rows],
+            xerr=[row.kid_spread for row in rows],
             fmt="none",
             ecolor=ORANGE,
         )
         kid.set(title="KID", xlabel="orange: the spread of one subset")
-        shares.barh(places - 0.18, [found[row].precision for row in rows], 0.32, color=BLUE, label="precision")
-        shares.barh(places + 0.18, [found[row].recall for row in rows], 0.32, color=ORANGE, label="recall")
+        shares.barh(places - 0.18, [row.precision for row in rows], 0.32, color=BLUE, label="precision")
+        shares.barh(places + 0.18, [row.recall for row in rows], 0.32, color=ORANGE, label="recall")
         shares.set(title="Precision and recall", xlim=(0, 1))
         shares.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
-        distance.barh(places, [found[row].frechet_distance for row in rows], 0.6, color=colours)
-        fewest = min(min(row.real_images, row.generated_images) for row in found.values())
-        note = f"mostly bias: {fewest:,} images, {features:,} features" if fewest < FEW * features else ""
+        distance.barh(places, [row.frechet_distance for row in rows], 0.6, color=colours)
+        fewest = min(min(row.real_images, row.generated_images) for row in rows)
+        note = (
+            f"mostly bias: {fewest:,} images, {features:,} features"
+            if fewest < MIN_IMAGES_PER_FEATURE * features
+            else ""
+        )
         distance.set(title="Frechet distance", xlabel=note)
         for axes in (kid, shares, distance):
             axes.set_yticks(places, labels if axes is kid else [""] * len(rows))
@@ -181,17 +217,17 @@ def _draw_comparisons(path: Path, found: dict[str, measures.Comparison], feature
         )
 
 
-def _draw_spread(path: Path, sides: dict[str, Sides], name: str) -> None:
-    """Test and generated images in the two directions in which the features of train images vary most."""
-    middle = sides["train"].features.mean(axis=0, dtype=np.float64)
-    _, vectors = np.linalg.eigh(np.cov(sides["train"].features.astype(np.float64), rowvar=False))
+def _draw_feature_space(path: Path, sets: dict[str, FeatureSet], name: str) -> None:
+    """Draw test and generated images in the two main directions of the features of train images."""
+    mean = sets["train"].features.mean(axis=0, dtype=np.float64)
+    _, vectors = np.linalg.eigh(np.cov(sets["train"].features.astype(np.float64), rowvar=False))
     plane = vectors[:, -2:][:, ::-1]
-    plane = plane * np.sign(plane[np.abs(plane).argmax(axis=0), [0, 1]])  # which way round is chance otherwise
-    count = min(len(sides["test"].features), len(sides["generated"].features), 1000)
+    plane = plane * np.sign(plane[np.abs(plane).argmax(axis=0), [0, 1]])  # otherwise the sign is arbitrary
+    count = min(len(sets["test"].features), len(sets["generated"].features), 1000)
     with picture(path, 5.6, 4.6) as figure:
         axes = figure.subplots()
-        for side, colour in (("test", GREY), ("generated", ORANGE)):
-            x, y = ((sides[side].features[:count] - middle) @ plane).T
-            axes.scatter(x, y, 7, color=colour, alpha=0.5, linewidths=0, label=f"{count} {side}")
+        for label, colour in (("test", GREY), ("generated", ORANGE)):
+            x, y = ((sets[label].features[:count] - mean) @ plane).T
+            axes.scatter(x, y, 7, color=colour, alpha=0.5, linewidths=0, label=f"{count} {label}")
         axes.set(title=f"Images in the two main directions of {name}", xlabel="first", ylabel="second")
         axes.legend(loc="upper right")

@@ -1,17 +1,17 @@
-"""The random numbers that a generator turns into pictures, in NumPy."""
+"""Random latents, the inputs of a generator, in NumPy."""
 
 import numpy as np
 
 
 def latents(count: int, size: int, seed: int) -> np.ndarray:
-    """Standard normal latents (count, size), float32. For one seed, a larger count begins with the same ones."""
+    """Draw standard normal latents (count, size), float32; a larger count starts with the same rows."""
     return np.random.Generator(np.random.PCG64(seed)).standard_normal((count, size), dtype=np.float32)
 
 
 def walk(ends: np.ndarray, steps: int) -> list[np.ndarray]:
-    """The paths from each of the latents `ends` (K, L) to the next, as K - 1 arrays float32 (steps, L).
+    """Interpolate from each of the latents `ends` (K, L) to the next: K - 1 arrays float32 (steps, L).
 
-    Along arcs: the latents on a straight line would be shorter than any that the generator was trained on (White 2016,
+    The interpolation is spherical: on a straight line, latents would be shorter than any seen in training (White 2016,
     https://arxiv.org/abs/1609.04468).
     """
     share = np.linspace(0, 1, steps)[:, None]

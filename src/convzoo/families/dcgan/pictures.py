@@ -1,4 +1,4 @@
-"""Pictures of a generator's training, drawn from the arrays that `train` left in extra/. No torch."""
+"""Plots of a generator's training, drawn without torch from the arrays in extra/."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from convzoo.data.arrays import load_array
 from convzoo.data.contact_sheet import BACKGROUND, FONT_SIZE, GAP, INK, LINE, contact_sheet, write_picture
 
 GIF_BYTES, GIF_COLOURS = 1_500_000, 64  # at most
-GIF_STEP, GIF_END = 350, 2500  # milliseconds that a frame is shown, and the last one
+GIF_STEP, GIF_END = 350, 2500  # milliseconds per frame, and for the last frame
 TITLES = ["real", "as the discriminator sees them", "generated", "as the discriminator sees them"]
 
 
@@ -29,7 +29,7 @@ def draw_training(network: str, extra: Path, kept: Mapping[str, Any], plots: Pat
 
 
 def draw_progress(plots: Path, grids: Mapping[int, np.ndarray], kept: int) -> None:
-    """Write progress.gif and first_and_last.png from grids by epoch, the same latents in each."""
+    """Write progress.gif and first_and_last.png from grids by epoch, all of the same latents."""
     frames = [titled(images, f"epoch {epoch}") for epoch, images in grids.items()]
     (plots / "progress.gif").write_bytes(animation(frames))
     sheets = []
@@ -42,7 +42,7 @@ def draw_progress(plots: Path, grids: Mapping[int, np.ndarray], kept: int) -> No
 
 
 def titled(grid: np.ndarray, title: str) -> Image.Image:
-    """A grid of images uint8 (rows, columns, H, W, C) under a title."""
+    """Draw a title above a grid of images uint8 (rows, columns, H, W, C)."""
     sheet = contact_sheet(grid)
     picture = Image.new("RGB", (sheet.width, sheet.height + LINE), BACKGROUND)
     font = ImageFont.load_default(FONT_SIZE)
@@ -52,16 +52,16 @@ def titled(grid: np.ndarray, title: str) -> Image.Image:
 
 
 def animation(frames: Sequence[Image.Image]) -> bytes:
-    """A GIF that shows the frames in a loop, in the colours of the last one.
+    """Encode frames as a looping GIF with the palette of the last frame.
 
-    Every second frame is dropped until the file is small enough.
+    Drops every second frame until the file is small enough.
     """
     palette = frames[-1].quantize(GIF_COLOURS, dither=Image.Dither.NONE)
     frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     while True:
-        written = io.BytesIO()
+        encoded = io.BytesIO()
         times = [GIF_STEP] * (len(frames) - 1) + [GIF_END]
-        frames[0].save(written, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0)
-        if written.tell() <= GIF_BYTES or len(frames) <= 2:
-            return written.getvalue()
+        frames[0].save(encoded, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0)
+        if encoded.tell() <= GIF_BYTES or len(frames) <= 2:
+            return encoded.getvalue()
         frames = [*frames[:-1:2], frames[-1]]

@@ -9,10 +9,10 @@ from convzoo.settings.load import Settings
 from convzoo.settings.promotion import Ceilings, Promotion
 from convzoo.settings.types import Amount, AtLeastTwo, Count, Misfit, Positive, Rate, Share, ShareBelowOne
 
-SMALLEST = 4  # pixels: the side at which the generator starts
+SMALLEST = 4  # pixels: the side of the generator's first feature maps
 
-# What `variant: plain` puts in the place of a block's values: Radford, Metz and Chintala 2016, section 4
-# (https://arxiv.org/abs/1511.06434). Sizes, epochs and what is shown stay those of the block.
+# The values that `variant: plain` sets: Radford, Metz and Chintala 2016, section 4 (https://arxiv.org/abs/1511.06434).
+# Sizes, epochs and the settings of plots stay those of the block.
 PAPER: dict[str, Any] = {
     "latents": 100,
     "leak": 0.2,
@@ -35,7 +35,7 @@ PAPER: dict[str, Any] = {
 
 
 class AugmentSettings(Settings):
-    """Random changes to what the discriminator sees, real and generated alike; all zero: none."""
+    """Augmentation of the discriminator's inputs, real and generated alike; all zero: none."""
 
     flip: bool
     shift: Count  # pixels, each way
@@ -46,50 +46,52 @@ class AugmentSettings(Settings):
 
 
 class CollapseSettings(Settings):
-    """When a training is said to have failed, by what is measured at each judged epoch."""
+    """Thresholds below which a training counts as collapsed, for the metrics of validated epochs."""
 
     action: Literal["fail", "warn"]
-    diversity: Share  # of the samples, 1 being that of val; below it they are all alike
-    probability: Annotated[float, Field(ge=0, lt=0.5)]  # of D: real above 1 - this and generated below it, or alike
-    judged_epochs: Positive  # so many in a row
+    diversity: Share  # of the samples, as a ratio to val; below it they are all alike
+    probability: Annotated[
+        float, Field(ge=0, lt=0.5)
+    ]  # D(x) and D(G(z)) this close to 0 or 1: the discriminator is certain
+    judged_epochs: Positive  # validated epochs in a row
 
 
 class TrainingSettings(Settings):
-    """What trains a generator and its discriminator."""
+    """Settings of the training of a generator and its discriminator."""
 
     family: Literal["dcgan"]
     data: str
-    weights: str  # the feature network that epochs are chosen by and samples are measured in
+    weights: str  # the feature network of KID and diversity
     seed: Count
 
     variant: Literal["tuned", "plain"]
     latents: Positive
-    generator_width: Positive  # channels before the picture, doubled with each halving of its side
+    generator_width: Positive  # channels before the last layer, doubled with each halving of the side
     discriminator_width: Positive  # channels after the first convolution
     leak: ShareBelowOne  # slope of LeakyReLU below zero
     discriminator_norm: Literal["batch", "none"]
     spectral_norm: bool
 
     loss: Literal["bce", "hinge"]
-    label_smoothing: ShareBelowOne  # one-sided: real is 1 minus this, generated stays 0
+    label_smoothing: ShareBelowOne  # one-sided: the target is 1 minus this for real images, 0 for generated ones
     r1: Amount  # weight of the gradient penalty on real images
     r1_every: Positive  # steps
     epochs: Positive
     batch_size: AtLeastTwo  # BatchNorm cannot train on one image
-    discriminator_steps: Positive  # for each step of the generator
+    discriminator_steps: Positive  # per step of the generator
     generator_learning_rate: Rate
     discriminator_learning_rate: Rate
     beta1: ShareBelowOne
     beta2: ShareBelowOne
     schedule: Literal["constant", "linear", "cosine"]
-    ema_decay: ShareBelowOne  # average of the generator's weights over steps; 0: none
-    stored_variants: bool  # train on the variants of the stage `augment`, too
+    ema_decay: ShareBelowOne  # moving average of the generator's weights over steps; 0: none
+    stored_variants: bool  # also train on the variants of the stage `augment`
     augment: AugmentSettings
 
-    select_every: Positive  # epochs; the first and the last are always judged
-    select_images: AtLeastTwo  # generated for each, against as many of val at most
+    select_every: Positive  # epochs; the first and the last are always validated
+    select_images: AtLeastTwo  # generated images per validation, compared with at most as many of val
     collapse: CollapseSettings
-    grid_columns: Positive  # of the pictures
+    grid_columns: Positive  # of the grids of samples
     grid_rows: Positive
 
     @model_validator(mode="after")
@@ -98,54 +100,54 @@ class TrainingSettings(Settings):
 
 
 class ExportSettings(Settings):
-    """How a trained generator becomes the file that ships."""
+    """Settings of the export."""
 
     parity_images: Positive  # val images and latents on which the files are checked against the weights
 
 
 class EvaluationSettings(Settings):
-    """How the exported file is measured."""
+    """Settings of the evaluation."""
 
     seed: Count  # of the latents
     batch_size: Positive
     generated_images: AtLeastTwo
-    real_images: AtLeastTwo  # of train and of test, at most
+    real_images: AtLeastTwo  # of train and of test each, at most
     kid_subsets: AtLeastTwo
     kid_subset_images: AtLeastTwo
     neighbours: Positive  # k of precision and recall
-    probe_images: Count  # train images whose discriminator's features a linear classifier learns; 0: no probe
+    probe_images: Count  # train images for a linear classifier of the discriminator's features; 0: no probe
     pictured: Positive
 
 
 class PromotionCeilings(Ceilings):
-    """The most that is allowed; null: any."""
+    """Maximum values that a version may have; null: not limited."""
 
     kid: Rate | None
 
 
 class PromotionSettings(Promotion):
-    """What a version must reach."""
+    """Settings of the promotion."""
 
     ceilings: PromotionCeilings
     batch_size: Positive
-    repeats: Annotated[int, Field(ge=3)]  # samples that KID is measured of
+    repeats: Annotated[int, Field(ge=3)]  # sets of samples to compute KID of
     images: Annotated[int, Field(ge=20)]  # in each of them
-    real_images: Annotated[int, Field(ge=20)]  # of val, and of test, at most
-    seed: Count  # of the first sample's latents
+    real_images: Annotated[int, Field(ge=20)]  # of val and of test each, at most
+    seed: Count  # of the first set's latents
 
 
 def as_paper(settings: TrainingSettings) -> TrainingSettings:
-    """The same settings with the values of the paper."""
+    """Return the settings with the values of the paper."""
     return settings.model_copy(update=PAPER | {"augment": AugmentSettings(**PAPER["augment"])})
 
 
 def misfits(settings: TrainingSettings, height: int, width: int) -> Iterator[Misfit]:
-    """What does not go together, with pictures of this size or in itself: the key inside the block, what is wrong."""
+    """Yield each setting that does not fit images of this size or another one: its key in the block and a message."""
     size = f"pictures of {height}x{width}"
-    left = height
-    while left > SMALLEST:
-        left = (left + 1) // 2
-    if height != width or left != SMALLEST or height == SMALLEST:
+    side = height
+    while side > SMALLEST:
+        side = (side + 1) // 2
+    if height != width or side != SMALLEST or height == SMALLEST:
         yield ("data",), f"{size} cannot be halved down to 4x4; expected squares of 28, 32 or 64 pixels"
     if settings.weights == "none":
         yield ("weights",), "got 'none', expected a feature network, which judges the epochs"
@@ -155,5 +157,5 @@ def misfits(settings: TrainingSettings, height: int, width: int) -> Iterator[Mis
     if settings.loss == "hinge" and settings.label_smoothing:
         yield ("label_smoothing",), "is of the loss bce; expected 0 with hinge"
     if settings.r1 and settings.discriminator_norm == "batch":
-        told = "a penalty on each image's gradient cannot be told from its neighbours' under BatchNorm; expected 0, or "
-        yield ("r1",), f"{told}discriminator_norm: none"
+        message = "a penalty on each image's gradient cannot be told from its neighbours' under BatchNorm; "
+        yield ("r1",), f"{message}expected 0, or discriminator_norm: none"

@@ -1,4 +1,4 @@
-"""Trains a DCGAN: settings and validated data in, a generator and its history out."""
+"""Trains a DCGAN from settings and validated data to a generator and a history."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from convzoo.training.schedules import factor
 from convzoo.training.state import TrainState, weights_of
 from convzoo.training.workspace import load_data, open_workspace
 
-WALK_STEPS, WALK_PATHS = 10, 6  # pictures from one latent to the next, and the number of such paths
+WALK_STEPS, WALK_PATHS = 10, 6  # images from one latent to the next, and the number of such paths
 COMPARED = 12  # images in each row of real_augmented_generated.npy
 
 
@@ -38,9 +38,9 @@ def train(network: str, settings: TrainingSettings, compute: ComputeSettings, pr
     """Train `network` and write models/NETWORK/: weights.safetensors (the generator's), architecture.json,
     history.csv, fingerprint.json and extra/ (samples as arrays, kept.json, discriminator.safetensors).
 
-    Continues from the last checkpoint of the same training. Raises ConvzooError for data that are not as they were
-    validated, a missing feature network, a device that this machine lacks, a loss that is not finite, and a collapse
-    if it is to fail the training.
+    Continues from the last checkpoint of the same training. Raises ConvzooError if the data changed since their
+    validation, the feature network is missing, the device is not available, the loss is not finite, or the training
+    collapses and `collapse.action` is `fail`.
     """
     data = load_data(settings.data)
     architecture = describe(settings, data.meta)
@@ -57,15 +57,15 @@ def train(network: str, settings: TrainingSettings, compute: ComputeSettings, pr
 
 
 def describe(settings: TrainingSettings, meta: dict) -> dict:
-    """The content of architecture.json: enough to build the networks again, and to feed them."""
+    """Return the content of architecture.json: everything needed to rebuild and feed the networks."""
     size, _, channels = meta["shape"]
-    picture = {"size": size, "channels": channels}
-    kind = {"norm": settings.discriminator_norm, "spectral": settings.spectral_norm}
+    shape = {"size": size, "channels": channels}
+    norms = {"norm": settings.discriminator_norm, "spectral": settings.spectral_norm}
     return {
         "family": "dcgan",
         "architecture": settings.variant,
-        "generator": picture | {"latents": settings.latents, "width": settings.generator_width},
-        "discriminator": picture | {"width": settings.discriminator_width, "leak": settings.leak} | kind,
+        "generator": shape | {"latents": settings.latents, "width": settings.generator_width},
+        "discriminator": shape | {"width": settings.discriminator_width, "leak": settings.leak} | norms,
         **meta,
     }
 
@@ -79,9 +79,11 @@ def fit(
     features: FeatureNetwork,
     state: TrainState,
 ) -> None:
-    """Train to the last epoch. `state.history` gets one row per epoch, `state.best` both networks' weights of the epoch
-    with the lowest KID to `real`, the features of val; `state.notes` has `best_epoch`, `samples` of the same latents by
-    epoch, and `alarms`.
+    """Train to the last epoch.
+
+    `state.history` gets one row per epoch, `state.best` the weights of both networks in the epoch with the lowest KID
+    to `real`, the features of val, and `state.notes` the `best_epoch`, `samples` of the same latents by epoch, and
+    `alarms`.
     """
     batch_size = min(settings.batch_size, len(images))
     steps_per_epoch = len(images) // batch_size
@@ -90,9 +92,9 @@ def fit(
             f"{state.network}: discriminator_steps: got {settings.discriminator_steps}, expected at most "
             f"{steps_per_epoch}, the number of batches in an epoch; lower it or batch_size"
         )
-    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's part of a batch
-    in_grid = settings.grid_rows * settings.grid_columns
-    shown = latents(max(settings.select_images, in_grid), settings.latents, settings.seed)
+    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's share of a batch
+    grid_size = settings.grid_rows * settings.grid_columns
+    fixed_latents = latents(max(settings.select_images, grid_size), settings.latents, settings.seed)
 
     generator, discriminator = build(architecture["generator"], architecture["discriminator"])
     generator, discriminator = generator.to(fabric.device), discriminator.to(fabric.device)
@@ -132,7 +134,7 @@ def fit(
             d_losses.append(d_loss.detach())
             probabilities.append(torch.stack([on_real.detach().sigmoid().mean(), on_fake.detach().sigmoid().mean()]))
 
-            # Generator: judged by the discriminator just updated, which only passes gradients on.
+            # Generator: scored by the updated discriminator, which stays fixed and passes gradients on.
             if generators_turn:
                 discriminator.requires_grad_(False)
                 on_fake = discriminate(diff_augment(fake, settings.augment, randomness)).float()
@@ -159,9 +161,9 @@ def fit(
             "val_kid": None,
         }
         if row["epoch"] in (1, settings.epochs) or row["epoch"] % settings.select_every == 0:
-            generated = samples(average.module, shown)
+            generated = samples(average.module, fixed_latents)
             row |= validate(real, features(generated[: settings.select_images]))
-            state.notes["samples"][row["epoch"]] = torch.from_numpy(generated[:in_grid])
+            state.notes["samples"][row["epoch"]] = torch.from_numpy(generated[:grid_size])
             state.notes["alarms"] += collapse_alarms(state.network, settings.collapse, [*state.history, row])
             if state.is_best(row, "val_kid", lower=True):
                 state.best = {"generator": weights_of(average.module), "discriminator": weights_of(discriminator)}
@@ -171,12 +173,12 @@ def fit(
 
 
 def validate(real: np.ndarray, generated: np.ndarray) -> Row:
-    """Diversity and KID of generated images against those of val, by their features (M, D) and (N, D)."""
+    """Compute diversity and KID of generated images against val, given features (N, D) and (M, D)."""
     return {"val_diversity": diversity(real, generated), "val_kid": kid(real, generated)}
 
 
 def adam(network: nn.Module, settings: TrainingSettings, learning_rate: float) -> torch.optim.Optimizer:
-    """Adam for one of the two players."""
+    """Build Adam for one of the two networks."""
     [optimizer] = optimizers.build(
         network,
         optimizer="adam",
@@ -196,7 +198,7 @@ def write_extra(
     images: ImageSet,
     features: FeatureNetwork,
 ) -> None:
-    """Write kept.json, what the kept generator makes as arrays, and the discriminator's weights."""
+    """Write kept.json, images of the kept generator as arrays, and the discriminator's weights."""
     generator, _ = build(architecture["generator"], architecture["discriminator"])
     generator.load_state_dict(state.best["generator"])
     grids: dict[int, Tensor] = state.notes["samples"]

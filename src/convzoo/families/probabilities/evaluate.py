@@ -1,10 +1,9 @@
-"""How class probabilities are measured on test and drawn; the same for all families whose file gives them."""
+"""Evaluation of class probabilities on test, shared by all families whose exported file returns them."""
 
 import csv
 import math
 import statistics
 import time
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,37 +15,47 @@ from matplotlib.ticker import PercentFormatter
 
 from convzoo.data.arrays import load_split
 from convzoo.errors import ConvzooError
+from convzoo.families.evaluation import print_speed, synthetic_note, write_csv
 from convzoo.families.probabilities.settings import EvaluationSettings
 from convzoo.files import read_json
-from convzoo.metrics import classification as measures
+from convzoo.metrics import classification
 from convzoo.plots import BLUE, BLUES, GREEN, GREY, INK, ORANGE, gallery, picture
-from convzoo.shipping.files import latency, rounded, shipped_model
+from convzoo.shipping.files import rounded, shipped_model
 from convzoo.shipping.model import Model, run_in_batches
 
-FEW = 20  # classes whose names and numbers have room in a confusion matrix
-LONGEST_COLUMN = 50  # classes below each other
-LONGEST_NAME = 16  # letters of an image's id below its picture
+MAX_LABELLED = 20  # classes at most for which a confusion matrix has room for names and numbers
+MAX_ROWS = 50  # classes in a column of the plot of scores
+MAX_ID = 16  # letters of an image's id in a caption
 
 
-class Answers(NamedTuple):
-    """What the file said of each image."""
+class Predictions(NamedTuple):
+    """The predicted classes, or superclasses, of N images."""
 
-    names: list[str]  # of the classes, or of the superclasses
-    labels: np.ndarray  # int64 (N,)
-    answers: np.ndarray  # int64 (N,): the most probable
-    top: np.ndarray  # (N,): its probability
+    names: list[str]  # of the classes
+    labels: np.ndarray  # int64 (N,): the true classes
+    predicted: np.ndarray  # int64 (N,): the most probable classes
+    confidence: np.ndarray  # (N,): their probabilities
+
+    @classmethod
+    def most_probable(cls, names: list[str], labels: np.ndarray, probabilities: np.ndarray) -> "Predictions":
+        """Return the most probable classes, given probabilities (N, K)."""
+        return cls(names, labels, probabilities.argmax(axis=1), probabilities.max(axis=1))
 
     @property
     def correct(self) -> int:
-        return int((self.answers == self.labels).sum())
+        return int((self.predicted == self.labels).sum())
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / len(self.labels)
 
     @property
     def matrix(self) -> np.ndarray:
-        return measures.confusion(self.labels, self.answers, len(self.names))
+        return classification.confusion(self.labels, self.predicted, len(self.names))
 
 
-class Tested(NamedTuple):
-    """A test split, and what the file said of it."""
+class Evaluation(NamedTuple):
+    """A test split, and the probabilities that the exported file returns for it."""
 
     model: Model
     export: dict[str, Any]  # export.json
@@ -55,17 +64,15 @@ class Tested(NamedTuple):
     labels: np.ndarray  # int64 (N,)
     ids: list[str]
     probabilities: np.ndarray  # float32 (N, K)
-    seconds: float  # that the file took
+    seconds: float  # for all images, in batches
 
     @property
-    def fine(self) -> Answers:
-        return Answers(
-            self.export["classes"], self.labels, self.probabilities.argmax(axis=1), self.probabilities.max(axis=1)
-        )
+    def predictions(self) -> Predictions:
+        return Predictions.most_probable(self.export["classes"], self.labels, self.probabilities)
 
 
-def run_on_test(network: str, settings: EvaluationSettings) -> Tested:
-    """Run models/NETWORK/model.onnx on its test split. Raises ConvzooError where the files do not fit each other."""
+def run_on_test(network: str, settings: EvaluationSettings) -> Evaluation:
+    """Run models/NETWORK/model.onnx on its test split. Raises ConvzooError if the files do not belong together."""
     model, export = shipped_model(Path("models") / network)
     prepared = Path("data/prepared") / export["dataset"]
     images, labels, ids = _test_split(prepared / "test")
@@ -76,137 +83,133 @@ def run_on_test(network: str, settings: EvaluationSettings) -> Tested:
     started = time.perf_counter()
     probabilities = run_in_batches(model, images, settings.batch_size, progress=network)
     seconds = time.perf_counter() - started
-    check(model, probabilities, labels, len(export["classes"]), prepared / "test")
-    return Tested(model, export, meta, images, labels, ids, probabilities, seconds)
+    check_probabilities(model, probabilities, labels, len(export["classes"]), prepared / "test")
+    return Evaluation(model, export, meta, images, labels, ids, probabilities, seconds)
 
 
-def check(model: Model, probabilities: np.ndarray, labels: np.ndarray, classes: int, split: Path) -> None:
-    """Raises ConvzooError unless the file gave each image probabilities of so many classes."""
+def check_probabilities(model: Model, probabilities: np.ndarray, labels: np.ndarray, classes: int, split: Path) -> None:
+    """Raise ConvzooError unless `model` returned probabilities of `classes` classes for each image of `split`."""
     try:
-        measures.check_probabilities(probabilities, labels)
+        classification.check_probabilities(probabilities, labels)
     except ValueError as error:
         raise ConvzooError(f"{model.path} on {split}: {error}") from error
     if probabilities.shape[1] != classes:
         raise ConvzooError(f"{model.path}: expected {classes} classes (export.json), got {probabilities.shape[1]}")
 
 
-def metrics_of(tested: Tested, settings: EvaluationSettings) -> dict[str, Any]:
-    """Scores are shares from 0 to 1, the loss is in nats."""
-    probabilities, labels, classes = tested.probabilities, tested.labels, tested.export["classes"]
-    scores = measures.class_scores(labels, tested.fine.answers, len(classes))
-    bins = measures.calibration_bins(probabilities, labels, settings.calibration_bins)
+def compute_metrics(evaluation: Evaluation, settings: EvaluationSettings) -> dict[str, Any]:
+    """Compute the metrics that every network with class probabilities has: scores from 0 to 1, the loss in nats."""
+    probabilities, labels, classes = evaluation.probabilities, evaluation.labels, evaluation.export["classes"]
+    scores = classification.class_scores(labels, evaluation.predictions.predicted, len(classes))
+    bins = classification.calibration_bins(probabilities, labels, settings.calibration_bins)
     return {
         "test_images": len(labels),
-        **accuracy("test_accuracy", tested.fine, settings.confidence),
-        f"test_top{settings.top_k}_accuracy": measures.top_k_accuracy(probabilities, labels, settings.top_k),
-        "test_loss": measures.log_loss(probabilities, labels),
-        "test_calibration_error": measures.calibration_error(bins),
+        **accuracy_with_interval("test_accuracy", evaluation.predictions, settings.confidence),
+        f"test_top{settings.top_k}_accuracy": classification.top_k_accuracy(probabilities, labels, settings.top_k),
+        "test_loss": classification.log_loss(probabilities, labels),
+        "test_calibration_error": classification.calibration_error(bins),
         "test_macro_f1": statistics.fmean(score.f1 for score in scores),
         "classes": {name: score._asdict() for name, score in zip(classes, scores, strict=True)},
     }
 
 
-def draw(plots: Path, tested: Tested, settings: EvaluationSettings) -> None:
-    """Write the answers, their calibration, the scores of each class and the surest mistakes: tables and pictures."""
-    probabilities, labels, ids = tested.probabilities, tested.labels, tested.ids
-    classes, fine = tested.export["classes"], tested.fine
-    scores = measures.class_scores(labels, fine.answers, len(classes))
-    bins = measures.calibration_bins(probabilities, labels, settings.calibration_bins)
-    write_answers(plots / "confusion.csv", ids, fine)
-    write_csv(plots / "calibration.csv", measures.Bin._fields, bins)
-    _draw_calibration(plots / "calibration.png", bins, rounded(measures.calibration_error(bins)))
+def write_plots(plots: Path, evaluation: Evaluation, settings: EvaluationSettings) -> None:
+    """Write the predictions, calibration, scores per class and most confident mistakes, as tables and plots."""
+    probabilities, labels, ids = evaluation.probabilities, evaluation.labels, evaluation.ids
+    classes, predictions = evaluation.export["classes"], evaluation.predictions
+    scores = classification.class_scores(labels, predictions.predicted, len(classes))
+    bins = classification.calibration_bins(probabilities, labels, settings.calibration_bins)
+    write_predictions(plots / "confusion.csv", ids, predictions)
+    write_csv(plots / "calibration.csv", classification.Bin._fields, bins)
+    _draw_calibration(plots / "calibration.png", bins, rounded(classification.calibration_error(bins)))
     rows = [(name, *score) for name, score in zip(classes, scores, strict=True)]
-    write_csv(plots / "classes.csv", ["class", *measures.ClassScores._fields], rows)
+    write_csv(plots / "classes.csv", ["class", *classification.ClassScores._fields], rows)
     _draw_classes(plots / "classes.png", scores, classes)
-    worst = measures.worst_mistakes(probabilities, labels, settings.mistakes_shown)
+    worst = classification.worst_mistakes(probabilities, labels, settings.mistakes_shown)
+    predicted, confidence = predictions.predicted, predictions.confidence
     captions = [
-        f"actual: {classes[labels[i]]}\nanswer: {classes[fine.answers[i]]}\n{fine.top[i]:.1%} · {_short(ids[i])}"
+        f"actual: {classes[labels[i]]}\nanswer: {classes[predicted[i]]}\n{confidence[i]:.1%} · {_shortened(ids[i])}"
         for i in worst
     ]
-    wrong = f"{len(labels) - fine.correct} of {len(labels)} test images answered wrong"
+    wrong = f"{len(labels) - predictions.correct} of {len(labels)} test images answered wrong"
     title = f"{wrong}; the surest {len(worst)}" if len(worst) else f"No mistakes: {wrong}"
-    gallery(plots / "mistakes.png", [tested.images[i] for i in worst], captions, title)
+    gallery(plots / "mistakes.png", [evaluation.images[i] for i in worst], captions, title)
 
 
-def tell(network: str, tested: Tested, settings: EvaluationSettings, metrics: dict[str, Any], more: str = "") -> None:
-    """Print the accuracy with its interval, and how fast the file is, which is written nowhere."""
-    drawn = tested.meta.get("source", {}).get("kind") == "synthetic"
-    note = f" of {tested.export['dataset']} (drawn by convzoo, not the real set)" if drawn else ""
+def print_summary(
+    network: str, evaluation: Evaluation, settings: EvaluationSettings, metrics: dict[str, Any], more: str = ""
+) -> None:
+    """Print the accuracy with its interval and the speed of the file, which is not written to any file."""
+    note = synthetic_note(evaluation.export["dataset"], evaluation.meta)
     bounds = f"{metrics['test_accuracy_low']:.2%} to {metrics['test_accuracy_high']:.2%}"
-    count = len(tested.labels)
+    correct, count = evaluation.predictions.correct, len(evaluation.labels)
     print(
-        f"{network}: {tested.fine.correct} of {count} test images{note} right: {metrics['test_accuracy']:.2%} "
+        f"{network}: {correct} of {count} test images{note} right: {metrics['test_accuracy']:.2%} "
         f"({settings.confidence:.0%} interval {bounds}){more}, loss {metrics['test_loss']:.4f}"
     )
-    speed, milliseconds = count / tested.seconds, latency(tested.model, tested.images[:1])
-    print(f"{network}: {speed:.0f} images/s in batches of {settings.batch_size}, {milliseconds:.2f} ms for one")
+    print_speed(network, evaluation.model, evaluation.images, evaluation.seconds, settings.batch_size)
 
 
-def accuracy(name: str, answers: Answers, confidence: float) -> dict[str, float]:
-    images = len(answers.labels)
-    low, high = measures.wilson_interval(answers.correct, images, confidence)
-    return {name: answers.correct / images, f"{name}_low": low, f"{name}_high": high}
+def accuracy_with_interval(key: str, predictions: Predictions, confidence: float) -> dict[str, float]:
+    """Return the accuracy as `key`, and its Wilson interval as `key`_low and `key`_high."""
+    low, high = classification.wilson_interval(predictions.correct, len(predictions.labels), confidence)
+    return {key: predictions.accuracy, f"{key}_low": low, f"{key}_high": high}
 
 
-def write_answers(path: Path, ids: list[str], answers: Answers) -> None:
-    """A row an image, since that is what DVC's template for confusion matrices counts."""
-    columns = zip(ids, answers.labels, answers.top, answers.answers, strict=True)
-    rows = [(name, answers.names[label], top, answers.names[answer]) for name, label, top, answer in columns]
+def write_predictions(path: Path, ids: list[str], predictions: Predictions) -> None:
+    """Write one row per image, which is what DVC's template for confusion matrices counts."""
+    names = predictions.names
+    columns = zip(ids, predictions.labels, predictions.confidence, predictions.predicted, strict=True)
+    rows = [(name, names[label], confidence, names[predicted]) for name, label, confidence, predicted in columns]
     write_csv(path, ["id", "actual", "probability", "predicted"], rows)
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([rounded(value) for value in row] for row in rows)
-
-
 def draw_confusion(path: Path, matrix: np.ndarray, classes: list[str], kind: str = "class") -> None:
+    """Draw a confusion matrix with the names of its classes and, if there are few, its numbers."""
     side = min(max(4.5, 0.52 * len(classes)), 16)
-    few = len(classes) <= FEW
+    labelled = len(classes) <= MAX_LABELLED
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     with picture(path, side + 0.9, side) as figure:
-        axes = shown_matrix(figure, matrix, kind)
-        size, turned = 9 if few else 5, 90 * (len(max(classes, key=len)) > 3)
-        axes.set_xticks(range(len(classes)), classes, fontsize=size, rotation=turned)
+        axes = draw_matrix(figure, matrix, kind)
+        size, rotation = 9 if labelled else 5, 90 * (len(max(classes, key=len)) > 3)
+        axes.set_xticks(range(len(classes)), classes, fontsize=size, rotation=rotation)
         axes.set_yticks(range(len(classes)), classes, fontsize=size)
-        for row, column in np.argwhere(matrix) if few else ():
+        for row, column in np.argwhere(matrix) if labelled else ():
             ink = "white" if shares[row, column] > 0.3 else INK
             axes.text(column, row, matrix[row, column], ha="center", va="center", color=ink, fontsize=8)
 
 
-def shown_matrix(figure: Figure, matrix: np.ndarray, kind: str) -> Axes:
-    """A matrix of answers, as shares of each row."""
+def draw_matrix(figure: Figure, matrix: np.ndarray, kind: str) -> Axes:
+    """Draw a confusion matrix as shares of its rows, with a colour bar and without ticks."""
     axes = figure.subplots()
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    shown = axes.imshow(shares, BLUES, norm=PowerNorm(0.5, 0, 1))  # the root, so that a few mistakes can be seen
+    image = axes.imshow(shares, BLUES, norm=PowerNorm(0.5, 0, 1))  # a square root, so that rare mistakes stay visible
     axes.set(title=f"Answers to the images of each {kind}", xlabel="answer", ylabel=f"actual {kind}")
     axes.grid(False)
-    bar = figure.colorbar(shown, fraction=0.046, format=PercentFormatter(1), label=f"of the {kind}'s images")
+    bar = figure.colorbar(image, fraction=0.046, format=PercentFormatter(1), label=f"of the {kind}'s images")
     bar.set_ticks([0, 0.01, 0.05, 0.2, 0.5, 1])
     return axes
 
 
-def _draw_calibration(path: Path, bins: list[measures.Bin], error: float) -> None:
-    filled = [row for row in bins if row.images]
-    middles = [(row.low + row.high) / 2 for row in filled]
+def _draw_calibration(path: Path, bins: list[classification.Bin], error: float) -> None:
+    nonempty = [row for row in bins if row.images]
+    middles = [(row.low + row.high) / 2 for row in nonempty]
     with picture(path, 5.2, 5.6) as figure:
         axes, counts = figure.subplots(2, sharex=True, height_ratios=[3, 1])
-        axes.bar(middles, [row.accuracy for row in filled], 0.92 / len(bins), color=BLUE)
+        axes.bar(middles, [row.accuracy for row in nonempty], 0.92 / len(bins), color=BLUE)
         axes.plot([0, 1], [0, 1], "--", color=ORANGE, label="perfectly calibrated")
         axes.set_title(f"Expected calibration error {error:.4f}")
         axes.set(ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1.04))
         axes.legend(loc="upper left")
-        counts.bar(middles, [row.images for row in filled], 0.92 / len(bins), color=GREY)
+        counts.bar(middles, [row.images for row in nonempty], 0.92 / len(bins), color=GREY)
         counts.set(xlabel="probability of the answer", ylabel="images", yscale="log", ylim=(0.7, None))
         counts.yaxis.set_major_formatter("{x:g}")
         counts.yaxis.set_minor_formatter("")
 
 
-def _draw_classes(path: Path, scores: list[measures.ClassScores], classes: list[str]) -> None:
-    columns = math.ceil(len(classes) / LONGEST_COLUMN)
-    # Many are looked through for the worst.
+def _draw_classes(path: Path, scores: list[classification.ClassScores], classes: list[str]) -> None:
+    columns = math.ceil(len(classes) / MAX_ROWS)
+    # If there are many classes, the reader looks for the worst.
     order = sorted(range(len(classes)), key=lambda label: scores[label].f1 if columns > 1 else label)
     length = math.ceil(len(classes) / columns)
     lowest = min(min(score.precision, score.recall, score.f1) for score in scores)
@@ -214,10 +217,10 @@ def _draw_classes(path: Path, scores: list[measures.ClassScores], classes: list[
         for column, axes in enumerate(np.atleast_1d(figure.subplots(1, columns))):
             shown = order[column * length : (column + 1) * length]
             places = np.arange(len(shown))
-            found = [scores[label] for label in shown]
-            axes.plot([score.precision for score in found], places - 0.2, "o", color=BLUE, label="precision")
-            axes.plot([score.recall for score in found], places, "s", color=ORANGE, label="recall")
-            axes.plot([score.f1 for score in found], places + 0.2, "D", color=GREEN, label="F1")
+            shown_scores = [scores[label] for label in shown]
+            axes.plot([score.precision for score in shown_scores], places - 0.2, "o", color=BLUE, label="precision")
+            axes.plot([score.recall for score in shown_scores], places, "s", color=ORANGE, label="recall")
+            axes.plot([score.f1 for score in shown_scores], places + 0.2, "D", color=GREEN, label="F1")
             axes.set(xlim=(max(0, lowest - 0.02), 1.002), ylim=(length - 0.5, -0.5))
             axes.set_yticks(places, [classes[label] for label in shown])
             if not column:
@@ -226,6 +229,7 @@ def _draw_classes(path: Path, scores: list[measures.ClassScores], classes: list[
 
 
 def _test_split(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Load the images, labels and ids of a prepared split."""
     images, labels = load_split(folder)
     try:
         with (folder / "manifest.csv").open(newline="", encoding="utf-8") as stream:
@@ -238,7 +242,7 @@ def _test_split(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     return images, labels, ids
 
 
-def _short(name: str) -> str:
-    """The end of an image's id, which may be the path of a file."""
-    last = name.rpartition("/")[2]
-    return last if len(last) <= LONGEST_NAME else "…" + last[1 - LONGEST_NAME :]
+def _shortened(image_id: str) -> str:
+    """Return the end of an image's id, which may be the path of a file."""
+    last = image_id.rpartition("/")[2]
+    return last if len(last) <= MAX_ID else "…" + last[1 - MAX_ID :]

@@ -1,4 +1,4 @@
-"""The exported form of every network with class probabilities."""
+"""The exported form of every network that predicts class probabilities."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name)
@@ -8,19 +8,19 @@ from convzoo.data.pixels import to_floats
 
 
 class PixelClassifier(nn.Module):
-    """Probabilities (B, K) for raw images uint8 (B, H, W, C).
+    """Compute probabilities (B, K) of raw images uint8 (B, H, W, C).
 
-    `views` names the versions of an image over which the logits are averaged, inside the graph: the image alone
-    (identity), with its mirror image (mirror), and with shifts by one pixel up-left and down-right at half the weight
-    (shift, mirror_shift; after Keller Jordan's airbench, https://github.com/KellerJordan/cifar10-airbench). The logits
+    `views` selects the versions of an image over which the graph averages the logits: the image alone (identity), also
+    its mirror image (mirror), also shifts by one pixel up-left and down-right with half the total weight (shift,
+    mirror_shift; after Keller Jordan's airbench, https://github.com/KellerJordan/cifar10-airbench). The logits
     are divided by `temperature` (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
     """
 
     def __init__(
-        self, body: nn.Module, mean: list[float], std: list[float], views: str, temperature: float = 1.0
+        self, network: nn.Module, mean: list[float], std: list[float], views: str, temperature: float = 1.0
     ) -> None:
         super().__init__()
-        self.body = body
+        self.body = network  # the attribute's name becomes part of the tensor names in the ONNX file
         self.views = views
         self.temperature = temperature
         self.register_buffer("mean", torch.tensor(mean))
@@ -30,7 +30,7 @@ class PixelClassifier(nn.Module):
         return (self.logits(images) / self.temperature).softmax(dim=1)
 
     def logits(self, images: Tensor) -> Tensor:
-        """Logits (B, K), averaged over the views, before the temperature."""
+        """Compute the logits (B, K), averaged over the views and before the temperature."""
         x = to_floats(images, self.mean, self.std)
         logits = self._mirrored(x)
         if self.views in ("shift", "mirror_shift"):

@@ -1,4 +1,4 @@
-"""What the settings of all families with class probabilities have in common."""
+"""Settings shared by all families that predict class probabilities."""
 
 from convzoo.settings.load import Settings
 from convzoo.settings.promotion import Ceilings, Promotion
@@ -6,15 +6,15 @@ from convzoo.settings.types import AtLeastTwo, Positive, Share, ShareBetween
 
 
 class ExportSettings(Settings):
-    """How a trained network becomes the file that ships."""
+    """Settings of the export."""
 
-    views: str  # what the file averages over for each image; the choices are the family's
-    calibrate: bool  # one temperature for all logits, fitted on val; the predicted class stays the same
+    views: str  # the versions of an image that the file averages over; each family has its choices
+    calibrate: bool  # divide logits by one temperature, fitted on val; predicted classes stay the same
     parity_images: Positive  # val images on which the file is checked against the weights
 
 
 class EvaluationSettings(Settings):
-    """How the exported file is measured on test."""
+    """Settings of the evaluation on test."""
 
     batch_size: Positive
     confidence: ShareBetween  # of the interval around the accuracy
@@ -24,7 +24,7 @@ class EvaluationSettings(Settings):
 
 
 class ProbabilityFloors(Settings):
-    """The least that is required; null: not required."""
+    """Minimum values that a version must reach; null: not required."""
 
     accuracy: Share | None
     class_recall: Share | None  # of the worst class
@@ -32,13 +32,13 @@ class ProbabilityFloors(Settings):
 
 
 class ProbabilityCeilings(Ceilings):
-    """The most that is allowed; null: any."""
+    """Maximum values that a version may have; null: not limited."""
 
     calibration_error: Share | None  # expected calibration error
 
 
 class PromotionSettings(Promotion):
-    """What a version must reach."""
+    """Settings of the promotion."""
 
     floors: ProbabilityFloors
     ceilings: ProbabilityCeilings

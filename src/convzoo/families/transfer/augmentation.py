@@ -1,4 +1,4 @@
-"""Random changes to the images of fine-tuning: a crop, turned and mirrored, other light, and mixing in pairs."""
+"""Augmentation for fine-tuning: random crops, rotation, flips, colour jitter, mixup and cutmix."""
 
 import math
 
@@ -10,12 +10,12 @@ from torch import Tensor
 from convzoo.families.transfer.settings import FinetuneSettings
 from convzoo.training.augmentation import flips
 
-ASPECT = 4 / 3  # of a crop, at most, either way
+ASPECT = 4 / 3  # of a crop, at most, in both directions
 GREY = (0.299, 0.587, 0.114)  # weights of red, green and blue in the brightness of a pixel (ITU-R BT.601)
 
 
 def augment(images: Tensor, phase: FinetuneSettings, side: int, generator: torch.Generator) -> Tensor:
-    """Images uint8 (B, H, W, C) as the network sees them: floats (B, side, side, C), 0 to 255."""
+    """Augment images uint8 (B, H, W, C) into floats (B, side, side, C), 0 to 255."""
     x = images.permute(0, 3, 1, 2).float()
     x = random_resized_crop(x, phase.crop, phase.rotation, phase.flip, side, generator)
     x = colour_jitter(x, phase.brightness, phase.contrast, phase.saturation, generator)
@@ -25,8 +25,10 @@ def augment(images: Tensor, phase: FinetuneSettings, side: int, generator: torch
 def random_resized_crop(
     x: Tensor, smallest: float, degrees: float, flip: bool, side: int, generator: torch.Generator
 ) -> Tensor:
-    """Crops (B, C, side, side) of images (B, C, H, W), of at least the share `smallest` of their area, turned by up to
-    `degrees`, and with `flip` half of them mirrored, all in one resampling.
+    """Crop images (B, C, H, W) at random to (B, C, side, side).
+
+    A crop covers at least the share `smallest` of the area, is rotated by up to `degrees` and, with `flip`, mirrored
+    half of the time, all in one resampling.
     """
     count = len(x)
     area = 1 - torch.rand(count, generator=generator) * (1 - smallest)
@@ -35,20 +37,21 @@ def random_resized_crop(
     angle = _uniform(count, math.radians(degrees), generator)
     mode = "random" if flip else "none"
     mirror = 1 - 2 * flips(mode, torch.arange(count), 0, count, 0, generator).float()
-    places = torch.zeros(count, 2, 3)
-    places[:, 0, 0], places[:, 0, 1] = width * angle.cos() * mirror, -height * angle.sin()
-    places[:, 1, 0], places[:, 1, 1] = width * angle.sin() * mirror, height * angle.cos()
-    places[:, 0, 2] = _uniform(count, 1, generator) * (1 - width)
-    places[:, 1, 2] = _uniform(count, 1, generator) * (1 - height)
-    grid = F.affine_grid(places.to(x.device), [count, x.shape[1], side, side], align_corners=False)
+    transforms = torch.zeros(count, 2, 3)
+    transforms[:, 0, 0], transforms[:, 0, 1] = width * angle.cos() * mirror, -height * angle.sin()
+    transforms[:, 1, 0], transforms[:, 1, 1] = width * angle.sin() * mirror, height * angle.cos()
+    transforms[:, 0, 2] = _uniform(count, 1, generator) * (1 - width)
+    transforms[:, 1, 2] = _uniform(count, 1, generator) * (1 - height)
+    grid = F.affine_grid(transforms.to(x.device), [count, x.shape[1], side, side], align_corners=False)
     return F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
 
 
 def colour_jitter(
     x: Tensor, brightness: float, contrast: float, saturation: float, generator: torch.Generator
 ) -> Tensor:
-    """Images (B, 3, H, W), 0 to 255, each multiplied in brightness, contrast and saturation by a random factor that
-    differs from 1 by up to the given amount.
+    """Multiply brightness, contrast and saturation of each image (B, 3, H, W), 0 to 255, by random factors.
+
+    A factor differs from 1 by up to the given amount.
     """
     brightness, contrast, saturation = (
         (1 + _uniform(len(x), amount, generator)).view(-1, 1, 1, 1).to(x.device)
@@ -62,15 +65,16 @@ def colour_jitter(
 
 
 def mixup(x: Tensor, partners: Tensor, share: float) -> Tensor:
-    """Floats (B, C, H, W), each blended with its partner, of which it gets 1 - `share` (Zhang et al. 2018,
+    """Blend each image, floats (B, C, H, W), with 1 - `share` of its partner (Zhang et al. 2018,
     https://arxiv.org/abs/1710.09412).
     """
     return share * x + (1 - share) * x[partners]
 
 
 def cutmix(x: Tensor, partners: Tensor, share: float, rng: np.random.Generator) -> tuple[Tensor, float]:
-    """Floats (B, C, H, W), each with a rectangle of its partner pasted in, of about 1 - `share` of its area (Yun et al.
-    2019, https://arxiv.org/abs/1905.04899), and the exact share that is its own.
+    """Paste a rectangle of its partner, about 1 - `share` of the area, into each image, floats (B, C, H, W).
+
+    Returns the images and the exact share of the original (Yun et al. 2019, https://arxiv.org/abs/1905.04899).
     """
     height, width = x.shape[2:]
     rows, columns = (int(side * math.sqrt(1 - share)) for side in (height, width))
@@ -82,13 +86,14 @@ def cutmix(x: Tensor, partners: Tensor, share: float, rng: np.random.Generator) 
 
 
 def mix(x: Tensor, phase: FinetuneSettings, rng: np.random.Generator) -> tuple[Tensor, Tensor, float]:
-    """Mixup or cutmix of floats (B, C, H, W), drawn at random if both are set; also the partners (B,), and the share of
-    each image that is its own.
+    """Apply mixup or cutmix to floats (B, C, H, W), chosen at random if both are set.
+
+    Returns the images, the partners (B,) and the share of each original image.
     """
-    ways = [(amount, name) for amount, name in ((phase.mixup, "mixup"), (phase.cutmix, "cutmix")) if amount]
-    if not ways:
+    methods = [(amount, name) for amount, name in ((phase.mixup, "mixup"), (phase.cutmix, "cutmix")) if amount]
+    if not methods:
         return x, torch.arange(len(x)), 1.0
-    amount, name = ways[rng.integers(len(ways))]
+    amount, name = methods[rng.integers(len(methods))]
     partners, share = torch.from_numpy(rng.permutation(len(x))), float(rng.beta(amount, amount))
     if name == "mixup":
         return mixup(x, partners.to(x.device), share), partners, share
@@ -97,5 +102,5 @@ def mix(x: Tensor, phase: FinetuneSettings, rng: np.random.Generator) -> tuple[T
 
 
 def _uniform(count: int, amount: float, generator: torch.Generator) -> Tensor:
-    """Random numbers (count,) from -`amount` to `amount`."""
+    """Draw random numbers (count,) from -`amount` to `amount`."""
     return (torch.rand(count, generator=generator) * 2 - 1) * amount

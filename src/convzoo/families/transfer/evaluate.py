@@ -1,4 +1,4 @@
-"""Measures a network that started from published weights, and its head on the untouched backbone beside it, on test."""
+"""Evaluates a transfer network on the test images, and compares it with its head on the untouched backbone."""
 
 from pathlib import Path
 from typing import Any
@@ -7,128 +7,137 @@ import numpy as np
 
 from convzoo.data.arrays import load_array
 from convzoo.data.contact_sheet import contact_sheet, in_rows, write_picture
+from convzoo.families.evaluation import write_csv
 from convzoo.families.probabilities.evaluate import (
-    Answers,
-    Tested,
-    accuracy,
-    check,
-    draw,
+    Evaluation,
+    Predictions,
+    accuracy_with_interval,
+    check_probabilities,
+    compute_metrics,
     draw_confusion,
-    metrics_of,
+    print_summary,
     run_on_test,
-    tell,
-    write_csv,
+    write_plots,
 )
 from convzoo.families.transfer.settings import EvaluationSettings
 from convzoo.files import new_folder, write_json
-from convzoo.metrics import classification as measures
-from convzoo.metrics.classification import average_views, pairs
+from convzoo.metrics.classification import average_views, log_loss, mcnemar_test, wilson_interval
 from convzoo.plots import BLUE, GREY, ORANGE, picture
 from convzoo.shipping.files import rounded, shipped_part
-from convzoo.shipping.model import Model, run_in_batches
+from convzoo.shipping.model import run_in_batches
 
 HEAD_ONLY = "features_head.onnx"  # in parts/
-AUGMENTED_COLUMNS = 8  # of the picture of augmented train images
+AUGMENTED_COLUMNS = 8  # of the sheet of augmented train images
 NAMES = {"features": "head on the untouched backbone", "finetune": "fine-tuned"}
 
 
 def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
-    """Measure models/NETWORK/model.onnx on its test split: writes metrics.json and plots/, returns the metrics.
+    """Evaluate models/NETWORK/model.onnx on its test split: write metrics.json and plots/, return the metrics.
 
-    Scores are shares from 0 to 1, the loss is in nats. Where the backbone was tuned, the head on the untouched one
-    (parts/features_head.onnx) answers the same images over the same views, and both ways are compared. Speed is printed
-    and written nowhere, so that the files only change with the results. Raises ConvzooError where the files do not fit
-    each other.
+    Scores are shares from 0 to 1, the loss is in nats. If the backbone was fine-tuned, the head on the untouched
+    backbone (parts/features_head.onnx) classifies the same images over the same views, and the two are compared. Speed
+    is only printed, so that the files change with the results alone. Raises ConvzooError if the files do not belong
+    together.
     """
     folder = Path("models") / network
-    tested = run_on_test(network, settings)
-    metrics = metrics_of(tested, settings)
-    more = ""
-    if tested.export["method"] == "finetune":
-        head = _head_only(network, shipped_part(folder, tested.export, HEAD_ONLY), tested, settings)
-        metrics |= _compared(tested, head, settings)
-        more = f", the head on the untouched backbone {metrics['test_features_accuracy']:.2%}"
-    metrics = rounded(metrics)
-
+    evaluation = run_on_test(network, settings)
+    finetuned = evaluation.export["method"] == "finetune"
+    head = _evaluate_head(network, evaluation, settings) if finetuned else None
     augmented = load_array(folder / "extra/augmented_batch.npy", network)
 
+    metrics = compute_metrics(evaluation, settings)
+    if head:
+        metrics |= _compare(evaluation, head, settings)
+    metrics = rounded(metrics)
+
     with new_folder(folder / "plots") as plots:
-        draw(plots, tested, settings)
+        write_plots(plots, evaluation, settings)
+        draw_confusion(plots / "confusion.png", evaluation.predictions.matrix, evaluation.predictions.names)
+        if head:
+            rows = _accuracy_by_class(evaluation.predictions, head.predictions, settings)
+            write_csv(plots / "features_and_finetuned.csv", ["way", "class", "images", "accuracy", "low", "high"], rows)
+            _draw_ways(plots / "features_and_finetuned.png", rows, settings)
         write_picture(contact_sheet(in_rows(augmented, AUGMENTED_COLUMNS)), plots / "augmented_batch.png")
-        draw_confusion(plots / "confusion.png", tested.fine.matrix, tested.fine.names)
-        if more:
-            _draw_ways(plots / "features_and_finetuned", tested.fine, _answers(tested, head), settings)
+
     write_json(folder / "metrics.json", metrics)
-    tell(network, tested, settings, metrics, more)
+
+    more = f", the head on the untouched backbone {metrics['test_features_accuracy']:.2%}" if head else ""
+    print_summary(network, evaluation, settings, metrics, more)
     return metrics
 
 
-def _head_only(network: str, model: Model, tested: Tested, settings: EvaluationSettings) -> np.ndarray:
-    views = [tested.images]
-    if tested.export["views"] == "mirror":
-        views.append(tested.images[:, :, ::-1])
-    found = average_views([run_in_batches(model, view, settings.batch_size, progress=network) for view in views])
-    check(model, found, tested.labels, len(tested.export["classes"]), Path("data/prepared", tested.export["dataset"]))
-    return found
+def _evaluate_head(network: str, evaluation: Evaluation, settings: EvaluationSettings) -> Evaluation:
+    """Return the evaluation with the probabilities of the head on the untouched backbone."""
+    model = shipped_part(Path("models") / network, evaluation.export, HEAD_ONLY)
+    views = [evaluation.images]
+    if evaluation.export["views"] == "mirror":
+        views.append(evaluation.images[:, :, ::-1])
+    outputs = [run_in_batches(model, view, settings.batch_size, progress=network) for view in views]
+    probabilities = average_views(outputs)
+    prepared = Path("data/prepared", evaluation.export["dataset"])
+    check_probabilities(model, probabilities, evaluation.labels, len(evaluation.export["classes"]), prepared)
+    return evaluation._replace(model=model, probabilities=probabilities)
 
 
-def _answers(tested: Tested, probabilities: np.ndarray) -> Answers:
-    return Answers(tested.fine.names, tested.labels, probabilities.argmax(axis=1), probabilities.max(axis=1))
-
-
-def _compared(tested: Tested, head: np.ndarray, settings: EvaluationSettings) -> dict[str, Any]:
-    fine, answers, count = tested.fine, _answers(tested, head), len(tested.labels)
-    found = pairs(tested.labels, fine.answers, answers.answers)
+def _compare(evaluation: Evaluation, head: Evaluation, settings: EvaluationSettings) -> dict[str, Any]:
+    """Return the metrics of the head on the untouched backbone, and the gain from fine-tuning."""
+    tuned, untouched, count = evaluation.predictions, head.predictions, len(evaluation.labels)
+    test = mcnemar_test(evaluation.labels, tuned.predicted, untouched.predicted)
     ways = (
-        (NAMES["finetune"], fine, tested.probabilities, found.first_only),
-        (NAMES["features"], answers, head, found.second_only),
+        (NAMES["finetune"], tuned, evaluation.probabilities, test.first_only),
+        (NAMES["features"], untouched, head.probabilities, test.second_only),
     )
     return {
-        **accuracy("test_features_accuracy", answers, settings.confidence),
-        "test_gain": (fine.correct - answers.correct) / count,
-        "test_gain_p_value": found.p_value,
+        **accuracy_with_interval("test_features_accuracy", untouched, settings.confidence),
+        "test_gain": (tuned.correct - untouched.correct) / count,
+        "test_gain_p_value": test.p_value,
         "ways": {
             name: {
-                "accuracy": each.correct / count,
-                "loss": measures.log_loss(probabilities, tested.labels),
-                "right": each.correct,
-                "right_alone": alone,
+                "accuracy": predictions.accuracy,
+                "loss": log_loss(probabilities, evaluation.labels),
+                "right": predictions.correct,
+                "right_alone": only_correct,
                 "images": count,
             }
-            for name, each, probabilities, alone in ways
+            for name, predictions, probabilities, only_correct in ways
         },
     }
 
 
-def _draw_ways(path: Path, fine: Answers, head: Answers, settings: EvaluationSettings) -> None:
-    """Both ways side by side: all images with the interval, and each class's."""
+def _accuracy_by_class(
+    tuned: Predictions, untouched: Predictions, settings: EvaluationSettings
+) -> list[tuple[str, str, int, float, float, float]]:
+    """Return rows of way, class (or `all`), images, accuracy and the bounds of its interval."""
     rows = []
-    for name, answers in (("fine-tuned", fine), ("features", head)):
-        low, high = measures.wilson_interval(answers.correct, len(answers.labels), settings.confidence)
-        rows.append((name, "all", len(answers.labels), answers.correct / len(answers.labels), low, high))
-        for label, kind in enumerate(answers.names):
-            here = answers.labels == label
-            correct, images = int((answers.answers[here] == label).sum()), int(here.sum())
-            bounds = measures.wilson_interval(correct, images, settings.confidence) if images else (0.0, 1.0)
+    for name, predictions in (("fine-tuned", tuned), ("features", untouched)):
+        low, high = wilson_interval(predictions.correct, len(predictions.labels), settings.confidence)
+        rows.append((name, "all", len(predictions.labels), predictions.accuracy, low, high))
+        for label, kind in enumerate(predictions.names):
+            of_class = predictions.labels == label
+            correct, images = int((predictions.predicted[of_class] == label).sum()), int(of_class.sum())
+            bounds = wilson_interval(correct, images, settings.confidence) if images else (0.0, 1.0)
             rows.append((name, kind, images, correct / max(images, 1), *bounds))
-    write_csv(path.with_suffix(".csv"), ["way", "class", "images", "accuracy", "low", "high"], rows)
+    return rows
 
-    kinds = ["all", *fine.names]
+
+def _draw_ways(path: Path, rows: list[tuple[str, str, int, float, float, float]], settings: EvaluationSettings) -> None:
+    """Draw the accuracies of both ways side by side with their intervals."""
+    kinds = [row[1] for row in rows if row[0] == "features"]
     places = np.arange(len(kinds)) + 0.4 * (np.arange(len(kinds)) > 0)  # a little space below all images
-    with picture(path.with_suffix(".png"), 6.2, 1.5 + 0.42 * len(kinds)) as figure:
+    with picture(path, 6.2, 1.5 + 0.42 * len(kinds)) as figure:
         axes = figure.subplots()
         for name, shift, colour, mark in (("features", -0.13, ORANGE, "o"), ("fine-tuned", 0.13, BLUE, "D")):
-            found = [row for row in rows if row[0] == name]
+            way = [row for row in rows if row[0] == name]
             title = NAMES["features" if name == "features" else "finetune"]
             axes.hlines(
                 places + shift,
-                [row[4] for row in found],
-                [row[5] for row in found],
+                [row[4] for row in way],
+                [row[5] for row in way],
                 color=colour,
                 alpha=0.35,
                 linewidth=4,
             )
-            axes.plot([row[3] for row in found], places + shift, mark, color=colour, label=title, markersize=6)
+            axes.plot([row[3] for row in way], places + shift, mark, color=colour, label=title, markersize=6)
         axes.axhline(0.7, color=GREY, linewidth=0.6)
         lowest = min(row[4] for row in rows)
         axes.set(xlim=(max(0, lowest - 0.02), 1.005), ylim=(places[-1] + 0.5, -0.5))

@@ -1,4 +1,4 @@
-"""The stage `export` of a transfer network: the network, and its head on the untouched backbone to compare with."""
+"""Export of a transfer network, and of its head on the untouched backbone for comparison."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from convzoo.weights.backbones import published
 def export(network: str, settings: ExportSettings) -> None:
     """Write models/NETWORK/model.onnx and export.json: raw uint8 (B, H, W, C) in, probabilities (B, K) out.
 
-    If the backbone was fine-tuned, parts/features_head.onnx is the head of phase 1 on the backbone as published; it
-    sees each image once, whatever `views` is. Raises ConvzooError, and writes nothing, if a file does not agree with
-    the weights, and if the published weights are missing.
+    If the backbone was fine-tuned, parts/features_head.onnx is the head of phase 1 on the backbone as published; its
+    only view is the image itself, whatever `views` is. Raises ConvzooError, and writes nothing, if a file's outputs
+    differ from those of the weights or the published weights are missing.
     """
     described = read_json(Path("models", network, "architecture.json"))
-    about = {"backbone": described["architecture"], "method": described["method"], "weights": described["weights"]}
+    extras = {"backbone": described["architecture"], "method": described["method"], "weights": described["weights"]}
     parts = {}
     if described["method"] == "finetune":
         untouched = build(described["architecture"], described["arguments"])
@@ -27,5 +27,5 @@ def export(network: str, settings: ExportSettings) -> None:
         untouched.backbone.load_state_dict(tensors)
         load_trained(untouched.head, network, "extra/features_head.safetensors")
         parts["features_head.onnx"] = PixelClassifier(untouched, described["mean"], described["std"], "identity")
-    body = build(described["architecture"], described["arguments"])
-    export_probabilities(network, described, body, settings, parts, **about)
+    model = build(described["architecture"], described["arguments"])
+    export_probabilities(network, described, model, settings, parts, **extras)

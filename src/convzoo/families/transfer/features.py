@@ -1,4 +1,4 @@
-"""The features that a frozen backbone computes, cached on disk between trainings."""
+"""Features of a frozen backbone, cached on disk between trainings."""
 
 import hashlib
 import json
@@ -21,9 +21,9 @@ from convzoo.files import new_file, project_root, sha256_of
 from convzoo.weights import backbones
 from convzoo.weights.backbones import resized
 
-CACHE = Path(".features")  # under the project's root
+CACHE = Path(".features")  # in the project's root folder
 BATCH = 50  # images at a time
-CODE = (pixels.__file__, transfer.__file__, backbones.__file__, __file__)  # the bits of features depend on these files
+CODE = (pixels.__file__, transfer.__file__, backbones.__file__, __file__)  # files that determine the bits of features
 
 
 @torch.no_grad()
@@ -35,19 +35,19 @@ def cached_features(
     scale: tuple[Tensor, Tensor],
     identity: dict[str, Any],
 ) -> dict[str, Tensor]:
-    """The features float32 (N, D) of each set of `images`, on the device.
+    """Return the features float32 (N, D) of each set of `images`, on the device.
 
-    They are computed once and kept in a folder that git ignores, under the sha256 of everything that they depend on.
-    Older ones of the network called `name` are removed.
+    They are computed once and stored in a folder that git ignores, under the sha256 of everything that they depend on.
+    Older files of the network `name` are removed.
     """
     params = {key: identity["params"][key] for key in ("architecture", "weights_sha256", "side")}
     parts = [params, identity["data"], identity["compute"], identity["versions"]]
     parts.append([sha256_of(Path(file)) for file in CODE])
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     file = project_root() / CACHE / f"{name}-{key[:32]}.safetensors"
-    if fabric.is_global_zero and not _is_whole(file):
+    if fabric.is_global_zero and not _is_readable(file):
         features = {
-            key: compute_features(f"{name}: {key}", network, fabric, part, scale) for key, part in images.items()
+            split: compute_features(f"{name}: {split}", network, fabric, part, scale) for split, part in images.items()
         }
         for older in file.parent.glob(f"{name}-*.safetensors"):
             older.unlink()
@@ -60,7 +60,7 @@ def cached_features(
 def compute_features(
     title: str, network: Transfer, fabric: Fabric, images: ImageSet, scale: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """The features float32 (N, D) that the backbone computes of `images`, with a progress bar."""
+    """Compute the backbone's features float32 (N, D) of `images`, with a progress bar."""
     network.backbone.eval()
     features = []
     bar = tqdm(total=len(images), desc=f"features of {title}", unit=" images", leave=False, disable=None)
@@ -73,7 +73,7 @@ def compute_features(
     return torch.cat(features)
 
 
-def _is_whole(file: Path) -> bool:
+def _is_readable(file: Path) -> bool:
     try:
         return bool(load_file(file))
     except (OSError, SafetensorError):

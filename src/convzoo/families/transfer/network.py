@@ -1,4 +1,4 @@
-"""Transfer learning: a backbone that was trained on ImageNet, and a small head on its features."""
+"""Transfer learning: a backbone trained on ImageNet, and a small head on its features."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from convzoo.weights.backbones import cut, features, resized, whole
 
 
 class Transfer(nn.Module):
-    """A backbone and a head on its features: logits (B, `classes`) for floats (B, 3, H, W) of any size."""
+    """A backbone and a head on its features: logits (B, `classes`) of floats (B, 3, H, W) of any size."""
 
     def __init__(self, backbone: nn.Module, side: int, classes: int, head: str, dense: int, dropout: float) -> None:
         super().__init__()
@@ -24,31 +24,33 @@ class Transfer(nn.Module):
 
 
 def build(backbone: str, arguments: dict) -> Transfer:
-    """The network that architecture.json describes, channels-last, with random weights from the global seed."""
+    """Build the network that architecture.json describes, channels-last, with initial weights from the global seed."""
     return Transfer(cut(whole(backbone)), **arguments).to(memory_format=torch.channels_last)
 
 
 def blocks(backbone: nn.Module) -> list[list[nn.Module]]:
-    """The parts of `backbone` that have weights, from the input up, as fine-tuning counts them: its layers, with
-    sequences taken apart (a ResNet's residual blocks, a VGG's convolutions), each with the norm that follows it.
+    """Return the blocks of `backbone` that have weights, from input to output, as fine-tuning counts them.
+
+    A block is a child module, or a part of it if that is a sequence (a ResNet's residual blocks, a VGG's convolutions),
+    with the norm that follows it.
     """
-    found: list[list[nn.Module]] = []
+    groups: list[list[nn.Module]] = []
     norms = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm)
     for child in backbone.children():
         for part in child if isinstance(child, nn.Sequential) else [child]:
             if not list(part.parameters()):
                 continue
-            if found and isinstance(part, norms):
-                found[-1].append(part)
+            if groups and isinstance(part, norms):
+                groups[-1].append(part)
             else:
-                found.append([part])
-    return found
+                groups.append([part])
+    return groups
 
 
 def set_modes(network: Transfer, tuned: list[list[nn.Module]], frozen_norms: bool) -> None:
-    """Training mode for the head and the `tuned` blocks; the others keep the statistics of ImageNet.
+    """Set the head and the `tuned` blocks to training mode; the other blocks keep the statistics of ImageNet.
 
-    With `frozen_norms`, the norms of the tuned blocks keep them too.
+    With `frozen_norms`, the norms of the tuned blocks keep them, too.
     """
     network.eval()
     for module in (network.head, *(module for modules in tuned for module in modules)):

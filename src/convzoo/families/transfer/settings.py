@@ -27,7 +27,7 @@ PromotionSettings = probabilities.PromotionSettings
 
 
 class HeadSettings(Settings):
-    """The head alone, on features that the frozen backbone makes once of each image and of its stored variants."""
+    """Settings of phase 1: the head alone, on cached features of the images and their stored variants."""
 
     epochs: Positive
     batch_size: AtLeastTwo  # BatchNorm cannot train on one image
@@ -36,36 +36,36 @@ class HeadSettings(Settings):
 
 
 class FinetuneSettings(Settings):
-    """The head and the backbone's top blocks together, on images that change in the loop."""
+    """Settings of phase 2: the head and the backbone's top blocks together, on augmented images."""
 
     epochs: Positive
     batch_size: AtLeastTwo
-    blocks: Positive  # that are tuned, counted from the top; those below stay as they are
+    blocks: Positive  # to tune, counted from the top; the others stay frozen
     learning_rate: Rate  # of the head and of the topmost block
-    layer_decay: ShareAboveZero  # each block learns at so much of the rate of the one above it
+    layer_decay: ShareAboveZero  # ratio of a block's learning rate to that of the block above
     weight_decay: Amount
-    batch_norm: Literal["tuned", "frozen"]  # the statistics of the tuned blocks: of each batch, or ImageNet's
-    ema_decay: ShareBelowOne  # average of the weights over steps; 0: none
-    flip: bool  # each image mirrored or not
-    crop: ShareAboveZero  # the least share of the area that is cut out and enlarged; 1: none
+    batch_norm: Literal["tuned", "frozen"]  # statistics in the tuned blocks: of each batch, or ImageNet's
+    ema_decay: ShareBelowOne  # moving average of the weights over steps; 0: none
+    flip: bool  # mirror half of the images
+    crop: ShareAboveZero  # smallest share of the area that a crop covers; 1: none
     rotation: Degrees
     brightness: Share  # 0.2: between 0.8 and 1.2 times
     contrast: Share
     saturation: Share
-    mixup: Amount  # images mixed in pairs, by shares from Beta(mixup, mixup); 0: none
-    cutmix: Amount  # the same with a part of the other image pasted in; with both, a coin is tossed for each batch
+    mixup: Amount  # blend pairs of images, by shares from Beta(mixup, mixup); 0: none
+    cutmix: Amount  # paste a part of the other image instead; with both, each batch uses one at random
 
 
 class TrainingSettings(Settings):
-    """What trains a network that starts from published weights."""
+    """Settings of the training."""
 
     family: Literal["transfer"]
     data: str
-    weights: str  # a block of `weights`; it names the backbone
+    weights: str  # a block of `weights`, which names the backbone
     seed: Count
 
     method: Literal["features", "finetune"]  # finetune: the head on features first, then the top blocks too
-    side: Side  # pixels that pictures are resized to, inside the network
+    side: Side  # pixels that the network resizes images to
     head: Literal["linear", "dense"]
     dense: Positive  # units of the dense head's hidden layer
     dropout: ShareBelowOne
@@ -74,7 +74,7 @@ class TrainingSettings(Settings):
     optimizer: Optimizer
     momentum: ShareBelowOne  # sgd, rmsprop; the first beta of adam and adamw
     beta2: ShareBelowOne  # adam, adamw; smoothing of rmsprop
-    schedule: Schedule  # each phase goes through it once
+    schedule: Schedule  # each phase runs through it once
     warmup: ShareBelowOne  # of all steps of a phase
     keep: Keep  # in each phase; best: by accuracy on val
 
@@ -83,16 +83,16 @@ class TrainingSettings(Settings):
 
 
 class ExportSettings(probabilities.ExportSettings):
-    """How a trained network becomes the file that ships."""
+    """Settings of the export."""
 
     views: Literal["identity", "mirror"]
 
 
 def misfits(settings: TrainingSettings, height: int, width: int) -> Iterator[Misfit]:
-    """What does not go together with pictures of this size: the key inside the block, and what is wrong."""
+    """Yield each setting that does not fit images of this size: its key inside the block and an error message."""
     if settings.weights == "none":
-        told = "got none, expected published weights: a block of `weights` with a backbone, as efficientnet-lite0"
-        yield ("weights",), told
+        message = "got none, expected published weights: a block of `weights` with a backbone, as efficientnet-lite0"
+        yield ("weights",), message
     if settings.side * 2 < min(height, width):
-        told = f"got {settings.side}, expected at least half the side of pictures of {height}x{width}"
-        yield ("side",), f"{told}; prepare smaller ones, so that no pixel is passed over"
+        message = f"got {settings.side}, expected at least half the side of pictures of {height}x{width}"
+        yield ("side",), f"{message}; prepare smaller ones, so that no pixel is passed over"

@@ -1,4 +1,4 @@
-"""Trains a network that starts from published weights: its head on features, then the backbone's top blocks too."""
+"""Trains a network from published weights: its head on features, then the top blocks of the backbone, too."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,11 +31,11 @@ from convzoo.weights.backbones import published, scale
 
 HEAD, TUNING = 1, 2  # the phases, as the history names them
 VAL_BATCH = 50
-PICTURED = 32  # images of augmented_batch.npy
+SAMPLES = 32  # images of augmented_batch.npy
 
 
 class Data(NamedTuple):
-    """The images of a training, and the scale of the backbone's pixels."""
+    """The images of a training, and the pixel scale of the backbone."""
 
     train: ImageSet
     variants: ImageSet  # train, followed by its stored variants
@@ -48,8 +48,8 @@ def train(network: str, settings: TrainingSettings, compute: ComputeSettings, pr
     fingerprint.json and extra/ (augmented images as arrays; after fine-tuning also features_head.safetensors, the head
     on the untouched backbone).
 
-    Continues from the last checkpoint of the same training. Raises ConvzooError if there are no weights to start from,
-    for data that are not as they were validated, a device that this machine lacks, and a loss that is not finite.
+    Continues from the last checkpoint of the same training. Raises ConvzooError if the published weights are missing,
+    the data changed since their validation, the device is not available, or the loss is not finite.
     """
     backbone, pretrained, about = published(Path("data/weights", settings.weights))
     data = load_data(settings.data)
@@ -86,7 +86,7 @@ def train(network: str, settings: TrainingSettings, compute: ComputeSettings, pr
 
 
 def describe(settings: TrainingSettings, about: dict, meta: dict) -> dict:
-    """The content of architecture.json: enough to build the network again, and to feed it."""
+    """Return the content of architecture.json: everything needed to rebuild the network and to prepare its inputs."""
     arguments = {"side": settings.side, "classes": len(meta["classes"]), "head": settings.head}
     arguments |= {"dense": settings.dense, "dropout": settings.dropout}
     content = {"family": "transfer", "architecture": about["backbone"], "arguments": arguments}
@@ -103,14 +103,15 @@ def fit_head(
     images: Data,
     state: TrainState,
 ) -> None:
-    """Phase 1: train the head alone, on `features` of the images and their stored variants; the best head goes into
-    `state.notes`.
+    """Phase 1: train the head alone, on `features` of the images and their stored variants.
+
+    `state.notes["head"]` gets the weights to keep, `state.history` one row per epoch.
     """
     phase, labels = settings.features, images.variants.labels
     batch_size = min(phase.batch_size, len(labels))
     steps_per_epoch = len(labels) // batch_size
     steps = steps_per_epoch * phase.epochs
-    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's part of a batch
+    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's share of a batch
 
     groups = [([network.head], phase.learning_rate)]
     model, optimizer = fabric.setup(network.head, build_optimizer(groups, settings, phase.weight_decay))
@@ -120,7 +121,7 @@ def fit_head(
     progress = Progress(state.network, epochs_of(settings), steps_per_epoch, quiet=not fabric.is_global_zero)
     for epoch in range(state.epoch, phase.epochs):
         generator = seed_epoch(settings.seed, epoch)
-        losses, hits = [], torch.zeros((), device=fabric.device)
+        losses, correct = [], torch.zeros((), device=fabric.device)
         model.train()
         for number, index in enumerate(shuffled(len(labels), batch_size, generator)):
             multiplier = factor(settings.schedule, epoch * steps_per_epoch + number, steps, settings.warmup)
@@ -134,7 +135,7 @@ def fit_head(
             optimizer.zero_grad()
 
             losses.append(loss.detach())
-            hits += (logits.argmax(1) == labels[rows]).sum()
+            correct += (logits.argmax(1) == labels[rows]).sum()
             progress.step()
 
         losses = fabric.all_reduce(torch.stack(losses))
@@ -144,7 +145,7 @@ def fit_head(
             "phase": HEAD,
             "learning_rate": phase.learning_rate * multiplier,
             "train_loss": losses.mean().item(),
-            "train_accuracy": fabric.all_reduce(hits, reduce_op="sum").item() / (steps_per_epoch * batch_size),
+            "train_accuracy": fabric.all_reduce(correct, reduce_op="sum").item() / (steps_per_epoch * batch_size),
             **validate(fabric, network.head, lambda index: features["val"][index.to(fabric.device)], images.val.labels),
         }
         if settings.keep == "last" or state.is_best(row, "val_accuracy"):
@@ -154,14 +155,15 @@ def fit_head(
 
 
 def tune(settings: TrainingSettings, network: Transfer, fabric: Fabric, images: Data, state: TrainState) -> None:
-    """Phase 2: train the head and the backbone's top blocks, the lower ones more slowly, on images that change in each
-    epoch; `state.best` has the weights to keep.
+    """Phase 2: train the head and the backbone's top blocks, lower ones more slowly, on augmented images.
+
+    `state.best` gets the weights to keep, `state.history` one row per epoch.
     """
     phase, earlier = settings.finetune, settings.features.epochs
     batch_size = min(phase.batch_size, len(images.train))
     steps_per_epoch = len(images.train) // batch_size
     steps = steps_per_epoch * phase.epochs
-    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's part of a batch
+    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's share of a batch
 
     tuned = blocks(network.backbone)[-phase.blocks :]
     network.backbone.requires_grad_(False)
@@ -171,7 +173,7 @@ def tune(settings: TrainingSettings, network: Transfer, fabric: Fabric, images: 
         for module in modules:
             module.requires_grad_(True)
     average = moving_average(network, phase.ema_decay)
-    averaged = average.module if average else network  # what is validated and kept
+    averaged = average.module if average else network  # the weights to validate and keep
     model, optimizer = fabric.setup(network, build_optimizer(groups, settings, phase.weight_decay))
     state.parts = [network, average, optimizer]
     if state.epoch > earlier:
@@ -180,7 +182,7 @@ def tune(settings: TrainingSettings, network: Transfer, fabric: Fabric, images: 
     progress = Progress(state.network, epochs_of(settings), steps_per_epoch, quiet=not fabric.is_global_zero)
     for epoch in range(state.epoch, epochs_of(settings)):
         generator, rng = seed_epoch(settings.seed, epoch), np.random.default_rng([settings.seed, epoch])
-        losses, hits = [], torch.zeros((), device=fabric.device)
+        losses, correct = [], torch.zeros((), device=fabric.device)
         set_modes(network, tuned, frozen_norms=phase.batch_norm == "frozen")
         for number, index in enumerate(shuffled(len(images.train), batch_size, generator)):
             step = (epoch - earlier) * steps_per_epoch + number
@@ -200,8 +202,8 @@ def tune(settings: TrainingSettings, network: Transfer, fabric: Fabric, images: 
                 average.update_parameters(network)
 
             losses.append(loss.detach())
-            answers = logits.argmax(1)
-            hits += share * (answers == labels).sum() + (1 - share) * (answers == others).sum()
+            predictions = logits.argmax(1)
+            correct += share * (predictions == labels).sum() + (1 - share) * (predictions == others).sum()
             progress.step()
 
         losses = fabric.all_reduce(torch.stack(losses))
@@ -211,7 +213,7 @@ def tune(settings: TrainingSettings, network: Transfer, fabric: Fabric, images: 
             "phase": TUNING,
             "learning_rate": phase.learning_rate * multiplier,
             "train_loss": losses.mean().item(),
-            "train_accuracy": fabric.all_reduce(hits, reduce_op="sum").item() / (steps_per_epoch * batch_size),
+            "train_accuracy": fabric.all_reduce(correct, reduce_op="sum").item() / (steps_per_epoch * batch_size),
             **validate(
                 fabric, averaged, lambda index: to_floats(images.val.take(index), *images.scale), images.val.labels
             ),
@@ -226,34 +228,33 @@ def tune(settings: TrainingSettings, network: Transfer, fabric: Fabric, images: 
 def validate(
     fabric: Fabric, network: nn.Module, inputs: Callable[[Tensor], Tensor], labels: Tensor
 ) -> dict[str, float]:
-    """`val_loss` (mean cross-entropy, nats) and `val_accuracy` (0 to 1) of `network`; the modes of its parts are
-    restored.
+    """Return `val_loss` (mean cross-entropy, nats) and `val_accuracy` (0 to 1), and restore the modes of all modules.
 
-    `inputs` gives what goes in for an index (B,): floats of images for a whole network, features for a head.
+    `inputs` maps an index (B,) to the inputs of `network`: floats of images for a whole network, features for a head.
     """
     modes = {module: module.training for module in network.modules()}
     network.eval()
-    loss, hits = 0.0, 0
+    loss, correct = 0.0, 0
     for index in in_order(len(labels), VAL_BATCH):
-        expected = labels[index.to(fabric.device)]
+        targets = labels[index.to(fabric.device)]
         with fabric.autocast():
             logits = network(inputs(index)).float()
-        loss += F.cross_entropy(logits, expected, reduction="sum").item()
-        hits += (logits.argmax(1) == expected).sum().item()
+        loss += F.cross_entropy(logits, targets, reduction="sum").item()
+        correct += (logits.argmax(1) == targets).sum().item()
     for module, training in modes.items():
         module.training = training
-    return {"val_loss": loss / len(labels), "val_accuracy": hits / len(labels)}
+    return {"val_loss": loss / len(labels), "val_accuracy": correct / len(labels)}
 
 
 def epochs_of(settings: TrainingSettings) -> int:
-    """The number of epochs of both phases."""
+    """Return the number of epochs of both phases together."""
     return settings.features.epochs + (settings.finetune.epochs if settings.method == "finetune" else 0)
 
 
 def build_optimizer(
     groups: list[tuple[list[nn.Module], float]], settings: TrainingSettings, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """One optimizer for all `groups` of modules, each with its own peak learning rate."""
+    """Build one optimizer for all `groups`, which are modules with a peak learning rate."""
     built: list[torch.optim.Optimizer] = []
     for modules, rate in groups:
         built += optimizers.build(
@@ -271,7 +272,7 @@ def build_optimizer(
 
 
 def mixed_loss(logits: Tensor, labels: Tensor, others: Tensor, share: float, settings: TrainingSettings) -> Tensor:
-    """The loss of images that belong to `labels` by `share`, and to the labels of their partners by the rest."""
+    """Return the cross-entropy to `labels`, weighted by `share`, plus that to the partners' labels, by the rest."""
     loss = F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
     if share == 1:
         return loss
@@ -279,11 +280,11 @@ def mixed_loss(logits: Tensor, labels: Tensor, others: Tensor, share: float, set
 
 
 def augmented_batch(images: Data, settings: TrainingSettings) -> np.ndarray:
-    """Images as the network sees them, to look at, uint8 (B, H, W, C): augmented, or images and stored variants."""
+    """Return training images for inspection, uint8 (B, H, W, C): augmented, or images and stored variants."""
     generator = torch.Generator().manual_seed(settings.seed)
     if settings.method == "finetune":
-        index = torch.randperm(len(images.train), generator=generator)[:PICTURED]
+        index = torch.randperm(len(images.train), generator=generator)[:SAMPLES]
         batch = augment(images.train.take(index), settings.finetune, settings.side, generator)
     else:
-        batch = images.variants.take(torch.randperm(len(images.variants), generator=generator)[:PICTURED])
+        batch = images.variants.take(torch.randperm(len(images.variants), generator=generator)[:SAMPLES])
     return batch.round().clamp(0, 255).to(torch.uint8).cpu().numpy()
