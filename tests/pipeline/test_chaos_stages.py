@@ -17,8 +17,7 @@ from convzoo.files import sha256_of
 KILLS = max(1, int(os.environ.get("CONVZOO_KILLS", "5")) // 5)  # of each stage; `make chaos` asks for more
 OF_EACH_FAMILY = ("mnist-classifier", "cifar10-autoencoder", "mnist-dcgan", "flowers-transfer")
 STAGES = [
-    "versions",
-    "settings",
+    "check",
     "download@cifar10",
     "weights@efficientnet-lite0",
     "prepare@mnist",

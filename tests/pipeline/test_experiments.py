@@ -5,7 +5,7 @@ import json
 
 import pytest
 from helpers.killing import until
-from helpers.project import dvc, query
+from helpers.project import convzoo, dvc, query
 
 NETWORK = "mnist-classifier"
 RATE = f"networks.{NETWORK}.learning_rate"
@@ -84,3 +84,8 @@ def test_an_experiment_in_a_temporary_copy_lands_in_the_clones_database(clone):
     assert len(metric_of(clone, run, "val_accuracy")) == 2
     assert (clone / "params.yaml").read_bytes() == before, "the clone itself is left alone"
     assert not list((clone / ".dvc/tmp").rglob("mlflow.db"))
+
+    dvc(clone, "exp", "apply", "aside")
+    assert "learning_rate: 0.02" in (clone / "params.yaml").read_text()
+    printed = convzoo(clone, "status", f"train@{NETWORK}", "validate", "prepare@mnist")
+    assert "changed" not in printed, printed

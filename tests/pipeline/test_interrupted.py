@@ -13,7 +13,7 @@ from helpers.killing import FAMILIES, finish, made, start, until
 from helpers.project import environment, link_code
 from helpers.small import small_project
 
-from convzoo.families.classifier import train as classifier
+from convzoo.training.checkpoints import Checkpoints
 
 NETWORK = "mnist-classifier"
 SOON = 15  # seconds; with a store that never answers it takes 3, and an end that nobody asked for waits 20
@@ -46,7 +46,7 @@ def test_a_training_of_every_family_says_what_is_kept_and_goes_on_to_the_same_by
 
 def test_a_training_stopped_before_its_first_epoch_says_that_nothing_is_kept(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    with pytest.raises(KeyboardInterrupt), classifier.Checkpoints(NETWORK, "0" * 64):
+    with pytest.raises(KeyboardInterrupt), Checkpoints(NETWORK, "0" * 64):
         raise KeyboardInterrupt
     told = f"{NETWORK}: stopped; no epoch was finished; `dvc repro` starts from the beginning\n"
     assert capsys.readouterr().err == told

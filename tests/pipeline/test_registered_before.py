@@ -31,7 +31,8 @@ def test_it_traces_predicts_is_compared_and_promotes(old):
     assert {f"train@{NETWORK}", "prepare@mnist", "versions", "settings"} <= trace["stages"].keys()
     assert trace["code"]["modules"]["convzoo/training/classifier.py"]
     Image.new("L", (28, 28)).save(old / "black.png")
-    [row] = json.loads(convzoo(old, "predict", BEFORE, "black.png", "--json").partition("\n")[2])
+    printed = convzoo(old, "predict", BEFORE, "black.png", "--json")
+    [row], _ = json.JSONDecoder().raw_decode(printed[printed.index("[\n") :])
     assert 0 < row["probability"] <= 1
 
     assert f"{NETWORK}: version 2 registered, alias candidate moved here from version 1" in convzoo(

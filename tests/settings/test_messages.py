@@ -185,15 +185,15 @@ WEIGHTS = [
         "weights: changed features",
         changed_features,
         "digits/features.onnx: has sha256",
-        "expected 000000000000 as weights.json says",
-        "dvc checkout, or make it anew",
+        "expected 000000000000 as in weights.json",
+        "dvc checkout, or make it again",
     ),
     Row(
         "weights: no feature network",
         lambda _: FeatureNetwork("digits", 1),
         "digits/features.onnx: there is no",
         "if `weights.digits` .* has features",
-        "`dvc repro weights@digits` brings it",
+        "run `dvc repro weights@digits`",
     ),
 ]
 

@@ -29,6 +29,6 @@ def command(
     outcome = promote(network, version, dry_run=dry_run, force=force, reason=reason)
     if outcome.conditions:
         print(as_text(outcome.conditions), end="\n\n")
-    print("\n".join(outcome.told))
+    print("\n".join(outcome.messages))
     if not outcome.done:
         raise typer.Exit(DRY_RUN_PASSES if dry_run and outcome.fits else 1)
