@@ -1,4 +1,4 @@
-"""python -m figures [FAMILY ...]: the pictures of docs/networks/, from the trained networks under models/."""
+"""python -m figures [FAMILY ...]: draws the figures of docs/networks/ from the trained networks under models/."""
 
 import sys
 import time
@@ -20,7 +20,7 @@ FAMILIES = {
 
 
 def draw(*families: str) -> None:
-    """Draw the pictures of some families, or of all. Raises ConvzooError for one that is not known."""
+    """Draw the figures of the given families, or of all. Raises ConvzooError for an unknown family."""
     unknown = sorted(set(families) - set(FAMILIES))
     if unknown:
         raise ConvzooError(f"{', '.join(unknown)}: no such family; expected some of: {', '.join(FAMILIES)}")

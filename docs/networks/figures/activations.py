@@ -1,4 +1,4 @@
-"""Pictures of activation functions: from the binary step to the softmax, and what they do to gradients."""
+"""Figures of activation functions, from the binary step to the softmax, and of their effect on gradients."""
 
 from pathlib import Path
 
@@ -12,21 +12,21 @@ from convzoo.plots import BLUE, COLOURS, INK, ORANGE, picture
 from figures.drawing import PALE, WIDTH, bare, labelled, show_image
 from figures.trained import Data
 
-REACH = 3.5  # of the axis
+LIMIT = 3.5  # of the axis
 DEPTH, CHANNELS = 12, 16  # of the network whose gradients are measured
 COMPARED = ("sigmoid", "tanh", "relu", "gelu")
 TEMPERATURES = (0.3, 1.0, 4.0)
 
 
 class Step(nn.Module):
-    """1 for what is above zero, else 0."""
+    """Return 1 for positive values, else 0."""
 
     def forward(self, x: Tensor) -> Tensor:
         return (x > 0).to(x.dtype)
 
 
 def slopes(function: nn.Module, x: Tensor) -> Tensor:
-    """The derivative of an activation function at the places `x` (N,); 0 where it has none to hand back."""
+    """Return the derivative of an activation function at `x` (N,); 0 if it has no gradient."""
     x = x.clone().requires_grad_()
     y = function(x)
     if not y.requires_grad:
@@ -35,11 +35,11 @@ def slopes(function: nn.Module, x: Tensor) -> Tensor:
 
 
 def draw_activations(path: Path) -> None:
-    """Every activation function that params.yaml can choose, and the binary step before them, with its derivative."""
+    """Draw the binary step and every activation function that params.yaml can select, with their derivatives."""
     order = ["sigmoid", "tanh", "softplus", "relu", "leaky_relu", "prelu", "elu", "gelu", "silu"]
     order += sorted(set(ACTIVATIONS) - set(order))
     functions = [("binary step", Step()), *((name, ACTIVATIONS[name]()) for name in order)]
-    x = torch.linspace(-REACH, REACH, 701)
+    x = torch.linspace(-LIMIT, LIMIT, 701)
     with picture(path, WIDTH, 3.7) as figure:
         grid = figure.subplots(2, -(-len(functions) // 2), sharex=True, sharey=True)
         for axes in grid.flat[len(functions) :]:
@@ -52,14 +52,14 @@ def draw_activations(path: Path) -> None:
             axes.axhline(0, color=INK, linewidth=0.6)
             axes.axvline(0, color=INK, linewidth=0.6)
             labelled(axes, name)
-            axes.set(xlim=(-REACH, REACH), ylim=(-1.35, 3.2), xticks=(-3, 0, 3), yticks=(-1, 0, 1, 2, 3))
+            axes.set(xlim=(-LIMIT, LIMIT), ylim=(-1.35, 3.2), xticks=(-3, 0, 3), yticks=(-1, 0, 1, 2, 3))
         figure.legend(
             [value, derivative], ["the function", "its derivative"], loc="outside lower center", ncols=2, fontsize=8.5
         )
 
 
 def gradient_norms(activation: str, x: Tensor, labels: Tensor, depth: int, channels: int, seed: int) -> list[float]:
-    """The norm of the loss's gradient for each convolution's weights of an untrained textbook network, in order."""
+    """Return the norm of the loss's gradient for the weights of each convolution of an untrained textbook network."""
     torch.manual_seed(seed)
     _, inputs, height, width = x.shape
     network = Reference(height, width, inputs, int(labels.max()) + 1, activation, [[channels] * depth], "same", 32, 0.0)
@@ -68,7 +68,7 @@ def gradient_norms(activation: str, x: Tensor, labels: Tensor, depth: int, chann
 
 
 def draw_gradients(path: Path, data: Data, images: int = 100, depth: int = DEPTH, channels: int = CHANNELS) -> None:
-    """How much of the gradient reaches the layers of a deep network, by activation function."""
+    """Draw the size of the gradient in each layer of a deep network, by activation function."""
     x, labels = data.sample(images)
     with picture(path, WIDTH, 2.7) as figure:
         axes = figure.subplots()
@@ -82,7 +82,7 @@ def draw_gradients(path: Path, data: Data, images: int = 100, depth: int = DEPTH
 
 
 def draw_softmax(path: Path, image: np.ndarray, logits: np.ndarray, classes: list[str], fitted: float) -> None:
-    """An image, its logits (K,), and the probabilities that a softmax makes of them at several temperatures."""
+    """Draw an image, its logits (K,) and the probabilities that a softmax returns at several temperatures."""
     best = int(logits.argmax())
     colours = [BLUE if number == best else PALE for number in range(len(classes))]
     steps = [(value, f"T = {value:g}") for value in TEMPERATURES]

@@ -1,4 +1,4 @@
-"""Pictures of a generative adversarial network: its players, their objective, their training, and how it is judged."""
+"""Figures of a generative adversarial network: its players, objective, training and evaluation."""
 
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,12 @@ SHOWN = 8
 COUNTS = (25, 50, 100, 200, 360)  # images on each side of a distance
 REPEATS = 5
 EPOCHS_SHOWN = 6
-PROBED = 64  # images that make a batch for the discriminator
+PROBED = 64  # images in a batch of the discriminator
 
 
 @torch.no_grad()
 def draw_players(path: Path, generator: Generator, discriminator: Discriminator, data: Data, early: Tensor) -> None:
-    """Real and generated digits, with what the discriminator says of each. `early` ones are of epoch 1."""
+    """Draw real and generated digits with the discriminator's probabilities; those in `early` are of epoch 1."""
     rows = evenly_spaced(len(data.val.images), PROBED)
     count = len(rows)
     noise = latents(count, generator.layers[0].in_channels, SEED)
@@ -54,13 +54,13 @@ def draw_players(path: Path, generator: Generator, discriminator: Discriminator,
         grid = left.subplots(len(parts), SHOWN)
         axes = right.subplots()
         for line, (name, images, colour) in zip(grid, parts, strict=True):
-            discriminator.train()  # as in the training: BatchNorm sees a batch of one kind
-            told = discriminator(to_signed(images)).sigmoid().numpy()
+            discriminator.train()  # as in training: BatchNorm on a batch of one kind
+            probabilities = discriminator(to_signed(images)).sigmoid().numpy()
             chosen = evenly_spaced(len(images), SHOWN)
             for place, row in zip(line, chosen, strict=True):
-                show_image(place, images[row].numpy(), "", f"{told[row]:.2f}")
+                show_image(place, images[row].numpy(), "", f"{probabilities[row]:.2f}")
             line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
-            axes.hist(told, np.linspace(0, 1, 21), color=colour, alpha=0.6, label=name.replace("\n", " "))
+            axes.hist(probabilities, np.linspace(0, 1, 21), color=colour, alpha=0.6, label=name.replace("\n", " "))
         labelled(axes, "What D says", "probability of being real", "images")
         axes.legend(fontsize=7.5)
     discriminator.eval()
@@ -68,7 +68,7 @@ def draw_players(path: Path, generator: Generator, discriminator: Discriminator,
 
 @torch.no_grad()
 def draw_transposed(path: Path) -> None:
-    """A transposed convolution with stride 2 in numbers: each number stamps its multiple of the filter."""
+    """Draw a transposed convolution with stride 2 in numbers: each input adds its multiple of the filter."""
     x = torch.tensor([[[[1.0, 2.0], [3.0, -1.0]]]])
     layer = nn.ConvTranspose2d(1, 1, 4, stride=2, padding=1, bias=False)
     layer.weight.data = torch.tensor([1.0, 2.0, 2.0, 1.0]).outer(torch.tensor([1.0, 2.0, 2.0, 1.0]))[None, None] / 4
@@ -96,7 +96,7 @@ def draw_transposed(path: Path) -> None:
 
 @torch.no_grad()
 def draw_way(path: Path, generator: Generator) -> None:
-    """A latent's way through the generator: maps that grow until they are a picture."""
+    """Draw the feature maps of the generator, from a latent to an image."""
     z = torch.from_numpy(latents(1, generator.layers[0].in_channels, SEED + 1))
     stages, x = [], z[:, :, None, None]
     for layer in generator.layers:
@@ -112,7 +112,7 @@ def draw_way(path: Path, generator: Generator) -> None:
 
 
 def draw_objective(path: Path) -> None:
-    """What the generator lowers in the first formula and in the one that is used, and the hinge losses."""
+    """Draw the generator's saturating and non-saturating losses, their gradients, and the hinge losses."""
     a = torch.linspace(-6, 6, 400, requires_grad=True)
     curves = [
         ("ln(1 − D)", torch.log(1 - a.sigmoid()), ORANGE),
@@ -141,7 +141,7 @@ def draw_objective(path: Path) -> None:
 
 
 def draw_history(path: Path, history: list[dict[str, Any]], kept: int) -> None:
-    """Losses, the discriminator's mean answers, and KID on val, by epoch."""
+    """Draw losses, the discriminator's mean probabilities, and KID on val, by epoch."""
     epochs = [row["epoch"] for row in history]
     panels = [
         ("Losses", [("train_discriminator_loss", "D"), ("train_generator_loss", "G")]),
@@ -164,7 +164,7 @@ def draw_history(path: Path, history: list[dict[str, Any]], kept: int) -> None:
 
 
 def draw_epochs(path: Path, frames: dict[int, Tensor]) -> None:
-    """The same latents over the epochs."""
+    """Draw images of the same latents over the epochs."""
     epochs = list(frames)
     last = len(epochs) - 1
     chosen = sorted({round(last ** (step / (EPOCHS_SHOWN - 1))) if step else 0 for step in range(EPOCHS_SHOWN)})
@@ -178,7 +178,7 @@ def draw_epochs(path: Path, frames: dict[int, Tensor]) -> None:
 
 
 def draw_walk(path: Path, generator: Generator, steps: int = 11) -> None:
-    """From one latent to the next along arcs, and why not along straight lines: latents in between would be short."""
+    """Draw spherical interpolations between latents, and the lengths on arcs and on straight lines."""
     size = generator.layers[0].in_channels
     ends = latents(4, size, SEED + 3)
     ways = walk(ends, steps)
@@ -201,7 +201,7 @@ def draw_walk(path: Path, generator: Generator, steps: int = 11) -> None:
 
 
 def draw_changes(path: Path, images: np.ndarray) -> None:
-    """Images as the discriminator sees them under each change of differentiable augmentation."""
+    """Draw images under each change of differentiable augmentation."""
     x = to_signed(torch.from_numpy(images))
     side = images.shape[1]
     none = {"flip": False, "shift": 0, "brightness": 0.0, "saturation": 0.0, "contrast": 0.0, "cutout": 0}
@@ -216,31 +216,31 @@ def draw_changes(path: Path, images: np.ndarray) -> None:
         figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
         for line, (name, change) in zip(figure.subplots(len(rows), len(images)), rows, strict=True):
             settings = AugmentSettings.model_validate(none | change)
-            made = to_pixels(diff_augment(x, settings, torch.Generator().manual_seed(SEED)).clamp(-1, 1)).numpy()
-            for axes, image in zip(line, made, strict=True):
+            augmented = to_pixels(diff_augment(x, settings, torch.Generator().manual_seed(SEED)).clamp(-1, 1)).numpy()
+            for axes, image in zip(line, augmented, strict=True):
                 show_image(axes, image)
             line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
 
 
 def draw_distances(path: Path, features: FeatureNetwork, data: Data, generator: Generator) -> None:
-    """Frechet distance and KID by the number of images: of real digits against others, and of generated ones."""
+    """Draw Frechet distance and KID by the number of images, of real and of generated digits against real ones."""
     real = features(np.asarray(data.train.images))
-    made = features(samples(generator, latents(2 * max(COUNTS), generator.layers[0].in_channels, SEED)))
+    generated = features(samples(generator, latents(2 * max(COUNTS), generator.layers[0].in_channels, SEED)))
     counts = [count for count in COUNTS if 2 * count <= len(real)]
     rng = np.random.default_rng(SEED)
-    found: dict[str, list[list[tuple[float, float]]]] = {"real": [], "generated": []}
+    values_of: dict[str, list[list[tuple[float, float]]]] = {"real": [], "generated": []}
     for count in counts:
-        for name, other in (("real", real), ("generated", made)):
+        for name, other in (("real", real), ("generated", generated)):
             values = []
             for _ in range(REPEATS):
                 order = rng.permutation(len(real))
-                mine = real[order[:count]]
-                rest = real[order[count : 2 * count]] if name == "real" else other[rng.permutation(len(other))[:count]]
-                values.append((frechet_distance(mine, rest), kid(mine, rest)))
-            found[name].append(values)
+                left = real[order[:count]]
+                right = real[order[count : 2 * count]] if name == "real" else other[rng.permutation(len(other))[:count]]
+                values.append((frechet_distance(left, right), kid(left, right)))
+            values_of[name].append(values)
     with picture(path, WIDTH, 2.6) as figure:
         for number, (axes, title) in enumerate(zip(figure.subplots(1, 2), ("Frechet distance", "KID"), strict=True)):
-            for (name, rows), colour in zip(found.items(), (GREEN, BLUE), strict=True):
+            for (name, rows), colour in zip(values_of.items(), (GREEN, BLUE), strict=True):
                 values = np.array(rows)[:, :, number]
                 axes.errorbar(
                     counts,

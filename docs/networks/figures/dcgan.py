@@ -1,4 +1,4 @@
-"""The pictures of docs/networks/dcgan.md: a small DCGAN on digits is trained for them."""
+"""The figures of docs/networks/dcgan.md, for which a small DCGAN is trained on digits."""
 
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,18 @@ from convzoo.settings.networks import network_settings
 from convzoo.training import machine
 from convzoo.training.state import TrainState
 from figures import adversaries
-from figures.trained import described, load_data
+from figures.trained import load_data, read_output
 
 NETWORK = "mnist-dcgan"
-EPOCHS = 16  # starter's few are for a first look
+EPOCHS = 16  # more than in the profile starter, whose samples are too early
 COMPUTE = ComputeSettings(device="cpu", devices=1, precision="fp32", threads=1, deterministic=True)
 FACES = "anime"
 
 
 def draw(folder: Path) -> None:
-    """Write the pictures to `folder`, from a training of NETWORK over EPOCHS.
+    """Write the figures to `folder`, from a training of NETWORK over EPOCHS.
 
-    Raises ConvzooError where the pipeline has not made data and feature network.
+    Raises ConvzooError if the pipeline has not written the data or the feature network.
     """
     state, architecture, features = train()
     data, frames = load_data("mnist"), state.notes["samples"]
@@ -50,10 +50,10 @@ def draw(folder: Path) -> None:
 
 
 def train() -> tuple[TrainState, dict[str, Any], FeatureNetwork]:
-    """The state of the training at its end, the content of architecture.json and the feature network."""
+    """Return the final state of the training, the content of architecture.json and the feature network."""
     settings = network_settings(read_params(), "networks", NETWORK)
     settings = settings.model_copy(update={"epochs": EPOCHS, "select_every": 1})
-    described(Path("data/prepared", settings.data, "train", "meta.json"), "validate")
+    read_output(Path("data/prepared", settings.data, "train", "meta.json"), "validate")
     architecture = describe(settings, read_json(Path("data/prepared", settings.data, "train", "meta.json")))
     features = FeatureNetwork(settings.weights, architecture["shape"][-1])
     data = load_data(settings.data)

@@ -1,4 +1,4 @@
-"""Pictures of how a network learns: losses, optimizers, schedules, and the average of the weights."""
+"""Figures of training: losses, optimizers, schedules, and the moving average of the weights."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from figures.trained import Data
 
 SMOOTHINGS = (0.0, 0.1, 0.3)
 PATH_STEPS = 40
-# Rates near the best of a grid of doublings after these steps, for each.
+# Learning rates close to the best after PATH_STEPS in a grid of doublings.
 PATHS = {
     "sgd": {"optimizer": "sgd", "learning_rate": 6.0, "momentum": 0.0},
     "sgd, momentum 0.9": {"optimizer": "sgd", "learning_rate": 1.0, "momentum": 0.9},
@@ -38,7 +38,7 @@ SCHEDULES = ("constant", "linear", "cosine", "one_cycle", "step")
 
 
 def draw_losses(path: Path, losses: np.ndarray, classes: int) -> None:
-    """Cross-entropy by the right class's probability with label smoothing, and the losses of real images (N,)."""
+    """Draw cross-entropy by the true class's probability with label smoothing, and the losses (N,) of real images."""
     p = torch.linspace(0.001, 0.9999, 600)
     logits = torch.zeros(len(p), classes)
     logits[:, 0] = torch.log(p / (1 - p) * (classes - 1))  # the rest is spread evenly
@@ -46,10 +46,10 @@ def draw_losses(path: Path, losses: np.ndarray, classes: int) -> None:
     with picture(path, WIDTH, 2.75) as figure:
         left, other = figure.subplots(1, 2)
         for smoothing, colour in zip(SMOOTHINGS, COLOURS, strict=False):
-            found = F.cross_entropy(logits, right, label_smoothing=smoothing, reduction="none").numpy()
-            least = found.argmin()
-            left.plot(p.numpy(), found, color=colour, label=f"smoothing {smoothing:g}")
-            left.plot(p[least], found[least], "o", color=colour, markersize=5, clip_on=False)
+            curve = F.cross_entropy(logits, right, label_smoothing=smoothing, reduction="none").numpy()
+            least = curve.argmin()
+            left.plot(p.numpy(), curve, color=colour, label=f"smoothing {smoothing:g}")
+            left.plot(p[least], curve[least], "o", color=colour, markersize=5, clip_on=False)
         labelled(left, "Loss of an image", "probability of the right class", "cross-entropy, nats")
         left.set(xlim=(0, 1), ylim=(0, 6))
         left.legend(fontsize=8)
@@ -74,7 +74,7 @@ def draw_losses(path: Path, losses: np.ndarray, classes: int) -> None:
 
 
 def halves(data: Data, no: int, yes: int) -> tuple[Tensor, Tensor]:
-    """Two numbers an image (N, 2), its ink on the left and on the right half, and whether it is a `yes` (N,)."""
+    """Return the ink on the left and right half of each image (N, 2), and whether it is a `yes` (N,)."""
     chosen = np.isin(data.train.labels, (no, yes))
     images = torch.from_numpy(np.asarray(data.train.images[chosen])).float().mean(dim=3) / 255
     middle = images.shape[2] // 2
@@ -84,7 +84,7 @@ def halves(data: Data, no: int, yes: int) -> tuple[Tensor, Tensor]:
 
 
 def walk(x: Tensor, y: Tensor, start: tuple[float, float], steps: int, settings: dict) -> np.ndarray:
-    """The places (steps + 1, 2) of two weights under an optimizer of training/optimizers.py."""
+    """Return the path (steps + 1, 2) of two weights under an optimizer of training/optimizers.py."""
     model = nn.Linear(2, 1, bias=False)
     model.weight.data = torch.tensor([start])
     built = optimizers.build(model, **COMMON | settings)
@@ -99,7 +99,7 @@ def walk(x: Tensor, y: Tensor, start: tuple[float, float], steps: int, settings:
 
 
 def draw_paths(path: Path, data: Data, no: int, yes: int) -> None:
-    """The paths of optimizers on a real loss surface: two weights that tell a `yes` from a `no` by its ink."""
+    """Draw paths of optimizers on a real loss surface: two weights that separate `yes` from `no` by its ink."""
     x, y = halves(data, no, yes)
     examples = [
         np.asarray(data.train.images[int(np.flatnonzero(data.train.labels == digit)[0])]) for digit in (no, yes)
@@ -133,7 +133,7 @@ def draw_paths(path: Path, data: Data, no: int, yes: int) -> None:
 
 
 def draw_muon(path: Path, gradient: Tensor) -> None:
-    """What Newton and Schulz's iteration does to singular values, and to those of a real `gradient` (out, in, h, w)."""
+    """Draw the effect of the Newton-Schulz iteration on singular values, also of a real `gradient` (out, in, h, w)."""
     a, b, c = NEWTON_SCHULZ
     x = np.linspace(0, 1, 400)
     matrix = gradient.flatten(1)
@@ -147,15 +147,15 @@ def draw_muon(path: Path, gradient: Tensor) -> None:
         labelled(left, "The iteration on one singular value", "before, as a share of the norm", "after")
         left.legend(fontsize=8, loc="lower right")
         for times, colour in zip((0, 1, 2, 3), (PALE, GREEN, ORANGE, BLUE), strict=True):
-            found = torch.linalg.svdvals(orthogonal(matrix, times).double()).numpy()
-            right.plot(range(1, len(found) + 1), found, color=colour)
+            singular = torch.linalg.svdvals(orthogonal(matrix, times).double()).numpy()
+            right.plot(range(1, len(singular) + 1), singular, color=colour)
         labelled(right, "All of a real gradient's", f"singular value (of {min(matrix.shape)}), the largest first", "")
         for axes in (left, right):
             axes.set(ylim=(0, 1.35))
 
 
 def race(data: Data, settings: dict, steps: int, batch: int, widths: list[int]) -> tuple[list[float], nn.Module]:
-    """The losses of a small network over its first steps, from the same start and on the same batches for all."""
+    """Train a small network for a few steps, from fixed initial weights and batches, and return losses and network."""
     torch.manual_seed(0)
     channels = data.train.images.shape[3]
     network = Fast(channels, len(data.classes), "relu", widths, True, True, 0.125)
@@ -176,7 +176,7 @@ def race(data: Data, settings: dict, steps: int, batch: int, widths: list[int]) 
 
 
 def draw_race(path: Path, data: Data, steps: int) -> None:
-    """The same small network on the same batches of real images under four optimizers."""
+    """Draw the losses of a small network on the same batches of real images under four optimizers."""
     with picture(path, WIDTH, 2.7) as figure:
         axes = figure.subplots()
         for (name, settings), colour in zip(RACE.items(), COLOURS, strict=False):
@@ -189,7 +189,7 @@ def draw_race(path: Path, data: Data, steps: int) -> None:
 
 
 def draw_schedules(path: Path, warmup: float, steps: int = 400) -> None:
-    """The learning rate over a training, as training/schedules.py computes it."""
+    """Draw the learning rate over a training, as training/schedules.py computes it."""
     done = (np.arange(steps) + 0.5) / steps
     with picture(path, WIDTH, 2.2) as figure:
         for axes, name in zip(figure.subplots(1, len(SCHEDULES), sharey=True), SCHEDULES, strict=True):
@@ -202,14 +202,14 @@ def draw_schedules(path: Path, warmup: float, steps: int = 400) -> None:
 
 
 def draw_average(path: Path, data: Data, decays: tuple[float, ...] = (0.9, 0.97), steps: int = 200) -> None:
-    """A real weight over the steps of a training at a constant rate, and its exponential averages."""
+    """Draw a real weight during training at a constant rate, and its exponential moving averages."""
     torch.manual_seed(0)
     network = Fast(data.train.images.shape[3], len(data.classes), "relu", [8, 16], True, True, 0.125)
     network.whiten(data.sample(1000)[0])
     averages = [AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay)) for decay in decays]
     built = optimizers.build(network, **COMMON | AVERAGED)
     rng = np.random.default_rng(0)
-    seen = []
+    weights_by_step = []
     for _ in range(steps):
         x, labels = data.sample(16, rng)
         F.cross_entropy(network(x), labels).backward()
@@ -218,11 +218,11 @@ def draw_average(path: Path, data: Data, decays: tuple[float, ...] = (0.9, 0.97)
             optimizer.zero_grad()
         for average in averages:
             average.update_parameters(network)
-        weights = [network, *(average.module for average in averages)]
-        seen.append([model.head.weight.detach().flatten().numpy().copy() for model in weights])
-    paths = np.array(seen)[steps // 2 :]  # (steps / 2, 1 + decays, weights)
-    way, reached = np.abs(np.diff(paths[:, 0], axis=0)).sum(axis=0), np.abs(paths[-1, 0] - paths[0, 0])
-    restless = int((way / (reached + way.mean())).argmax())
+        models = [network, *(average.module for average in averages)]
+        weights_by_step.append([model.head.weight.detach().flatten().numpy().copy() for model in models])
+    paths = np.array(weights_by_step)[steps // 2 :]  # (steps / 2, 1 + decays, weights)
+    length, distance = np.abs(np.diff(paths[:, 0], axis=0)).sum(axis=0), np.abs(paths[-1, 0] - paths[0, 0])
+    restless = int((length / (distance + length.mean())).argmax())
     with picture(path, WIDTH, 2.3) as figure:
         axes = figure.subplots()
         step = range(steps // 2 + 1, steps + 1)

@@ -1,4 +1,4 @@
-"""The trained networks and the prepared data that the pictures are made from, as the pipeline left them."""
+"""Loads the trained networks and prepared data that the figures are drawn from."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from convzoo.files import read_json
 
 
 class Data(NamedTuple):
-    """A prepared set, without its test images: they are for measuring."""
+    """A prepared data set without its test images, which are reserved for evaluation."""
 
     name: str
     classes: list[str]
@@ -25,8 +25,9 @@ class Data(NamedTuple):
     std: Tensor
 
     def sample(self, count: int, rng: np.random.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Floats and labels of `count` train images at most, spread over the split, which may be sorted by class; or
-        drawn, where there is a generator.
+        """Return floats and labels of at most `count` train images, evenly spaced over the split.
+
+        With `rng`, the images are drawn at random.
         """
         total = len(self.train.labels)
         rows = np.linspace(0, total - 1, min(count, total)).round().astype(np.int64)
@@ -34,28 +35,28 @@ class Data(NamedTuple):
         return self.floats(self.train.images[rows]), torch.from_numpy(self.train.labels[rows])
 
     def floats(self, images: Any) -> Tensor:
-        """Images uint8 (B, H, W, C) as a network meets them: (B, C, H, W)."""
+        """Convert images uint8 (B, H, W, C) to inputs of a network, (B, C, H, W)."""
         return to_floats(torch.from_numpy(images.copy()), self.mean, self.std)
 
 
 def load_data(name: str) -> Data:
-    """The prepared set `name`. Raises ConvzooError where it is missing."""
+    """Load the prepared set `name`. Raises ConvzooError if it is missing."""
     folder = Path("data/prepared", name)
-    meta = described(folder / "train" / "meta.json", "validate")
+    meta = read_output(folder / "train" / "meta.json", "validate")
     mean, std = torch.tensor(meta["mean"]), torch.tensor(meta["std"])
     return Data(name, meta["classes"], load_split(folder / "train"), load_split(folder / "val"), mean, std)
 
 
-def described(file: Path, stage: str) -> dict[str, Any]:
-    """What a JSON file of the pipeline says. Raises ConvzooError, naming the stage that writes it."""
+def read_output(file: Path, stage: str) -> dict[str, Any]:
+    """Read a JSON file of the pipeline. Raises ConvzooError with the stage that writes it if it is missing."""
     if not file.is_file():
         raise ConvzooError(f"{file}: is missing; run: python -m dvc repro {stage}")
     return read_json(file)
 
 
-def load_weights(body: nn.Module, file: Path, network: str) -> nn.Module:
-    """`body` with the weights in `file`, for use. Raises ConvzooError where they are missing."""
+def load_weights(model: nn.Module, file: Path, network: str) -> nn.Module:
+    """Load the weights in `file` into `model`, set to evaluation mode. Raises ConvzooError if they are missing."""
     if not file.is_file():
         raise ConvzooError(f"{file}: is missing; run: python -m dvc repro export@{network}")
-    body.load_state_dict(load_file(file))
-    return body.eval()
+    model.load_state_dict(load_file(file))
+    return model.eval()

@@ -1,4 +1,4 @@
-"""The pictures of docs/networks/transfer.md."""
+"""The figures of docs/networks/transfer.md."""
 
 import csv
 from pathlib import Path
@@ -18,66 +18,66 @@ from convzoo.plots import BLUE, BLUES, COLOURS, GREEN, GREY, INK, ORANGE, pictur
 from convzoo.settings.load import read_params
 from convzoo.settings.networks import network_settings
 from convzoo.weights.backbones import InvertedResidual, cut, resized, scale, whole
-from figures.drawing import PALE, WIDTH, bare, labelled, points, show_image, show_map, show_mosaic, strongest
-from figures.trained import Data, described, load_data, load_weights
+from figures.drawing import PALE, WIDTH, bare, labelled, scatter, show_image, show_map, show_mosaic, strongest
+from figures.trained import Data, load_data, load_weights, read_output
 
 NETWORK = "flowers-transfer"
-RESIDUAL = "resnet50"  # untrained: its gradients with and without skip connections
-MEASURED, SIDE = 8, 64  # images of so many pixels that those are measured on
+RESIDUAL = "resnet50"  # untrained, for its gradients with and without skip connections
+MEASURED, SIDE = 8, 64  # images for these gradients, and their side in pixels
 SHOWN = 6
-EPOCHS = 2  # of changed images
+EPOCHS = 2  # of augmented images
 
 
 def draw(folder: Path) -> None:
-    """Write the pictures to `folder`, from the trained network and its data.
+    """Write the figures to `folder`, from the trained network and its data.
 
-    Raises ConvzooError where the pipeline has not made them.
+    Raises ConvzooError if the pipeline has not written them.
     """
-    about = described(Path("models", NETWORK, "architecture.json"), f"export@{NETWORK}")
-    body = build(about["architecture"], about["arguments"])
-    load_weights(body, Path("models", NETWORK, "weights.safetensors"), NETWORK)
+    architecture = read_output(Path("models", NETWORK, "architecture.json"), f"export@{NETWORK}")
+    model = build(architecture["architecture"], architecture["arguments"])
+    load_weights(model, Path("models", NETWORK, "weights.safetensors"), NETWORK)
     backbone = load_weights(
-        cut(whole(about["architecture"])),
-        Path("data/weights", about["weights"]["name"], "weights.safetensors"),
+        cut(whole(architecture["architecture"])),
+        Path("data/weights", architecture["weights"]["name"], "weights.safetensors"),
         NETWORK,
     )
-    data = load_data(about["dataset"])
+    data = load_data(architecture["dataset"])
     settings = network_settings(read_params(), "networks", NETWORK)
     image = np.asarray(data.val.images[int(np.flatnonzero(data.val.labels == len(data.classes) - 1)[0])])
 
-    draw_way(folder / "transfer-way.png", body, data, image, about)
+    draw_way(folder / "transfer-way.png", model, data, image, architecture)
     draw_residual(folder / "transfer-residual.png", backbone, image, settings.side)
     draw_gradients(folder / "transfer-gradients.png", data, MEASURED, SIDE)
     draw_features(folder / "transfer-features.png", backbone, data, settings.side)
-    draw_rates(folder / "transfer-rates.png", body, settings)
+    draw_rates(folder / "transfer-rates.png", model, settings)
     draw_history(folder / "transfer-history.png", Path("models", NETWORK, "history.csv"))
     draw_variants(folder / "transfer-variants.png", data, settings)
 
 
 def scaled(images: np.ndarray, architecture: str, side: int) -> Tensor:
-    """Images uint8 (N, H, W, 3) as a backbone meets them: (N, 3, side, side)."""
+    """Convert images uint8 (N, H, W, 3) to inputs of a backbone, (N, 3, side, side)."""
     mean, std = (torch.tensor(values) for values in scale(architecture))
     return resized(to_floats(torch.from_numpy(images.copy()), mean, std), side)
 
 
 @torch.no_grad()
-def draw_way(path: Path, body: Transfer, data: Data, image: np.ndarray, about: dict[str, Any]) -> None:
-    """A flower's way: maps of the backbone from fine to coarse, its features, and the head's answer."""
-    x = scaled(image[None], about["architecture"], body.side)
+def draw_way(path: Path, model: Transfer, data: Data, image: np.ndarray, architecture: dict[str, Any]) -> None:
+    """Draw a flower, the backbone's maps from fine to coarse, the features, and the head's probabilities."""
+    x = scaled(image[None], architecture["architecture"], model.side)
     stages = []
     hooks = [
-        part.register_forward_hook(lambda module, inputs, made: stages.append(made[0]))
-        for part in nn.ModuleList(list(body.backbone.children())).modules()
+        part.register_forward_hook(lambda module, inputs, outputs: stages.append(outputs[0]))
+        for part in nn.ModuleList(list(model.backbone.children())).modules()
         if isinstance(part, nn.Sequential) and any(True for _ in part.children())
     ]
-    features = body.backbone(x)
-    probabilities = body.head(features).softmax(1)[0].numpy()
+    features = model.backbone(x)
+    probabilities = model.head(features).softmax(1)[0].numpy()
     for hook in hooks:
         hook.remove()
     sizes: dict[int, Tensor] = {}
-    for made in stages:
-        if made.ndim == 3 and made.shape[1] > 1:
-            sizes[made.shape[1]] = made  # the last of each size
+    for maps in stages:
+        if maps.ndim == 3 and maps.shape[1] > 1:
+            sizes[maps.shape[1]] = maps  # the last of each size
     shown = list(sizes.values())
     with picture(path, WIDTH, 2.3) as figure:
         axes = figure.subplots(1, len(shown) + 3, width_ratios=[1, *[0.95] * len(shown), 0.45, 0.9])
@@ -102,16 +102,16 @@ def draw_way(path: Path, body: Transfer, data: Data, image: np.ndarray, about: d
 
 @torch.no_grad()
 def draw_residual(path: Path, backbone: nn.Module, image: np.ndarray, side: int) -> None:
-    """What goes into a residual block, what its convolutions make of it, and the sum."""
+    """Draw the input of a residual block, the output of its convolutions, and the sum."""
     x = scaled(image[None], "efficientnet-lite0", side)
-    taken: dict[str, Tensor] = {}
+    recorded: dict[str, Tensor] = {}
     chosen = next(module for module in backbone.modules() if isinstance(module, InvertedResidual) and module.skips)
-    handle = chosen.register_forward_hook(lambda module, inputs, made: taken.update(x=inputs[0][0], y=made[0]))
+    handle = chosen.register_forward_hook(lambda module, inputs, outputs: recorded.update(x=inputs[0][0], y=outputs[0]))
     backbone(x)
     handle.remove()
-    order = taken["y"].flatten(1).std(1).argsort(descending=True)[:6].sort().values
-    rows = [("x", taken["x"]), ("f(x)", taken["y"] - taken["x"]), ("x + f(x)", taken["y"])]
-    limit = float(np.quantile(np.abs(taken["y"][order].numpy()), 0.995))
+    order = recorded["y"].flatten(1).std(1).argsort(descending=True)[:6].sort().values
+    rows = [("x", recorded["x"]), ("f(x)", recorded["y"] - recorded["x"]), ("x + f(x)", recorded["y"])]
+    limit = float(np.quantile(np.abs(recorded["y"][order].numpy()), 0.995))
     with picture(path, WIDTH, 2.7) as figure:
         figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
         grid = figure.subplots(3, 7)
@@ -125,24 +125,24 @@ def draw_residual(path: Path, backbone: nn.Module, image: np.ndarray, side: int)
 
 
 def residual_gradients(images: Tensor, skip: bool, name: str = RESIDUAL) -> list[float]:
-    """The norm of the gradient at the output of each residual block of an untrained ResNet, first to last."""
+    """Return the norm of the gradient at the output of each residual block of an untrained ResNet, in order."""
     from torchvision.models.resnet import Bottleneck
 
     torch.manual_seed(0)
     network = whole(name).train()
-    found: list[Tensor] = []
+    block_outputs: list[Tensor] = []
     for module in network.modules():
         if isinstance(module, Bottleneck):
             if not skip:
                 module.forward = _without_skip(module)
-            module.register_forward_hook(lambda module, inputs, made: found.append(made))
+            module.register_forward_hook(lambda module, inputs, outputs: block_outputs.append(outputs))
     labels = torch.arange(len(images))
     loss = F.cross_entropy(network(images), labels)
-    return [gradient.norm().item() for gradient in torch.autograd.grad(loss, found)]
+    return [gradient.norm().item() for gradient in torch.autograd.grad(loss, block_outputs)]
 
 
 def _without_skip(block: nn.Module):
-    """The block's convolutions alone."""
+    """Return a forward function of the block's convolutions alone."""
 
     def forward(x: Tensor) -> Tensor:
         x = F.relu(block.bn1(block.conv1(x)))
@@ -153,7 +153,7 @@ def _without_skip(block: nn.Module):
 
 
 def draw_gradients(path: Path, data: Data, images: int, side: int) -> None:
-    """The gradient at each block of an untrained ResNet-50, with its skip connections and without."""
+    """Draw the gradient at each block of an untrained ResNet-50, with and without skip connections."""
     rows = evenly_spaced(len(data.train.labels), images)
     x = scaled(np.asarray(data.train.images[rows]), RESIDUAL, side)
     with picture(path, WIDTH, 2.5) as figure:
@@ -169,9 +169,9 @@ def draw_gradients(path: Path, data: Data, images: int, side: int) -> None:
 
 @torch.no_grad()
 def draw_features(path: Path, backbone: nn.Module, data: Data, side: int) -> None:
-    """Pixels and a frozen backbone's features in two dimensions, and what a linear head reads from each on val."""
+    """Draw pixels and a frozen backbone's features in two dimensions, and the accuracy of linear heads on both."""
     parts = [np.asarray(split.images) for split in (data.train, data.val)]
-    seen = [
+    features = [
         torch.cat(
             [
                 backbone(scaled(part[start : start + 50], "efficientnet-lite0", side))
@@ -183,35 +183,35 @@ def draw_features(path: Path, backbone: nn.Module, data: Data, side: int) -> Non
     pixels = [F.adaptive_avg_pool2d(scaled(part, "efficientnet-lite0", side), 16).flatten(1) for part in parts]
     with picture(path, WIDTH, 3.3) as figure:
         axes = figure.subplots(1, 3, width_ratios=[1, 1, 0.55])
-        told = []
-        for place, (train, val), name in ((axes[0], pixels, "pixels"), (axes[1], seen, "features")):
+        accuracies = []
+        for place, (train, val), name in ((axes[0], pixels, "pixels"), (axes[1], features, "features")):
             middle, spread = train.mean(0), train.std(0) + 1e-6
             train, val = (train - middle) / spread, (val - middle) / spread
             _, _, directions = torch.pca_lowrank(train, 8, niter=4)
-            points(place, (train @ directions[:, :2]).numpy(), data.train.labels, data.classes, COLOURS)
+            scatter(place, (train @ directions[:, :2]).numpy(), data.train.labels, data.classes, COLOURS)
             bare(place, f"{name}: the two directions\nthat vary most")
             weights = _ridge(train, torch.from_numpy(data.train.labels), len(data.classes))
-            told.append((name, float(((val @ weights).argmax(1).numpy() == data.val.labels).mean())))
+            accuracies.append((name, float(((val @ weights).argmax(1).numpy() == data.val.labels).mean())))
         figure.legend(
             *axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=5, fontsize=8, markerscale=2
         )
-        axes[2].bar([name for name, _ in told], [value for _, value in told], 0.6, color=[PALE, BLUE])
-        for number, (_, value) in enumerate(told):
+        axes[2].bar([name for name, _ in accuracies], [value for _, value in accuracies], 0.6, color=[PALE, BLUE])
+        for number, (_, value) in enumerate(accuracies):
             axes[2].text(number, value + 0.02, f"{value:.0%}", ha="center", fontsize=8.5, color=INK)
         labelled(axes[2], "a linear head,\nright on val")
         axes[2].set(ylim=(0, 1.05))
 
 
 def _ridge(x: Tensor, labels: Tensor, classes: int, penalty: float = 100.0) -> Tensor:
-    """The linear classifier (D, K) of least squares with a penalty, for standardised x (N, D)."""
-    wanted = F.one_hot(labels, classes).float() - 1 / classes
+    """Fit a linear classifier (D, K) by ridge regression on standardised x (N, D)."""
+    targets = F.one_hot(labels, classes).float() - 1 / classes
     gram = x @ x.T + penalty * torch.eye(len(x))
-    return x.T @ torch.linalg.solve(gram, wanted)
+    return x.T @ torch.linalg.solve(gram, targets)
 
 
-def draw_rates(path: Path, body: Transfer, settings: TrainingSettings) -> None:
-    """How fast each part of the network learns in each of the two ways."""
-    parts = blocks(body.backbone)
+def draw_rates(path: Path, model: Transfer, settings: TrainingSettings) -> None:
+    """Draw the learning rate of each part of the network in both methods."""
+    parts = blocks(model.backbone)
     phase = settings.finetune
     tuned = [phase.learning_rate * phase.layer_decay**depth for depth in range(min(phase.blocks, len(parts)))]
     names = [*(str(number) for number in range(1, len(parts) + 1)), "head"]
@@ -232,7 +232,7 @@ def draw_rates(path: Path, body: Transfer, settings: TrainingSettings) -> None:
 
 
 def draw_history(path: Path, history: Path) -> None:
-    """Accuracy and loss over the epochs of both phases."""
+    """Draw accuracy and loss by epoch, over both phases."""
     with history.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     epochs = np.array([int(row["epoch"]) for row in rows])
@@ -258,17 +258,17 @@ def draw_history(path: Path, history: Path) -> None:
 
 
 def draw_variants(path: Path, data: Data, settings: TrainingSettings) -> None:
-    """Images as fine-tuning sees them: cut out, mirrored, in other light."""
+    """Draw augmented images of fine-tuning: cropped, mirrored, with jittered colours."""
     rows = evenly_spaced(len(data.train.labels), SHOWN)
     images = torch.from_numpy(np.asarray(data.train.images[rows]))
     phase: FinetuneSettings = settings.finetune
     lines = [("as they are", images.float())]
     for number in range(EPOCHS):
-        made = augment(images, phase, settings.side, torch.Generator().manual_seed(number))
-        lines.append((f"epoch {number + 1}", made))
+        augmented = augment(images, phase, settings.side, torch.Generator().manual_seed(number))
+        lines.append((f"epoch {number + 1}", augmented))
     with picture(path, WIDTH, 1.05 * len(lines)) as figure:
         figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
-        for line, (name, made) in zip(figure.subplots(len(lines), SHOWN), lines, strict=True):
-            for axes, pixels in zip(line, made.round().clamp(0, 255).to(torch.uint8).numpy(), strict=True):
+        for line, (name, augmented) in zip(figure.subplots(len(lines), SHOWN), lines, strict=True):
+            for axes, pixels in zip(line, augmented.round().clamp(0, 255).to(torch.uint8).numpy(), strict=True):
                 show_image(axes, pixels)
             line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
