@@ -42,7 +42,7 @@ from helpers.faulty_sets import (
     without_owls,
     write_set,
 )
-from helpers.project import ROOT
+from helpers.project import ROOT, link_code
 
 from convzoo.data.arrays import digest, load_split
 from convzoo.validation import observations
@@ -277,6 +277,7 @@ def test_the_entry_checks_the_sets_of_params_yaml_and_exits_with_1(tmp_path, mon
     write_set(tmp_path, "pets", clean_set())
     cut_pixels(folder_of(tmp_path, "pets", "test"))
     (tmp_path / "params.yaml").write_text(json.dumps({"data": {"pets": BLOCK}}))
+    link_code(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [str(ENTRY)])
     with pytest.raises(SystemExit) as left:
