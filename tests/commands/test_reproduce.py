@@ -39,7 +39,7 @@ def test_trace_tells_the_whole_descent(rebuilt):
     assert told["data"]["source"]["files"]
     assert told["code"]["differs from it"] == "params.yaml", "the profile was chosen after the commit"
     assert len(told["code"]["snapshot of the changes"]) == 40
-    assert told["code"]["modules"]["convzoo/families/classifier/train.py"]
+    assert told["code"]["modules"]["src/convzoo/families/classifier/train.py"]
     assert told["package versions"]["torch"]
     assert told["run"]["started"].endswith("UTC")
 
