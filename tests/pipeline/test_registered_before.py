@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from helpers.project import ROOT, convzoo, dvc, environment, git
+from helpers.project import ROOT, convzoo, environment, git
 from PIL import Image
 
 NETWORK = "mnist-classifier"
@@ -62,5 +62,5 @@ def test_a_version_of_now_needs_no_dvc_cache_to_be_promoted(clone):
     """The digests of its images are registered with it; they used to be looked up in the cache."""
     shutil.rmtree(clone / ".dvc/cache")
     printed = convzoo(clone, "promote", NETWORK)
-    assert "same test images" in printed
-    assert dvc(clone, "status", "-q", "prepare@mnist", expected=0) == ""
+    [line] = [line for line in printed.splitlines() if line.startswith("same test images")]
+    assert line.endswith("yes")
