@@ -54,7 +54,8 @@ def test_a_clone_with_dvcs_cache_alone_fills_mlflow_and_twice_changes_nothing(re
     shutil.copytree(rebuilt.folder / ".dvc/cache", clone / ".dvc/cache")
     dvc(clone, "checkout")
     changed = re.findall(r"^(\S+):$", convzoo(clone, "status"), re.M)
-    assert set(changed) <= {"check", *(f"register@{network}" for network in NETWORKS)}, "nothing else is out of date"
+    # registration.json is not cached, and the report depends on all of models/.
+    assert set(changed) <= {"check", "report", *(f"register@{network}" for network in NETWORKS)}
     told = convzoo(clone, "sync")
     for network in NETWORKS:
         assert f"{network}: version 1 registered, alias candidate" in told
