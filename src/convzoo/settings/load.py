@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
@@ -20,6 +21,7 @@ PARAMS = Path("params.yaml")
 # A params file is written by hand; a larger one is a mistake or an attack.
 LARGEST_FILE = 1_000_000  # bytes
 LARGEST_BITS = 63  # of a whole number
+DEEPEST = 50  # levels of blocks and lists
 SHOWN = 60  # characters of a value or a key in a message
 
 # The allowed YAML types; no setting needs others, such as dates, sets or custom tags.
@@ -57,8 +59,9 @@ def read_params(file: Path = PARAMS) -> Params:
         raise SettingsError(f"{file}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
     if len(text) > LARGEST_FILE:
         raise SettingsError(f"{file}: has {len(text)} characters, expected {LARGEST_FILE} at most; take out the rest")
-    yaml = YAML(typ="safe", pure=True)
+    yaml = YAML(typ="safe")  # libyaml, as DVC reads the file
     try:
+        _check_depth(file, text)
         node = yaml.compose(text)
         lines = _lines(file, node, yaml.constructor, visited=set()) if node else {}
         values = yaml.constructor.construct_document(node) if node else None
@@ -69,12 +72,19 @@ def read_params(file: Path = PARAMS) -> Params:
         where = f"{file}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
         problem = f"text cannot have the character {error.character:#x}; take it out"
         raise SettingsError(f"{where}: is not valid YAML: {problem}") from None
-    except RecursionError:
-        line = yaml.reader.line + 1
-        raise SettingsError(f"{file}:{line}: is nested too deep, expected a few levels; take some out") from None
     if not isinstance(values, dict):
         raise SettingsError(f"{file}: expected keys and values at the top, got {shown(values)}")
     return Params(file, values, lines)
+
+
+def _check_depth(file: Path, text: str) -> None:
+    """Raise SettingsError for text nested deeper than DEEPEST, on which libyaml's composer would crash the process."""
+    depth = 0
+    for event in YAML(typ="safe").parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > DEEPEST:
+            line = event.start_mark.line + 1
+            raise SettingsError(f"{file}:{line}: is nested too deep, expected a few levels; take some out")
 
 
 def check(params: Params, path: KeyPath, settings: Any) -> Any:
