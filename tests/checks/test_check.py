@@ -104,6 +104,18 @@ def test_files_that_are_no_longer_due_go(project):
     assert not (project / CODE / "train-gone.json").exists()
 
 
+def test_a_limit_of_the_data_checks_makes_validate_alone_run_again(project):
+    changed, printed = changed_by(project, "params.yaml", "min_contrast: 2", "min_contrast: 3")
+    assert changed == {"validate"}
+    assert printed == "data.mnist.validate changed: validate\n"
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("min_contrast: 3", "min_contrast: 4"))
+    assert python(project, "pipeline/validate.py", expected=1) == (
+        "error: validate: the settings changed since check (data.mnist.validate), expected the settings that it saw; "
+        "run: dvc repro\n"
+    )
+
+
 def test_a_stage_stops_if_its_code_is_not_what_the_check_saw(project):
     text = (project / NUMBERS).read_text()
     (project / NUMBERS).write_text(text.replace("ROWS = 4096", "ROWS = 2048"))

@@ -60,6 +60,16 @@ def test_files_say_what_they_are(folder, model):
     assert [export["output"]["dtype"], *export["output"]["shape"][1:]] == [model.output.dtype, *model.output.shape[1:]]
 
 
+def test_each_part_is_listed_with_its_input_and_output(folder):
+    files = {file.name for file in (folder / "parts").glob("*.onnx")}
+    index = read_json(folder / "parts/parts.json")
+    assert index.keys() == files == read_json(folder / "export.json")["parts_sha256"].keys()
+    for name, ends in index.items():
+        part = Model(folder / "parts" / name)
+        for end, tensor in (("input", part.input), ("output", part.output)):
+            assert ends[end] == {"name": tensor.name, "dtype": tensor.dtype, "shape": list(tensor.shape)}
+
+
 def test_a_history_has_a_row_an_epoch_of_numbers(folder):
     with (folder / "history.csv").open(newline="") as stream:
         header, *rows = csv.reader(stream)

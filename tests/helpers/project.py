@@ -10,10 +10,11 @@ from functools import cache
 from pathlib import Path
 
 from convzoo.checks.check import STAGES
-from convzoo.checks.code import FAMILY_STAGES, code_file, stage_code
+from convzoo.checks.code import FAMILY_STAGES, code_file, stage_inputs
 from convzoo.checks.modules import ModuleCache
 from convzoo.families.find import family_names
 from convzoo.files import write_json
+from convzoo.settings.load import read_params
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,8 +44,9 @@ def checked_code() -> dict[Path, dict]:
     keys = [(stage, None) for stage in STAGES] + [
         (stage, family) for stage in FAMILY_STAGES for family in family_names()
     ]
+    params = read_params(ROOT / "params.yaml")
     with ModuleCache() as cache:
-        return {code_file(*key): stage_code(*key, cache=cache) for key in keys}
+        return {code_file(*key): stage_inputs(*key, params, cache) for key in keys}
 
 
 def link_code(folder: Path) -> None:

@@ -24,7 +24,7 @@ def write(number: int, fail: bool = False) -> None:
     with open_workspace("net", small_settings(seed=number).model_dump(), load_data("mnist"), COMPUTE, "test") as work:
         work.state.history = [{"epoch": 1, "val_loss": number}]
         with work.results({"shape": [number]}, {"a": torch.full((2,), float(number))}) as extra:
-            (extra / f"{number}.txt").write_text(str(number))
+            (extra / f"{number}.safetensors").write_text(str(number))
             if fail:
                 raise KeyboardInterrupt
 
@@ -39,9 +39,12 @@ def test_the_files_of_a_training_belong_together_and_take_the_place_of_older_one
     write(2)
     folder = project / FOLDER
     assert {file.name for file in folder.iterdir()} == set(OUTPUTS)
-    assert [file.name for file in (folder / "extra").iterdir()] == ["2.txt"]
-    expected = {"shape": [2], "weights_sha256": sha256_of(folder / "weights.safetensors")}
-    assert read_json(folder / "architecture.json") == expected
+    assert [file.name for file in (folder / "extra").iterdir()] == ["2.safetensors"]
+    assert read_json(folder / "architecture.json") == {
+        "shape": [2],
+        "weights_sha256": sha256_of(folder / "weights.safetensors"),
+        "extra_sha256": {"2.safetensors": sha256_of(folder / "extra/2.safetensors")},
+    }
     assert read_json(folder / "fingerprint.json")["params"]["seed"] == 2
     assert not list((project / ".checkpoints").iterdir())
 

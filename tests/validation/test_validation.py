@@ -44,7 +44,10 @@ from helpers.faulty_sets import (
 )
 from helpers.project import ROOT, link_code
 
+from convzoo.checks.code import code_file, stage_inputs
 from convzoo.data.arrays import digest, load_split
+from convzoo.files import write_json
+from convzoo.settings.load import read_params
 from convzoo.validation import observations
 from convzoo.validation.validate import InvalidDataError, validate
 
@@ -279,6 +282,7 @@ def test_the_entry_checks_the_sets_of_params_yaml_and_exits_with_1(tmp_path, mon
     (tmp_path / "params.yaml").write_text(json.dumps({"data": {"pets": BLOCK}}))
     link_code(tmp_path)
     monkeypatch.chdir(tmp_path)
+    write_json(code_file("validate"), stage_inputs("validate", None, read_params()))
     monkeypatch.setattr(sys, "argv", [str(ENTRY)])
     with pytest.raises(SystemExit) as left:
         runpy.run_path(str(ENTRY), run_name="__main__")

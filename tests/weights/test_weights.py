@@ -237,6 +237,14 @@ def test_a_missing_file_is_named_with_what_to_do(project):
         brought(own("net.pth"))
 
 
+def test_other_weights_than_those_that_a_network_started_from_are_refused(packaged):
+    folder, _ = packaged
+    sha256 = read_json(folder / "weights.json")["files"]["weights.safetensors"]
+    assert backbones.published(folder, sha256)[0] == LITE
+    with pytest.raises(ConvzooError, match=f"has the sha256 {sha256}, expected 0{{64}}, from which the network was"):
+        backbones.published(folder, "0" * 64)
+
+
 def test_a_feature_network_of_this_repository_is_copied_and_checked(project, packaged):
     shutil.copy(packaged[0] / "features.onnx", project / "digits.onnx")
     content = (project / "digits.onnx").read_bytes()

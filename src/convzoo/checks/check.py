@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from convzoo.checks.code import CODE, FAMILY_STAGES, code_file, stage_code
+from convzoo.checks.code import CODE, FAMILY_STAGES, code_file, stage_inputs
 from convzoo.checks.folders import FileDigests
 from convzoo.checks.modules import ModuleCache
 from convzoo.checks.versions import version_warnings
@@ -29,7 +29,7 @@ def check() -> None:
     params = read_params()
     check_all(params)
     with ModuleCache() as cache:
-        due = {code_file(*key): stage_code(*key, cache=cache) for key in _stages(params)}
+        due = {code_file(*key): stage_inputs(*key, params, cache) for key in _stages(params)}
         cache.forget_others()
     digests = FileDigests()
     due |= dict(_own_files(params, digests))
@@ -106,3 +106,5 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
         old, new = before["versions"].get(package), now["versions"].get(package)
         if old != new:
             yield f"{package} {old or 'not used'} -> {new or 'not used'}"
+    settings, earlier = now.get("settings", {}), before.get("settings", {})
+    yield from (f"{path} changed" for path in settings if settings[path] != earlier.get(path))

@@ -5,12 +5,14 @@ family, and every stage depends on its own file. So a stage runs again if, and o
 or an installed version that its numbers depend on.
 """
 
+import functools
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from convzoo.checks.modules import Module, ModuleCache
 from convzoo.files import sha256_of
+from convzoo.settings.load import Params
 
 ROOT = Path(__file__).resolve().parents[3]  # of the tree that this code is in, wherever it runs
 PACKAGE = "convzoo"
@@ -53,6 +55,9 @@ WITHOUT_NUMBERS = {
 }
 
 
+DATA_BLOCKS = ("prepare", "validate")  # of each data set, that the stage `validate` reads
+
+
 def code_file(stage: str, family: str | None = None) -> Path:
     """The file in data/code that `stage` depends on."""
     return CODE / f"{f'{stage}-{family}' if family else stage}.json"
@@ -85,8 +90,19 @@ def stage_code(stage: str, family: str | None = None, cache: ModuleCache | None 
     digests |= {_relative(file): sha256_of(file) for folder in folders for file in data_files(folder)}
     return {
         "modules": dict(sorted(digests.items())),
-        "versions": {package: version(package) for package in packages},
+        "versions": {package: _installed(package) for package in packages},
     }
+
+
+def stage_inputs(
+    stage: str, family: str | None, params: Params, cache: ModuleCache | None = None
+) -> dict[str, dict[str, Any]]:
+    """The content of a stage's file: `stage_code`, and for the stage `validate` its settings, by their path."""
+    content = stage_code(stage, family, cache)
+    if stage == "validate":
+        data = params.values["data"]
+        content["settings"] = {f"data.{name}.{key}": data[name][key] for name in sorted(data) for key in DATA_BLOCKS}
+    return content
 
 
 def data_files(folder: Path) -> list[Path]:
@@ -131,6 +147,11 @@ def _closure(roots: list[str], left_out: set[str], cache: ModuleCache) -> dict[s
         if not module.empty:
             found[_relative(file)] = module
     return found
+
+
+@functools.cache
+def _installed(package: str) -> str:
+    return version(package)
 
 
 def _relative(file: Path) -> str:

@@ -17,6 +17,7 @@ from convzoo.shipping.onnx import OPSET, evaluation_mode, write_onnx
 from convzoo.shipping.parity import Parity, compare
 
 MODEL = "model.onnx"
+INDEX = "parts.json"  # of parts/: what each file takes and returns
 BATCH = 250
 SPLIT = "val"  # whose images the files are checked on
 
@@ -31,13 +32,15 @@ class Exported(NamedTuple):
     unit: str  # of the results, as in convzoo.shipping.parity
 
 
-def load_trained(module: nn.Module, network: str, name: str, sha256: str | None = None) -> None:
-    """Load the tensors that the training of `network` wrote to models/NETWORK/`name` into `module`.
+def load_trained(module: nn.Module, network: str, described: dict[str, Any], extra: str | None = None) -> None:
+    """Load the trained weights of `network`, or the tensors in its file extra/`extra`, into `module`.
 
-    Raises ConvzooError for a file that is missing, that is another one than `sha256` in architecture.json says, and
-    whose tensors are not those of the module.
+    `described` is architecture.json. Raises ConvzooError for a file that is missing, whose sha256 is not the one in
+    architecture.json, or whose tensors are not those of the module.
     """
-    file = Path("models", network, name)
+    folder = Path("models", network)
+    file = folder / "extra" / extra if extra else folder / "weights.safetensors"
+    sha256 = described["extra_sha256"][extra] if extra else described["weights_sha256"]
     advice = f"bring it back: dvc checkout, or train again: dvc repro -f train@{network}"
     if not file.is_file():
         raise ConvzooError(f"{file}: is missing, expected what the training wrote; {advice}")
@@ -73,7 +76,7 @@ def export_files(
     parts: dict[str, Exported] | None = None,
     **extras: Any,
 ) -> None:
-    """Write models/NETWORK/model.onnx, `parts` into parts/, and export.json, with `extras` among its keys.
+    """Write models/NETWORK/model.onnx, `parts` into parts/ with an index, and export.json with `extras` as more keys.
 
     `described` is architecture.json, `body` the trained network, whose parameters are counted. Raises ConvzooError, and
     writes nothing, if a file does not agree with its module.
@@ -85,7 +88,9 @@ def export_files(
         parity[MODEL] = _write(network, MODEL, model, model_file, about)
         for name, part in parts.items():
             parity[f"parts/{name}"] = _write(network, f"parts/{name}", part, parts_folder / name)
-        ends = Model(model_file)
+        # Present also if there are no parts, since DVC warns about an empty folder.
+        write_json(parts_folder / INDEX, {name: _ends(parts_folder / name) for name in parts})
+        ends = _ends(model_file)
 
     write_json(
         folder / "export.json",
@@ -96,8 +101,7 @@ def export_files(
             "bytes": (folder / MODEL).stat().st_size,
             "parameters": sum(weight.numel() for weight in body.parameters()),
             "opset": OPSET,
-            "input": ends.input._asdict(),
-            "output": ends.output._asdict(),
+            **ends,
             "dataset": described["dataset"],
             "classes": described["classes"],
             "parity": {
@@ -108,6 +112,12 @@ def export_files(
             **extras,
         },
     )
+
+
+def _ends(file: Path) -> dict[str, Any]:
+    """Name, dtype and shape of a file's input and output."""
+    model = Model(file)
+    return {"input": model.input._asdict(), "output": model.output._asdict()}
 
 
 def _write(network: str, name: str, exported: Exported, path: Path, about: dict[str, Any] | None = None) -> Parity:

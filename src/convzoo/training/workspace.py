@@ -20,7 +20,7 @@ from convzoo.training.fingerprint import check_data, fingerprint
 from convzoo.training.history import write_history
 from convzoo.training.state import TrainState
 
-# In the order in which they get their final names: architecture.json, which names the weights by their sha256, is last.
+# In the order in which they get their final names: architecture.json, which names all tensors by their sha256, is last.
 OUTPUTS = ("extra", "fingerprint.json", "history.csv", "weights.safetensors", "architecture.json")
 
 
@@ -54,8 +54,12 @@ class Workspace(NamedTuple):
             write_history(new / "history.csv", self.state.history)
             with new_file(new / "weights.safetensors") as temporary:
                 save_file(weights, temporary)
-            weights_sha256 = sha256_of(new / "weights.safetensors")
-            write_json(new / "architecture.json", architecture | {"weights_sha256": weights_sha256})
+            extra = sorted((new / "extra").glob("*.safetensors"))
+            digests = {
+                "weights_sha256": sha256_of(new / "weights.safetensors"),
+                "extra_sha256": {file.name: sha256_of(file) for file in extra},
+            }
+            write_json(new / "architecture.json", architecture | digests)
         self.state.checkpoints.remove()
 
 

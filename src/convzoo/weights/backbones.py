@@ -176,11 +176,11 @@ def features(backbone: nn.Module, side: int) -> int:
         backbone.train(training)
 
 
-def published(folder: Path) -> tuple[str, dict[str, Tensor], dict]:
+def published(folder: Path, trained_from: str | None = None) -> tuple[str, dict[str, Tensor], dict]:
     """The backbone's name, its tensors and weights.json, from a folder of the stage `weights`.
 
     Raises ConvzooError if the weights are missing or differ from weights.json, so that a network never starts from
-    random weights by mistake.
+    random weights by mistake, and if their sha256 is not `trained_from`, that of the weights a network started from.
     """
     meta = read_json(folder / "weights.json") if (folder / "weights.json").is_file() else {}
     file, name = folder / "weights.safetensors", folder.name
@@ -193,4 +193,9 @@ def published(folder: Path) -> tuple[str, dict[str, Tensor], dict]:
         )
     if not file.is_file() or sha256_of(file) != meta["files"][file.name]:
         raise ConvzooError(f"{file}: is not what weights.json says; run: dvc repro -f weights@{name}")
+    if trained_from not in (None, meta["files"][file.name]):
+        raise ConvzooError(
+            f"{file}: has the sha256 {meta['files'][file.name]}, expected {trained_from}, from which the network was "
+            "trained; run: dvc repro"
+        )
     return meta["backbone"], load_file(file), meta

@@ -17,7 +17,7 @@ def export(network: str, settings: ExportSettings) -> None:
     """
     described = read_json(Path("models", network, "architecture.json"))
     model = build(described["architecture"], described["arguments"])
-    load_trained(model, network, "weights.safetensors", described["weights_sha256"])
+    load_trained(model, network, described)
     images = val_images(described["dataset"], settings.parity_images)
     latents = results_of(PixelEncoder(model), images)
     export_files(

@@ -21,8 +21,8 @@ def export(network: str, settings: ExportSettings) -> None:
     """
     described = read_json(Path("models", network, "architecture.json"))
     generator, discriminator = build(described["generator"], described["discriminator"])
-    load_trained(generator, network, "weights.safetensors", described["weights_sha256"])
-    load_trained(discriminator, network, "extra/discriminator.safetensors")
+    load_trained(generator, network, described)
+    load_trained(discriminator, network, described, "discriminator.safetensors")
     images = val_images(described["dataset"], settings.parity_images)
     shape = list(images.shape[1:])
     if shape != described["shape"]:

@@ -31,7 +31,7 @@ def export_probabilities(
     more keys of export.json. Raises ConvzooError, and writes nothing, if a file's outputs differ from those of the
     weights.
     """
-    load_trained(model, network, "weights.safetensors", described["weights_sha256"])
+    load_trained(model, network, described)
     classifier = PixelClassifier(model, described["mean"], described["std"], settings.views).eval()
     if settings.calibrate:
         classifier.temperature = fitted_temperature(

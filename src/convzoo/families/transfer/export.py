@@ -23,9 +23,10 @@ def export(network: str, settings: ExportSettings) -> None:
     parts = {}
     if described["method"] == "finetune":
         untouched = build(described["architecture"], described["arguments"])
-        _, tensors, _ = published(Path("data/weights", described["weights"]["name"]))
+        weights = described["weights"]
+        _, tensors, _ = published(Path("data/weights", weights["name"]), weights["tensors_sha256"])
         untouched.backbone.load_state_dict(tensors)
-        load_trained(untouched.head, network, "extra/features_head.safetensors")
+        load_trained(untouched.head, network, described, "features_head.safetensors")
         parts["features_head.onnx"] = PixelClassifier(untouched, described["mean"], described["std"], "identity")
     model = build(described["architecture"], described["arguments"])
     export_probabilities(network, described, model, settings, parts, **extras)

@@ -90,7 +90,9 @@ def describe(settings: TrainingSettings, about: dict, meta: dict) -> dict:
     arguments = {"side": settings.side, "classes": len(meta["classes"]), "head": settings.head}
     arguments |= {"dense": settings.dense, "dropout": settings.dropout}
     content = {"family": "transfer", "architecture": about["backbone"], "arguments": arguments}
-    content |= {"method": settings.method, "weights": {"name": settings.weights, **about["source"]}}
+    tensors_sha256 = about["files"]["weights.safetensors"]
+    weights = {"name": settings.weights, **about["source"], "tensors_sha256": tensors_sha256}
+    content |= {"method": settings.method, "weights": weights}
     mean, std = scale(about["backbone"])
     return {**content, **meta, "mean": mean, "std": std}
 
