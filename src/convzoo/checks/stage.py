@@ -8,7 +8,7 @@ from convzoo import errors
 from convzoo.checks.code import FAMILY_STAGES, code_file, stage_code
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json
-from convzoo.settings.load import read_params
+from convzoo.settings.load import block, read_params
 
 NAMED = 3  # modules in a message
 
@@ -32,11 +32,8 @@ def verify(stage: str, *arguments: str) -> None:
     DVC records the check's digests with the outputs, also in its cache: an output made by other code would be taken
     for the checked code's from then on. Raises ConvzooError, naming what changed.
     """
-    family = None
-    if stage in FAMILY_STAGES:
-        from convzoo.settings.networks import family_of  # here, since the other stages do not depend on it
-
-        family = family_of(read_params(), arguments[0])
+    is_of_family = stage in FAMILY_STAGES
+    family = block(read_params(), ("networks", arguments[0], "family")) if is_of_family else None
     file = code_file(stage, family)
     if not file.is_file():
         raise ConvzooError(f"{file}: is missing, expected what the stage check writes; run: dvc repro")
