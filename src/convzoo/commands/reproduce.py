@@ -18,7 +18,7 @@ from convzoo.commands import shared
 from convzoo.errors import ConvzooError
 from convzoo.files import project_root, read_json, sha256_of
 from convzoo.lineage import commits
-from convzoo.shipping.onnx import tensors_of
+from convzoo.shipping.graph import tensors_of
 from convzoo.tracking.versions import Version, find_version
 
 CLEARED = ("DVC_ROOT", "DVC_STAGE", "MLFLOW_TRACKING_URI")  # of the caller's clone, besides all DVC_EXP_*
