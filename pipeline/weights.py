@@ -6,9 +6,9 @@ from convzoo.settings.weights import weights_settings
 from convzoo.weights.fetch import bring_weights
 
 
-def run(name: str) -> None:
+def run(weights: str) -> None:
     """Write data/weights/NAME/."""
-    bring_weights(name, weights_settings(read_params(), name))
+    bring_weights(weights, weights_settings(read_params(), weights))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ import pytest
 from helpers.project import ROOT, python
 
 from convzoo.checks.code import CODE
+from convzoo.families.find import family_names
 from convzoo.files import read_json, write_json
 
 NUMBERS = "src/convzoo/data/arrays.py"
+REGISTER = {f"register-{family}" for family in family_names()}
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,16 @@ def test_a_network_concerns_its_family_alone(project):
     assert printed == "src/convzoo/families/dcgan/network.py changed: train-dcgan, export-dcgan\n"
 
 
+def test_a_card_concerns_the_registration_of_its_family_alone(project):
+    changed, _ = changed_by(project, "src/convzoo/families/dcgan/card.py", "Alarms of", "Signs of")
+    assert changed == {"register-dcgan"}
+
+
+def test_a_promotion_concerns_no_stage(project):
+    changed, _ = changed_by(project, "src/convzoo/families/dcgan/promote.py", 'main = "kid"', 'main = "kids"')
+    assert changed == set()
+
+
 NOTHING = {
     "comment": ("src/convzoo/families/dcgan/network.py", "STD = 0.02  #", "STD = 0.02  # that is"),
     "docstring": (NUMBERS, '"""Arrays on disk', '"""Arrays in files'),
@@ -64,7 +76,7 @@ NOTHING = {
 @pytest.mark.parametrize("edit", NOTHING.values(), ids=NOTHING)
 def test_what_cannot_change_a_result_makes_nothing_run_again(project, edit):
     changed, _ = changed_by(project, *edit)
-    assert changed <= {"register"}, "which tracking is the work of"
+    assert changed <= REGISTER, "which tracking is the work of"
 
 
 def test_a_picture_of_a_run_makes_no_network_train_again(project):

@@ -31,8 +31,18 @@ def test_a_stage_depends_on_its_entry_and_its_own_family_alone(key):
 
 
 def test_register_counts_tracking_since_it_is_its_work():
-    assert "src/convzoo/tracking/store.py" in stage_code("register")["modules"]
+    assert "src/convzoo/tracking/store.py" in stage_code("register", "dcgan")["modules"]
     assert not [path for path in stage_code("train", "dcgan")["modules"] if "/tracking/" in path]
+
+
+@pytest.mark.parametrize("family", family_names())
+def test_a_card_concerns_register_alone_and_a_promotion_no_stage(family):
+    folder = f"src/convzoo/families/{family}"
+    depending = {
+        module: [stage for stage in FAMILY_STAGES if f"{folder}/{module}.py" in stage_code(stage, family)["modules"]]
+        for module in ("card", "promote")
+    }
+    assert depending == {"card": ["register"], "promote": []}
 
 
 def test_templates_and_networks_count_with_the_modules_beside_them():

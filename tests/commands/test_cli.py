@@ -67,7 +67,7 @@ def test_a_misspelled_command_gets_a_suggestion():
     assert "No such command 'prdict'. Did you mean 'predict'?" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["promote", "rollback", "sync"])
+@pytest.mark.parametrize("command", ["promote", "repeat", "rollback", "sync"])
 def test_an_unknown_network_is_named_with_the_known_ones(command, monkeypatch):
     monkeypatch.chdir(ROOT)
     result = CliRunner().invoke(app, [command, "mnist"])

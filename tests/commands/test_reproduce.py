@@ -30,7 +30,7 @@ def test_a_registered_version_is_made_again_bit_by_bit_and_the_clone_left_alone(
     assert files_of(clone) == before
 
 
-def test_trace_tells_the_whole_descent(rebuilt):
+def test_trace_shows_the_whole_lineage(rebuilt):
     told = json.loads(convzoo(rebuilt.folder, "trace", NETWORK, "--json"))
     weights = rebuilt.folder / "models" / NETWORK / "weights.safetensors"
     assert told["version"]["weights sha256"] == sha256_of(weights)
@@ -75,13 +75,13 @@ def made(tmp_path):
 
 def test_a_difference_is_told_by_tensors_metrics_and_what_was_otherwise(made, tmp_path):
     identity = {"fingerprint": "1", "versions": {"torch": "2.7"}, "params": {"seed": 0}}
-    descent = {
+    lineage = {
         "model_sha256": sha256_of(tmp_path / "registered.onnx"),
         "weights_sha256": "0" * 64,
         "metrics": {"test_accuracy": 0.75, "test_images": 8},
         "identity": identity,
     }
-    verdict = reproduction._compare(descent, tmp_path / "registered.onnx", made)
+    verdict = reproduction._compare(lineage, tmp_path / "registered.onnx", made)
     assert not verdict.identical
     told = "\n".join(verdict.lines)
     assert "metrics: 1 of 2 DIFFERENT\n  test_accuracy: registered 0.75, now 0.5" in told
@@ -91,7 +91,7 @@ def test_a_difference_is_told_by_tensors_metrics_and_what_was_otherwise(made, tm
 
 
 def test_a_file_that_the_registry_lost_is_said(made):
-    descent = {"model_sha256": "1", "weights_sha256": None, "metrics": {}, "identity": {}}
-    verdict = reproduction._compare(descent, None, made)
+    lineage = {"model_sha256": "1", "weights_sha256": None, "metrics": {}, "identity": {}}
+    verdict = reproduction._compare(lineage, None, made)
     assert "tensors: not compared, because the store has lost the registered model" in verdict.lines
     assert any("registered unknown" in line for line in verdict.lines)

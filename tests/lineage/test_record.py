@@ -1,4 +1,4 @@
-"""The descent of a version, as a registration records it and `convzoo trace` shows it."""
+"""The lineage of a version, as a registration records it and `convzoo trace` shows it."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def locked(project):
     Path("dvc.lock").unlink()
 
 
-def test_a_registration_records_the_descent_and_trace_shows_it(locked, write_network):
+def test_a_registration_records_the_lineage_and_trace_shows_it(locked, write_network):
     write_network("descended", 31)
     weights = Path("models/descended/weights.safetensors")
     weights.write_bytes(b"weights")
@@ -70,7 +70,7 @@ def test_a_registration_records_the_descent_and_trace_shows_it(locked, write_net
         assert part in text
 
 
-def test_recording_twice_changes_nothing_and_a_new_descent_is_recorded(locked, write_network):
+def test_recording_twice_changes_nothing_and_a_new_lineage_is_recorded(locked, write_network):
     write_network("descended", 32)
     register("descended")
     run = find_version("descended").run
@@ -83,7 +83,7 @@ def test_recording_twice_changes_nothing_and_a_new_descent_is_recorded(locked, w
     )
 
 
-def test_a_version_without_its_descent_says_how_to_record_it(write_network):
+def test_a_version_without_its_lineage_says_how_to_record_it(write_network):
     write_network("descended", 33)
     register("descended")
     found = find_version("descended")

@@ -12,9 +12,10 @@ import pytest
 from scipy.stats import binom
 from threadpoolctl import threadpool_limits
 
+from convzoo.families.dcgan.promote import kid_samples
 from convzoo.families.probabilities.settings import PromotionSettings
 from convzoo.promotion import comparison, gate
-from convzoo.promotion.measuring import Measurement, kid_samples
+from convzoo.promotion.measuring import Measurement
 
 PAIRS, CONFIDENCE = 200, 0.95
 IMAGES = {"val": 200, "test": 400}

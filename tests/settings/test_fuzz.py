@@ -151,7 +151,7 @@ def test_every_key_may_stand_there_once(file):
         start = len(f"{path[0]}:\n") * (len(path) > 1) + key.start_mark.index - sum(len(n) + 1 for n in LINES[:first])
         again = f"{path[-1]}: 1" + (", " if flow else "\n" + " " * key.start_mark.column)
         [line] = read(file, part[:start] + again + part[start:])
-        assert f"{dotted(path)}: stands here twice (first in line " in line
+        assert f"{dotted(path)}: is set twice (first in line " in line
         count += 1
     assert count == len(KEYS)
 
@@ -244,7 +244,7 @@ def test_a_document_that_grows_without_end_is_refused_at_the_first_alias(file):
         ("a: 0x" + "f" * 5000, ":1: a: got '0xfff"),
         (f"a: {2**63}\n", "expected a whole number of 63 bits at most"),
         ('"a\\nb": &x 1\nb: *x\n', "aliases (*name) are not allowed"),
-        ('"a\\nb": 1\n"a\\nb": 1\n', r"'a\nb': stands here twice"),
+        ('"a\\nb": 1\n"a\\nb": 1\n', r"'a\nb': is set twice"),
         ("<<: {a: 1}\n", ":1: the key '<<' is no text"),
         ("a: 1\n---\nb: 1\n", ":2:1: is not valid YAML"),
         ("#" * 1_000_001, "has 1000001 characters, expected 1000000 at most"),

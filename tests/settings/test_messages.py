@@ -46,7 +46,7 @@ SETTINGS = [
     Row("params: no file", params(), "params.yaml: cannot be read", "No such file", "run this from the project's fol"),
     Row("params: encoding", params("#", "# \xff"), "params.yaml: is not UTF-8", "byte 2", "save it as UTF-8"),
     Row("params: size", params("#", "#" * 10**6), "params.yaml: has 1", "expected 1000000 at most", "take out"),
-    Row("params: YAML", params("compute:", "compute: ["), r"^params.yaml:\d+:\d+: ", "expected", "mend what stands"),
+    Row("params: YAML", params("compute:", "compute: ["), r"^params.yaml:\d+:\d+: ", "expected", "fix this line"),
     Row(
         "params: character", params("#", "# \x07"), "^params.yaml:1:3: ", "cannot have the character 0x7", "take it out"
     ),
@@ -68,7 +68,7 @@ SETTINGS = [
         "params: doubled",
         params("epochs: 3", "epochs: 3\n    epochs: 3"),
         f"{NET}.epochs",
-        "stands here twi",
+        "is set twice",
         "keep one",
     ),
     Row("params: key", params("compute:", "1: 2\ncompute:"), f"{AT}the key '1'", "is no text", "put it in quotes"),

@@ -62,7 +62,7 @@ def test_an_unknown_key_is_named_with_the_one_that_was_meant(complaint):
 
 def test_a_doubled_key_is_named_with_both_lines(complaint):
     told = complaint("    batch_size: 250", "    batch_size: 250\n    epochs: 3")
-    assert re.search(r"networks.mnist-classifier.epochs: stands here twice \(first in line \d+\); keep one", told)
+    assert re.search(r"networks.mnist-classifier.epochs: is set twice \(first in line \d+\); keep one", told)
 
 
 MISTAKES = [

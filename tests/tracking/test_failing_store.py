@@ -81,7 +81,7 @@ def test_a_store_that_fails_costs_a_warning_and_sync_brings_everything_in(
     assert not list(Path(".checkpoints").iterdir())
 
     monkeypatch.setattr(sys, "argv", ["register.py", NETWORK])
-    write_json(code_file("register"), stage_code("register"))
+    write_json(code_file("register", "classifier"), stage_code("register", "classifier"))
     runpy.run_path(str(ROOT / "pipeline/register.py"), run_name="__main__")
     told, noise = capfd.readouterr()
     assert told.startswith(f"warning: {NETWORK}: not registered (") and told.count("\n") == 1 and noise == ""

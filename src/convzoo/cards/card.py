@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from convzoo.cards.facts import about, data, intended_use, metrics
+from convzoo.cards.facts import about, data, intended_use, metrics, weaknesses
 from convzoo.cards.markdown import bullets, code, table
 from convzoo.cards.usage import loading, rebuilding
-from convzoo.cards.weaknesses import weaknesses
 from convzoo.files import new_file
 from convzoo.lineage.record import stage_params
 from convzoo.shipping.network_files import NetworkFiles, synthetic_note

@@ -1,25 +1,12 @@
-"""The parts of a card on the model, its data, its metrics and its use, from the network's files."""
+"""The parts of a card on the model, its data, its metrics, its weaknesses and its use, from the network's files."""
 
 from pathlib import Path
 from typing import Any
 
-from convzoo.cards.markdown import code, link, number, percent, table
-from convzoo.cards.weaknesses import mean_interval
+from convzoo.cards.family import family_card
+from convzoo.cards.markdown import code, link, number, table
 from convzoo.files import read_json
 from convzoo.shipping.network_files import NetworkFiles
-
-FAMILIES = {
-    "classifier": "a convolutional classifier",
-    "transfer": "a classifier on a pretrained backbone",
-    "autoencoder": "a convolutional autoencoder",
-    "dcgan": "the generator of a DCGAN",
-}
-# The most important metrics, which come first in the table.
-FIRST_METRICS = (
-    *("test_accuracy", "test_coarse_accuracy", "test_features_accuracy", "test_calibration_error"),
-    *("test_psnr", "test_image_psnr", "test_ssim", "test_psnr_above_pca"),
-    *("test_kid", "test_precision", "test_recall", "test_probe_accuracy", "test_images", "test_generated_images"),
-)
 
 
 def about(files: NetworkFiles, version: str | None, classes_shown: int | None) -> str:
@@ -29,7 +16,7 @@ def about(files: NetworkFiles, version: str | None, classes_shown: int | None) -
     title = code(files.network) + (f" version {version}" if version else "")
     raw = ", raw pixels from 0 to 255" if export["input"]["dtype"] == "uint8" else ""
     sentences = [
-        f"{title}: {FAMILIES.get(files.family, f'of the family {code(files.family)}')}{size}.",
+        f"{title}: {family_card(files.family).noun}{size}.",
         f"Input: {_tensor(export['input'])}{raw}. Output: {_tensor(export['output'])}.",
     ]
     classes = export.get("classes") or []
@@ -86,11 +73,10 @@ def metrics(files: NetworkFiles, confidence: float | None, most: int | None) -> 
     intervals |= {
         key: f"± {number(key, numbers[f'{key}_spread'])} (one subset)" for key in numbers if f"{key}_spread" in numbers
     }
-    interval = mean_interval(files)
-    if interval and "test_image_psnr" in numbers:
-        intervals["test_image_psnr"] = f"{interval[0]:.2f} to {interval[1]:.2f} dB (95 %, the mean)"
+    family = family_card(files.family)
+    intervals |= family.intervals(files)
     bounds = {f"{key}{end}" for key in numbers for end in ("_low", "_high", "_spread")}
-    order = {key: place for place, key in enumerate(FIRST_METRICS)}
+    order = {key: place for place, key in enumerate(family.main_metrics)}
     keys = sorted(
         numbers.keys() - bounds, key=lambda key: (order.get(key, len(order)), not key.startswith("test_"), key)
     )
@@ -99,31 +85,15 @@ def metrics(files: NetworkFiles, confidence: float | None, most: int | None) -> 
     return table(["metric", "value", f"interval{share}"], rows)
 
 
+def weaknesses(files: NetworkFiles, most: int) -> list[str]:
+    """A line of Markdown for each weakness in the files, each with at most `most` classes or images."""
+    return family_card(files.family).weaknesses(files, most) or ["Unknown: the files hold no measurements of them."]
+
+
 def intended_use(files: NetworkFiles) -> list[str]:
     """What the network is for and what it is not for."""
     name, licence = code(files.export["dataset"]), files.source.get("licence")
-    name = f"the synthetic set {name}" if files.is_synthetic else name
-    accuracy = files.numbers.get("test_accuracy")
-    errors = f"; {percent(1 - accuracy)} of its predictions on test are wrong" if accuracy not in (None, 1) else ""
-    classification = [
-        f"For: classifying images like those of {name}.",
-        'Not for: other images. It predicts one of its classes for any image, and has no "none of them".',
-        f"Not for: decisions that nobody reviews{errors}.",
-    ]
-    lines = {
-        "classifier": classification,
-        "transfer": classification,
-        "autoencoder": [
-            f"For: compressing images like those of {name} to fewer numbers, and reconstructing them approximately.",
-            "Not for: archiving images. The reconstruction is not the original image.",
-            "Not for: other kinds of images, on which it was not measured.",
-        ],
-        "dcgan": [
-            f"For: generating new images similar to those of {name}.",
-            "Not for: passing generated images off as real ones.",
-            "Not for: replacing real images in training or tests; see what is missing under Weaknesses.",
-        ],
-    }.get(files.family, [f"For: images like those of {name}."])
+    lines = family_card(files.family).intended_use(files, f"the synthetic set {name}" if files.is_synthetic else name)
     return [*lines, f"Bound by the licence of its data: {code(licence, 100)}."] if licence else lines
 
 

@@ -1,7 +1,7 @@
 """Pieces of Markdown from numbers and from text of others, such as class names."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 NAME_LENGTH = 40  # characters of a name; longer names are cut
@@ -24,6 +24,12 @@ def link(address: str) -> str:
 def percent(share: float) -> str:
     """A share as in 97.30 %."""
     return f"{100 * share:.2f} %"
+
+
+def image_count(score: Mapping[str, Any]) -> str:
+    """The number of images behind a class's score, as in " (3 images)"; empty if it is unknown."""
+    images = score.get("images")
+    return "" if images is None else f" ({images:,} image{'s' if images != 1 else ''})"
 
 
 def number(name: str, value: Any) -> str:

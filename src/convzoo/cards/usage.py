@@ -1,19 +1,15 @@
 """The parts of a card that a reader copies and runs: how to load a version and how to rebuild it."""
 
+from convzoo.cards.family import family_card
 from convzoo.cards.markdown import block
 from convzoo.shipping.network_files import NetworkFiles
 
-COMMANDS = {  # by family; all others predict classes
-    "autoencoder": "reconstruct {} photo.png --out reconstructions/",
-    "dcgan": "sample {} --count 16 --seed 0 --out samples/",
-}
-PREDICT = "predict {} photo.png"
 STORE = "sqlite:///mlruns/mlflow.db"
 
 
 def loading(files: NetworkFiles, version: str | None, whole: bool) -> str:
     """How to run it in Python, on the command line and over HTTP; without a version, from the file in models/ only."""
-    command = f"convzoo {COMMANDS.get(files.family, PREDICT).format(_name(files, version))}"
+    command = f"convzoo {family_card(files.family).usage.format(_name(files, version))}"
     parts = []
     if version:
         parts += ["In Python:", _from_registry(files, version)]

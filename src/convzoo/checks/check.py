@@ -16,7 +16,7 @@ from convzoo.settings.sources import FolderSource, source_settings
 from convzoo.settings.weights import FileWeights, weights_settings
 from convzoo.settings.whole import check_all
 
-STAGES = ("download", "weights", "prepare", "augment", "validate", "register", "report")  # the same for all families
+STAGES = ("download", "weights", "prepare", "augment", "validate", "report")  # the same for all families
 
 
 def check() -> None:

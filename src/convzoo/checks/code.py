@@ -17,7 +17,13 @@ from convzoo.settings.load import Params
 ROOT = Path(__file__).resolve().parents[3]  # of the tree that this code is in, wherever it runs
 PACKAGE = "convzoo"
 CODE = Path("data/code")  # what the stage `check` writes
-FAMILY_STAGES = ("train", "export", "evaluate")  # stages that have a module in the folder of every family
+# Stages with a code file per family: the modules in the family's folder that they find by the family's name.
+FAMILY_STAGES = {
+    "train": ("train", "settings"),
+    "export": ("export", "settings"),
+    "evaluate": ("evaluate", "settings"),
+    "register": ("card",),
+}
 
 # Modules that cannot change what a stage writes, with the reason. Whatever only they import does not count either.
 LEFT_OUT = {
@@ -67,7 +73,7 @@ def roots(stage: str, family: str | None) -> list[str]:
     """The modules that a stage starts from: its entry, and those that the entry finds by the family's name."""
     found = [f"pipeline/{stage}.py"]
     if family:
-        found += [f"{PACKAGE}.families.{family}.{name}" for name in (stage, "settings")]
+        found += [f"{PACKAGE}.families.{family}.{name}" for name in FAMILY_STAGES[stage]]
     return found
 
 

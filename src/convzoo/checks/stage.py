@@ -1,5 +1,6 @@
-"""How an entry of pipeline/ runs: only with the code that the stage `check` saw."""
+"""How an entry of pipeline/ runs: with the name of a block in params.yaml, and with the code that `check` saw."""
 
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +9,11 @@ from convzoo import errors
 from convzoo.checks.code import FAMILY_STAGES, code_file, stage_inputs
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json
-from convzoo.settings.load import read_params
+from convzoo.settings.load import block, check, read_params, shown
 
 NAMED = 3  # modules in a message
+# By the name of the parameter of an entry's `run`, the section of params.yaml with a block for each possible value.
+SECTIONS = {"dataset": "data", "network": "networks", "weights": "weights"}
 
 
 def main(run: Callable[..., object]) -> None:
@@ -18,12 +21,37 @@ def main(run: Callable[..., object]) -> None:
 
     An error that the user can fix is printed, with exit code 1.
     """
+    stage = Path(sys.argv[0]).stem
 
     def checked(*arguments: str) -> None:
-        verify(Path(sys.argv[0]).stem, *arguments)
+        check_arguments(stage, run, arguments)
+        if stage != "check":  # which writes what the others are compared with
+            verify(stage, *arguments)
         run(*arguments)
 
     errors.main(checked)
+
+
+def check_arguments(stage: str, run: Callable[..., object], arguments: tuple[str, ...]) -> None:
+    """Raises ConvzooError unless `arguments` are what `run` takes: nothing, or the name of a block in params.yaml."""
+    entry, got = f"pipeline/{stage}.py", f"{len(arguments)} arguments"
+    parameters = list(inspect.signature(run).parameters)
+    if not parameters:
+        if arguments:
+            got = f"the argument {shown(arguments[0])}" if len(arguments) == 1 else got
+            raise ConvzooError(f"{entry}: got {got}, expected none; run: python {entry}, or dvc repro {stage}")
+        return
+    [kind] = parameters
+    names = check(read_params(), (SECTIONS[kind],), dict)
+    if len(arguments) == 1 and arguments[0] in names:
+        return
+    if len(arguments) < 2:
+        got = f"the {kind} {shown(arguments[0])}" if arguments else f"no {kind}"
+    name = kind.upper()
+    raise ConvzooError(
+        f"{entry}: got {got}, expected one of: {', '.join(names)}; run: python {entry} {name}, or "
+        f"dvc repro {stage}@{name}"
+    )
 
 
 def verify(stage: str, *arguments: str) -> None:
@@ -32,11 +60,8 @@ def verify(stage: str, *arguments: str) -> None:
     DVC records the check's digests with the outputs, also in its cache: an output made by other code would be taken
     for the checked code's from then on. Raises ConvzooError, naming what changed.
     """
-    params, family = read_params(), None
-    if stage in FAMILY_STAGES:
-        from convzoo.settings.networks import family_of  # here, since the other stages do not depend on it
-
-        family = family_of(params, arguments[0])
+    params = read_params()
+    family = block(params, ("networks", arguments[0], "family")) if stage in FAMILY_STAGES else None
     file = code_file(stage, family)
     if not file.is_file():
         raise ConvzooError(f"{file}: is missing, expected what the stage check writes; run: dvc repro")

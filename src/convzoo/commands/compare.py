@@ -67,14 +67,14 @@ def _short(value: str) -> str:
 def _values(name: str) -> dict[str, Any]:
     with failures_raised_as(f"{name}: cannot be looked up"):
         if RUN_ID.fullmatch(name):
-            run, descent = find_run(name)
+            run, lineage = find_run(name)
             title = run.info.run_name
         else:
             version = find_version(name)
-            run, descent = version.run, version.lineage
+            run, lineage = version.run, version.lineage
             title = f"{version.version.name}@v{version.version.version}"
     tags = run.data.tags
-    lineage = {
+    origin = {
         "run": run.info.run_id,
         "run name": run.info.run_name,
         "status": run.info.status,
@@ -88,9 +88,9 @@ def _values(name: str) -> dict[str, Any]:
     return {
         "name": title,
         "params that differ": run.data.params,
-        "metrics": _with_intervals(run.data.metrics | (descent["metrics"] if descent else {})),
-        "data": _data(run, descent),
-        "lineage": lineage | (identities(descent) if descent else {}),
+        "metrics": _with_intervals(run.data.metrics | (lineage["metrics"] if lineage else {})),
+        "data": _data(run, lineage),
+        "lineage": origin | (identities(lineage) if lineage else {}),
     }
 
 
@@ -108,12 +108,12 @@ def _with_intervals(metrics: Mapping[str, float]) -> dict[str, str]:
     return texts
 
 
-def _data(run: Any, descent: Mapping[str, Any] | None) -> dict[str, str]:
+def _data(run: Any, lineage: Mapping[str, Any] | None) -> dict[str, str]:
     digests = {
         " ".join([entry.dataset.name, *(tag.value for tag in entry.tags[:1])]): entry.dataset.digest
         for entry in run.inputs.dataset_inputs
     }
-    source = descent["source"] if descent else {}
+    source = lineage["source"] if lineage else {}
     return digests | {f"source {key}": str(source[key]) for key in ("name", "kind", "licence") if key in source}
 
 

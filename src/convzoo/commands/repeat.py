@@ -23,7 +23,7 @@ from convzoo.commands.shared import Network
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, read_json
 from convzoo.settings.load import PARAMS, read_params
-from convzoo.settings.whole import check_all
+from convzoo.settings.whole import check_all, check_network_name
 
 STEPS = ("train", "export", "evaluate")
 
@@ -36,10 +36,8 @@ def repeat(network: str, seeds: int, kept: Path | None = None) -> None:
     """
     params = read_params()
     check_all(params)
-    networks = params.values["networks"]
-    if network not in networks:
-        raise ConvzooError(f"network '{network}': params.yaml has none; expected one of: {', '.join(networks)}")
-    dataset = networks[network]["data"]
+    check_network_name(params, network)
+    dataset = params.values["networks"][network]["data"]
     if not Path("data/validated", f"{dataset}.json").exists():
         raise ConvzooError(f"data/validated/{dataset}.json: is missing; run: dvc repro validate")
 

@@ -18,7 +18,7 @@ from convzoo.commands import shared
 from convzoo.errors import ConvzooError
 from convzoo.files import project_root, read_json, sha256_of
 from convzoo.lineage import commits
-from convzoo.shipping.onnx import tensors_of
+from convzoo.shipping.graph import tensors_of
 from convzoo.tracking.versions import Version, find_version
 
 CLEARED = ("DVC_ROOT", "DVC_STAGE", "MLFLOW_TRACKING_URI")  # of the caller's clone, besides all DVC_EXP_*
@@ -103,22 +103,22 @@ def _repro(clone: Path, network: str) -> None:
         raise ConvzooError(f"{network}: `dvc repro --force evaluate@{network}` failed in its commit, see above")
 
 
-def _compare(descent: Mapping[str, Any], registered: Path | None, rebuilt: Path) -> Verdict:
-    """Compare the registered files, by `descent` and the model if the store has it, with the folder models/NETWORK."""
+def _compare(lineage: Mapping[str, Any], registered: Path | None, rebuilt: Path) -> Verdict:
+    """Compare the registered files, by `lineage` and the model if the store has it, with the folder models/NETWORK."""
     lines, identical = [], True
     for name, key in (("weights.safetensors", "weights_sha256"), ("model.onnx", "model_sha256")):
         sha256 = sha256_of(rebuilt / name)
-        if sha256 == descent[key]:
+        if sha256 == lineage[key]:
             lines.append(f"{name}: identical, sha256 {sha256}")
         else:
-            lines.append(f"{name}: DIFFERENT, sha256 {sha256}, registered {descent[key] or 'unknown'}")
+            lines.append(f"{name}: DIFFERENT, sha256 {sha256}, registered {lineage[key] or 'unknown'}")
             identical = False
     metrics = read_json(rebuilt / "metrics.json")
-    changed = _differences(descent["metrics"], {key: metrics.get(key) for key in descent["metrics"]})
-    lines += [f"metrics: {len(changed)} of {len(descent['metrics'])} DIFFERENT" if changed else "metrics: identical"]
+    changed = _differences(lineage["metrics"], {key: metrics.get(key) for key in lineage["metrics"]})
+    lines += [f"metrics: {len(changed)} of {len(lineage['metrics'])} DIFFERENT" if changed else "metrics: identical"]
     lines += changed
     if changed or not identical:
-        causes = _differences(descent["identity"], read_json(rebuilt / "fingerprint.json"))
+        causes = _differences(lineage["identity"], read_json(rebuilt / "fingerprint.json"))
         lines += _tensors(registered, rebuilt / "model.onnx")
         lines += ["what else differs:", *(causes or ["  nothing that is recorded"])]
     return Verdict(identical and not changed, lines)

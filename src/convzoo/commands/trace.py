@@ -24,8 +24,8 @@ def command(network: Version, as_json: Json = False) -> None:
 def trace(name: str) -> dict[str, Any]:
     """The lineage of the version that NETWORK[@ALIAS] stands for, by topic. Raises ConvzooError as `find_version`."""
     version = find_version(name)
-    registered, run, descent = version.version, version.run, version.lineage
-    tags, identity = run.data.tags, descent["identity"]
+    registered, run, lineage = version.version, version.run, version.lineage
+    tags, identity = run.data.tags, lineage["identity"]
     return {
         "version": {
             "name": registered.name,
@@ -36,8 +36,8 @@ def trace(name: str) -> dict[str, Any]:
                 if alias.version == str(registered.version)
             ],
             "registered": f"{when(registered.creation_timestamp)} UTC",
-            "model sha256": descent["model_sha256"],
-            "weights sha256": descent["weights_sha256"] or UNKNOWN,
+            "model sha256": lineage["model_sha256"],
+            "weights sha256": lineage["weights_sha256"] or UNKNOWN,
         },
         "run": {
             "id": run.info.run_id,
@@ -53,16 +53,16 @@ def trace(name: str) -> dict[str, Any]:
             "snapshot of the changes": commits.snapshot_of(version.fingerprint) or "none",
             "modules": identity["code"],
         },
-        "data": {"source": descent["source"], "digests": identity["data"]},
+        "data": {"source": lineage["source"], "digests": identity["data"]},
         "params": identity["params"],
         "compute": identity["compute"],
         "package versions": identity["versions"],
-        "metrics": descent["metrics"],
+        "metrics": lineage["metrics"],
         "stages": {
             stage: {
                 out["path"]: f"{out.get('hash', 'md5')} {out.get('md5', UNKNOWN)}" for out in locked.get("outs", ())
             }
-            for stage, locked in descent["stages"].items()
+            for stage, locked in lineage["stages"].items()
         },
         "again": f"convzoo reproduce {version.name}",
     }

@@ -1,4 +1,4 @@
-"""What git says of the code and settings that a training starts from, and what it keeps of them."""
+"""The commit and the changes that a training starts from, and a snapshot of the changes in git."""
 
 import os
 import subprocess
@@ -7,13 +7,13 @@ from pathlib import Path
 from convzoo.errors import ConvzooError
 from convzoo.files import project_root
 
-CODE = ("params.yaml", "dvc.yaml", "src", "pipeline")  # what decides a training
+CODE = ("params.yaml", "dvc.yaml", "src", "pipeline")  # files that a training depends on
 REFS = "refs/convzoo"  # a ref for each training that started from changes, named by its fingerprint
 TIME_LIMIT = 60  # seconds
 
 
 def git(*arguments: str) -> str | None:
-    """What a git command prints, stripped; None where git, a repository or what was asked for is not there."""
+    """The output of a git command, stripped; None if it fails, or if git or a repository is missing."""
     command = ["git", "--no-optional-locks", *arguments]
     environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
     try:
@@ -24,18 +24,18 @@ def git(*arguments: str) -> str | None:
 
 
 def head() -> str | None:
-    """The last commit; None outside a repository and before the first one."""
+    """The last commit; None outside a repository and before the first commit."""
     return git("rev-parse", "--quiet", "--verify", "HEAD")
 
 
 def changes() -> list[tuple[str, str]] | None:
-    """What of CODE differs from the last commit: git's two letters (`??`: not tracked) and the path of each file."""
+    """The files of CODE that differ from the last commit: two letters from git (`??`: not tracked) and a path."""
     found = git("-c", "core.quotepath=false", "status", "--porcelain", "--untracked-files=all", "--", *CODE)
     return None if found is None else [(line[:2], line[3:]) for line in found.splitlines()]
 
 
 def snapshot_of(fingerprint: str) -> str | None:
-    """The commit that `keep` made for a training, if it made one."""
+    """The commit that `keep` made for a training; None if it made none."""
     return git("rev-parse", "--quiet", "--verify", f"{REFS}/{fingerprint}^{{commit}}")
 
 
@@ -54,7 +54,7 @@ def keep(network: str, fingerprint: str) -> None:
         more = f" and {len(untracked) - 5} more" if len(untracked) > 5 else ""
         raise ConvzooError(
             f"{network}: git does not track {', '.join(untracked[:5])}{more}, expected a commit or an index that holds "
-            "them, so that this training can be made again; run: git add, or move them elsewhere"
+            "them, so that this training can be reproduced; run: git add, or move them elsewhere"
         )
     ref = f"{REFS}/{fingerprint}"
     commit = git("stash", "create", f"{network} {fingerprint[:16]}")
@@ -64,6 +64,6 @@ def keep(network: str, fingerprint: str) -> None:
     if not kept:
         print(
             f"{network}: warning: git could not keep the changes that this training starts from, expected {ref} in "
-            f"{project_root()}; commit them before they change again, so that it can be made again",
+            f"{project_root()}; commit them before they change again, so that it can be reproduced",
             flush=True,
         )

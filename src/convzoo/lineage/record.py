@@ -9,7 +9,7 @@ from convzoo.files import sha256_of
 from convzoo.shipping.network_files import NetworkFiles
 
 LOCK = Path("dvc.lock")
-RECORD = "descent/descent.json"  # the lineage among a run's artifacts, under the name that all versions have
+RECORD = "descent/descent.json"  # the lineage among a run's artifacts; registered versions have it under this name
 PACKAGE = "version of "
 LAST_STAGES = ("train", "export", "evaluate")  # the stages before them follow from deps and outs
 

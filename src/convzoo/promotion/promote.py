@@ -11,7 +11,7 @@ from convzoo.promotion.gate import Condition, Contender, SplitResult
 from convzoo.promotion.measuring import evaluator_for
 from convzoo.promotion.splits import current_splits
 from convzoo.settings.load import read_params
-from convzoo.settings.networks import network_settings
+from convzoo.settings.networks import family_of, network_settings
 from convzoo.settings.promotion import Promotion
 from convzoo.settings.whole import check_network_name
 from convzoo.shipping.model import Model
@@ -63,7 +63,7 @@ def promote(
     the file differs from the registered one. Every promotion that is not a dry run adds a line to the ledger and a
     verdict to the version. Raises ConvzooError if something is missing, and if another promotion was faster.
     """
-    settings = _settings(network)
+    family, settings = _settings(network)
     ledger.read_ledger()  # fails early if the ledger is broken
     with _store_failures(network):
         candidate = find_version(f"{network}@{f'v{version}' if version else CANDIDATE}")
@@ -73,7 +73,8 @@ def promote(
             message = f"{network}: version {number} is the champion already; nothing changed"
             return Outcome([], [message], done=True, fits=True)
         champion = find_version(f"{network}@v{before.version}") if before else None
-        result = _run_gate(settings, [_contender(side) for side in (candidate, champion) if side], dry_run)
+        contenders = [_contender(side) for side in (candidate, champion) if side]
+        result = _run_gate(family, settings, contenders, dry_run)
         conditions, failed = result.conditions, result.failed
         messages = [before.named(f"champion: version {before.version}") if before else "champion: none yet"]
         if dry_run:
@@ -137,14 +138,15 @@ def rollback(network: str, reason: str | None = None) -> str:
     return f"{network}: version {number} is the champion again, version {replaced} {PREVIOUS}"
 
 
-def _settings(network: str) -> Promotion:
+def _settings(network: str) -> tuple[str, Promotion]:
+    """The family of a network and its block of `promotion`."""
     params = read_params()
     check_network_name(params, network)
     promotions = params.values["promotion"]
     if network not in promotions:
         like = f"; write one like promotion.{next(iter(promotions))}" if promotions else ""
         raise SettingsError(f"{params.file}: promotion.{network}: is missing, expected what it must reach{like}")
-    return network_settings(params, "promotion", network)
+    return family_of(params, network), network_settings(params, "promotion", network)
 
 
 def _store_failures(network: str) -> AbstractContextManager[None]:
@@ -157,7 +159,7 @@ def _contender(version: Version) -> Contender:
     return Contender(str(version.version.version), file, version.lineage, version.splits, version.export())
 
 
-def _run_gate(settings: Promotion, contenders: list[Contender], dry_run: bool) -> GateResult:
+def _run_gate(family: str, settings: Promotion, contenders: list[Contender], dry_run: bool) -> GateResult:
     """Check the candidate, which comes first, against the gate; stops at the first group with a failed condition."""
     candidate, *others = contenders
     champion = others[0] if others else None
@@ -174,7 +176,8 @@ def _run_gate(settings: Promotion, contenders: list[Contender], dry_run: bool) -
         return result
 
     folder = Path("data/prepared", dataset)
-    evaluator = evaluator_for(settings, read_json(folder / "meta.json"), candidate.identity["params"]["weights"])
+    meta, weights = read_json(folder / "meta.json"), candidate.identity["params"]["weights"]
+    evaluator = evaluator_for(family, settings, meta, weights)
     models = [Model(contender.file) for contender in contenders]
     for split in ("val", "test"):
         on_split = result.results[split] = gate.evaluate_split(split, folder, evaluator, settings, models)

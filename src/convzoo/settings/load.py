@@ -150,7 +150,7 @@ def _lines(
             name, line = key.value, key.start_mark.line + 1
             if (*path, name) in lines:
                 first = lines[*path, name]
-                problem = f"stands here twice (first in line {first}); keep one"
+                problem = f"is set twice (first in line {first}); keep one"
                 raise SettingsError(f"{file}:{line}: {dotted((*path, name))}: {problem}")
             lines |= _lines(file, value, constructor, visited, (*path, name))
             lines[*path, name] = line
@@ -175,7 +175,7 @@ def _yaml_message(file: Path, error: MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
     problem = (error.problem or error.context or "broken").splitlines()[0]
-    return f"{where}: is not valid YAML: {problem}; mend what stands there or right before"
+    return f"{where}: is not valid YAML: {problem}; fix this line or the one before it"
 
 
 def place(params: Params, path: KeyPath) -> str:

@@ -58,6 +58,15 @@ class NetworkFiles(NamedTuple):
             if isinstance(value, int | float) and not isinstance(value, bool)
         }
 
+    def rows(self, name: str, *columns: str) -> list[dict[str, str]]:
+        """The rows of the CSV file `name` in the folder; none if it is missing or lacks one of `columns`."""
+        file = self.folder / name
+        if not file.is_file():
+            return []
+        with file.open(newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            return list(reader) if set(columns) <= set(reader.fieldnames or ()) else []
+
     @property
     def splits(self) -> dict[str, str]:
         """The sha256 of each split that the network was trained, selected and evaluated on.

@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
 from torch import Tensor, nn
 
 from convzoo.files import new_file
@@ -19,11 +17,6 @@ from convzoo.shipping.model import METADATA
 
 OPSET = 20
 ANY_SIZE = ("N", "H", "W")  # axes of images (N, H, W, C) that may be of any size
-
-
-def tensors_of(file: Path) -> dict[str, np.ndarray]:
-    """The weights in an ONNX file, by name."""
-    return {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(file).graph.initializer}
 
 
 def write_onnx(

@@ -11,7 +11,6 @@ from convzoo.tracking import store  # before mlflow, which reads environment var
 import mlflow
 import mlflow.onnx
 import numpy as np
-import onnx
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, Metric, Run
 from mlflow.entities.model_registry import ModelVersion
@@ -19,6 +18,7 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import Schema, TensorSpec
 
 from convzoo.files import sha256_of
+from convzoo.shipping.graph import load_graph
 from convzoo.shipping.network_files import NetworkFiles
 
 EXPORTED = "extra_files/model.onnx"  # in a logged model, the file as it was exported
@@ -65,7 +65,7 @@ def log_model(client: MlflowClient, files: NetworkFiles, run: Run, tags: dict[st
         run.info.experiment_id, name="model", source_run_id=run.info.run_id, tags=tags, params=run.data.params
     )
     mlflow.onnx.log_model(
-        onnx.load(files.model),
+        load_graph(files.model),
         name="model",
         model_id=model.model_id,  # without run_id, with which MLflow would add the machine's load to the model
         signature=_signature(files.export),

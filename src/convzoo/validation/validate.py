@@ -31,7 +31,7 @@ LEAST_BRIGHTEST = 2
 
 
 class InvalidDataError(ConvzooError):
-    """Images that no network may be trained on: one line per failure, and what to do."""
+    """Images that are not fit for training: one line per failure, and what to do."""
 
 
 class Check(NamedTuple):
@@ -294,6 +294,6 @@ def _where(finding: dict, rows_named: int) -> str:
 def _remedy(datasets: list[str]) -> str:
     files, blocks = (", ".join(map(text.format, datasets)) for text in ("reports/data/{}.json", "data.{}.validate"))
     return (
-        f"look at {files} or reports/data_docs/index.html; then mend the source, make damaged files again (dvc repro "
-        f"-f prepare augment) or, if the data are right, change the limits ({blocks} in params.yaml), and run dvc repro"
+        f"see {files} or reports/data_docs/index.html; then fix the source, rebuild damaged files (dvc repro -f "
+        f"prepare augment) or, if the data are correct, change the limits ({blocks} in params.yaml), and run dvc repro"
     )

@@ -1,0 +1,5 @@
+"""Promotion of a transfer network: the same as for all networks that predict class probabilities."""
+
+from convzoo.families.probabilities import promote as probabilities
+
+evaluator = probabilities.evaluator
