@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from helpers.autoencoder_small import pictures, small_settings
+from helpers.small.autoencoder import small_settings
+from helpers.small.images import pictures
 
 from convzoo.data.pixels import to_floats
 from convzoo.families.autoencoder.network import (

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers.small import shapes
+from helpers.small.images import shapes
 from torch import nn
 
 from convzoo.data.pixels import to_floats

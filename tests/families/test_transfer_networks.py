@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from helpers.transfer_small import small_settings
+from helpers.small.transfer import small_settings
 
 from convzoo.commands.structure import structure
 from convzoo.families.transfer import augmentation
