@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.small import COMPUTE, TRANSFER
+from helpers.small.transfer import ARGUMENTS
 from safetensors.torch import load_file
 
 from convzoo.data.arrays import load_split
@@ -19,7 +20,6 @@ from convzoo.training import machine, optimizers
 from convzoo.weights.backbones import scale
 
 FOLDER = TRANSFER.folder
-ARGUMENTS = {"side": 32, "classes": 4, "head": "linear", "dense": 16, "dropout": 0.2}
 
 
 @pytest.fixture

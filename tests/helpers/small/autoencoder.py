@@ -32,6 +32,9 @@ def small_settings(**changes: Any) -> TrainingSettings:
     return settings.model_copy(update=small | changes)
 
 
+PICTURE = {"height": 16, "width": 16, "channels": 3, "activation": "gelu"}
+FAST = PICTURE | {"latent": 12, "features": 8, "strides": [4], "encoder_blocks": 1, "decoder_blocks": 2}
+
 AUTOENCODER = Family(
     name="autoencoder",
     network=NETWORK,
@@ -41,6 +44,25 @@ AUTOENCODER = Family(
     evaluation=EvaluationSettings(
         batch_size=25, pca_images=160, probe_images=150, probe_iterations=50, shown=6, mapped=30, map="pca"
     ),
+    zoo={
+        "fast": (("fast", FAST), (3, 16, 16), (3, 16, 16)),
+        "fast, two strides, grey": (
+            ("fast", FAST | {"strides": [2, 2], "channels": 1, "activation": "relu"}),
+            (1, 16, 16),
+            (1, 16, 16),
+        ),
+        "fast, no blocks, not square": (
+            ("fast", FAST | {"encoder_blocks": 0, "decoder_blocks": 0, "width": 24}),
+            (3, 16, 24),
+            (3, 16, 24),
+        ),
+        "reference": (("reference", PICTURE | {"features": [8, 4]}), (3, 16, 16), (3, 16, 16)),
+        "reference, grey": (
+            ("reference", PICTURE | {"features": [4], "channels": 1, "activation": "tanh"}),
+            (1, 16, 16),
+            (1, 16, 16),
+        ),
+    },
     variants=[
         {"flip": "alternating", "shift": 1, "ema_decay": 0.5, "epochs": 6},
         {"architecture": "reference", "keep": "last"},

@@ -31,6 +31,8 @@ def small_settings(**changes: Any) -> TrainingSettings:
     return settings.model_copy(update=small | changes)
 
 
+FAST = {"channels": 1, "classes": 10, "activation": "gelu", "widths": [8, 16], "whitening": True, "dirac": True}
+REFERENCE = {"height": 28, "width": 28, "channels": 1, "classes": 10, "activation": "relu", "dense": 16}
 BEST = {"keep": "best", "learning_rate": 0.01}
 
 CLASSIFIER = Family(
@@ -40,6 +42,24 @@ CLASSIFIER = Family(
     settings=small_settings,
     exporting=ExportSettings(views="identity", calibrate=False, parity_images=40),
     evaluation=EvaluationSettings(batch_size=7, confidence=0.95, top_k=2, calibration_bins=10, mistakes_shown=4),
+    zoo={
+        "fast": (("fast", FAST | {"logit_scale": 0.125}), (1, 28, 28), (10,)),
+        "fast, colour": (
+            ("fast", FAST | {"logit_scale": 0.125, "channels": 3, "whitening": False, "dirac": False}),
+            (3, 28, 28),
+            (10,),
+        ),
+        "reference": (
+            ("reference", REFERENCE | {"blocks": [[8], [8, 8]], "padding": "valid", "dropout": 0.5}),
+            (1, 28, 28),
+            (10,),
+        ),
+        "reference, colour": (
+            ("reference", REFERENCE | {"blocks": [[8, 8]] * 2, "padding": "same", "dropout": 0.0, "channels": 3}),
+            (3, 28, 28),
+            (10,),
+        ),
+    },
     variants=[
         BEST | {"shift": 2, "rotation": 5, "cutout": 4, "flip": "alternating"},
         BEST | {"optimizer": "adamw"},

@@ -59,6 +59,16 @@ def small_settings(**changes: Any) -> TrainingSettings:
     return as_paper(settings).model_copy(update={"batch_size": 32}) if settings.variant == "plain" else settings
 
 
+SHAPES = {"28, grey": (28, 1), "32, colour": (32, 3), "64, colour": (64, 3), "64, grey": (64, 1)}
+KINDS = {"batch": ("batch", False), "none": ("none", False), "spectral": ("none", True), "both": ("batch", True)}
+
+
+def players_of(shape: tuple[int, int], norm: str = "batch", spectral: bool = False) -> tuple[dict, dict]:
+    """The arguments of a generator and a discriminator of images of this size and number of channels."""
+    picture = {"size": shape[0], "channels": shape[1], "width": 4}
+    return picture | {"latents": 100}, picture | {"leak": 0.2, "norm": norm, "spectral": spectral}
+
+
 TWO_STEPS = {"discriminator_steps": 2, "schedule": "linear"}
 COLUMNS = ["epoch", "learning_rate", "train_discriminator_loss", "train_generator_loss"]
 COLUMNS += ["train_real_probability", "train_fake_probability", "val_diversity", "val_kid"]
@@ -81,6 +91,11 @@ DCGAN = Family(
         probe_images=40,
         pictured=6,
     ),
+    zoo={
+        f"{name}, {norm}": (players_of(shape, *kind), (100,), ())
+        for name, shape in SHAPES.items()
+        for norm, kind in KINDS.items()
+    },
     variants=[
         {},
         TWO_STEPS,

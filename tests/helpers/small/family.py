@@ -35,6 +35,9 @@ class Family(NamedTuple):
     exporting: Any  # settings of the export
     evaluation: Any  # settings of the evaluation
 
+    # Networks by name: the arguments of `build`, and the shapes of an input and a result without the batch.
+    zoo: dict[str, tuple[tuple, tuple, tuple]]
+
     # Changes of the settings of the training.
     variants: list[dict[str, Any]]  # ways to train that keep different things between epochs; the first one is shipped
     short: dict[str, Any]  # the shortest training

@@ -52,6 +52,7 @@ def small_settings(**changes: Any) -> TrainingSettings:
     return settings.model_copy(update={"side": 32, **parts, **changes})
 
 
+ARGUMENTS = {"side": 32, "classes": 4, "head": "linear", "dense": 16, "dropout": 0.2}
 CONSTANT = {"schedule": "constant", "warmup": 0.0}
 
 TRANSFER = Family(
@@ -61,6 +62,11 @@ TRANSFER = Family(
     settings=small_settings,
     exporting=ExportSettings(views="mirror", calibrate=True, parity_images=20),
     evaluation=EvaluationSettings(batch_size=10, confidence=0.95, top_k=2, calibration_bins=5, mistakes_shown=4),
+    zoo={
+        "EfficientNet-Lite0": (("efficientnet-lite0", ARGUMENTS), (3, 40, 28), (4,)),
+        "EfficientNet-Lite0, dense head": (("efficientnet-lite0", ARGUMENTS | {"head": "dense"}), (3, 40, 28), (4,)),
+        "ResNet-50": (("resnet50", ARGUMENTS), (3, 40, 28), (4,)),
+    },
     variants=[{"keep": "best", "finetune": {"mixup": 0.2, "cutmix": 1, "rotation": 20, "blocks": 9}}],
     short={"method": "features"},
     long={},
