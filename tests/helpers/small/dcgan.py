@@ -69,7 +69,6 @@ def players_of(shape: tuple[int, int], norm: str = "batch", spectral: bool = Fal
     return picture | {"latents": 100}, picture | {"leak": 0.2, "norm": norm, "spectral": spectral}
 
 
-TWO_STEPS = {"discriminator_steps": 2, "schedule": "linear"}
 COLUMNS = ["epoch", "learning_rate", "train_discriminator_loss", "train_generator_loss"]
 COLUMNS += ["train_real_probability", "train_fake_probability", "val_diversity", "val_kid"]
 DISTANCES = ("kid", "kid_spread", "frechet_distance", "precision", "recall")
@@ -97,9 +96,9 @@ DCGAN = Family(
         for norm, kind in KINDS.items()
     },
     variants=[
-        {},
-        TWO_STEPS,
-        TWO_STEPS | {"loss": "hinge", "spectral_norm": True, "discriminator_norm": "none", "r1": 1.0, "r1_every": 3},
+        {"schedule": "linear"},
+        {"schedule": "linear", "discriminator_steps": 2, "loss": "hinge"}
+        | {"spectral_norm": True, "discriminator_norm": "none", "r1": 1.0, "r1_every": 3},
     ],
     short={"epochs": 1},
     long={"epochs": 5},
