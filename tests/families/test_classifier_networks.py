@@ -2,56 +2,17 @@
 
 import pytest
 import torch
-from helpers.small import shapes
+from helpers.small.classifier import FAST, REFERENCE
+from helpers.small.images import shapes
 from torch import nn
 
 from convzoo.data.pixels import to_floats
 from convzoo.families.classifier.network import ACTIVATIONS, build
 from convzoo.families.probabilities.network import PixelClassifier
 
-FAST = {"channels": 1, "classes": 10, "activation": "gelu", "widths": [8, 16], "whitening": True, "dirac": True}
-REFERENCE = {"height": 28, "width": 28, "channels": 1, "classes": 10, "activation": "relu", "dense": 16}
-ZOO = {
-    "fast": ("fast", FAST | {"logit_scale": 0.125}),
-    "fast, colour": ("fast", FAST | {"logit_scale": 0.125, "channels": 3, "whitening": False, "dirac": False}),
-    "reference": ("reference", REFERENCE | {"blocks": [[8], [8, 8]], "padding": "valid", "dropout": 0.5}),
-    "reference, colour": (
-        "reference",
-        REFERENCE | {"blocks": [[8, 8], [8, 8]], "padding": "same", "dropout": 0.0, "channels": 3},
-    ),
-}
-
 
 def inputs(arguments: dict, count: int) -> torch.Tensor:
     return torch.randn(count, arguments["channels"], 28, 28, generator=torch.Generator().manual_seed(count))
-
-
-@pytest.fixture(params=ZOO)
-def described(request):
-    return ZOO[request.param]
-
-
-@pytest.mark.parametrize("count", [1, 7])
-def test_forward_is_finite_and_of_the_right_shape(described, count):
-    logits = build(*described).eval()(inputs(described[1], count))
-    assert logits.shape == (count, 10)
-    assert logits.isfinite().all()
-
-
-def test_every_trainable_parameter_receives_a_gradient(described):
-    network = build(*described).train()
-    network(inputs(described[1], 7)).square().sum().backward()
-    missing = [name for name, weight in network.named_parameters() if weight.requires_grad and weight.grad is None]
-    assert missing == []
-
-
-def test_the_same_seed_gives_the_same_weights(described):
-    def weights(seed: int) -> list[torch.Tensor]:
-        torch.manual_seed(seed)
-        return list(build(*described).state_dict().values())
-
-    assert all(torch.equal(a, b) for a, b in zip(weights(1), weights(1), strict=True))
-    assert not all(torch.equal(a, b) for a, b in zip(weights(1), weights(2), strict=True))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

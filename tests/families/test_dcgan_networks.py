@@ -3,15 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from helpers.small.dcgan import KINDS, SHAPES, players_of
 from torch import nn
 
 from convzoo.families.dcgan import network as dcgan
 from convzoo.families.dcgan.augmentation import diff_augment
 from convzoo.families.dcgan.network import Discriminator, Generator, build, samples, sides
 from convzoo.families.dcgan.settings import AugmentSettings
-
-SHAPES = {"28, grey": (28, 1), "32, colour": (32, 3), "64, colour": (64, 3), "64, grey": (64, 1)}
-KINDS = {"batch": ("batch", False), "none": ("none", False), "spectral": ("none", True), "both": ("batch", True)}
 
 
 @pytest.fixture(params=SHAPES)
@@ -25,9 +23,7 @@ def kind(request):
 
 
 def players(shape: tuple[int, int], norm: str = "batch", spectral: bool = False) -> tuple[Generator, Discriminator]:
-    size, channels = shape
-    picture = {"size": size, "channels": channels, "width": 4}
-    return build(picture | {"latents": 100}, picture | {"leak": 0.2, "norm": norm, "spectral": spectral})
+    return build(*players_of(shape, norm, spectral))
 
 
 def noise(count: int, seed: int = 0) -> torch.Tensor:
@@ -35,14 +31,11 @@ def noise(count: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("count", [1, 7])
-def test_forward_is_finite_and_of_the_right_shape(shape, count):
-    generator, discriminator = players(shape)
+def test_generated_images_are_of_the_right_shape_and_from_minus_one_to_one(shape, count):
+    generator, _ = players(shape)
     x = generator.eval()(noise(count))
     assert x.shape == (count, shape[1], shape[0], shape[0])
     assert x.abs().max() <= 1
-    logits = discriminator.eval()(x)
-    assert logits.shape == (count,)
-    assert logits.isfinite().all()
 
 
 def test_the_layers_are_those_of_the_paper(shape):
@@ -89,25 +82,6 @@ def test_the_kinds_of_norm_build_what_they_say(shape, kind):
             discriminator.train()(torch.randn(2, shape[1], shape[0], shape[0]))
         largest = [torch.linalg.svdvals(layer.weight.flatten(1))[0].item() for layer in convolutions]
         assert largest == pytest.approx([1] * len(largest), abs=0.1)
-
-
-def test_every_trainable_parameter_receives_a_gradient(shape, kind):
-    generator, discriminator = players(shape, *kind)
-    x = generator(noise(7))
-    dcgan.discriminator_loss("bce", discriminator(x + 0.1), discriminator(x), 0.1).backward()
-    for network in (generator, discriminator):
-        missing = [name for name, weight in network.named_parameters() if weight.grad is None]
-        assert missing == []
-    assert generator.layers[0].weight.grad.abs().sum() > 0
-
-
-def test_the_same_seed_gives_the_same_weights(shape):
-    def weights(seed: int) -> list[torch.Tensor]:
-        torch.manual_seed(seed)
-        return [value for network in players(shape) for value in network.state_dict().values()]
-
-    assert all(torch.equal(a, b) for a, b in zip(weights(1), weights(1), strict=True))
-    assert not all(torch.equal(a, b) for a, b in zip(weights(1), weights(2), strict=True))
 
 
 @pytest.mark.parametrize(("size", "expected"), [(28, [28, 14, 7, 4]), (32, [32, 16, 8, 4]), (64, [64, 32, 16, 8, 4])])

@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from helpers.dcgan_small import NETWORK, dcgan_settings
 from helpers.project import ROOT
+from helpers.small.dcgan import NETWORK, small_settings
 
 from convzoo.errors import SettingsError
 from convzoo.families.dcgan.settings import PAPER, TrainingSettings, misfits
@@ -49,16 +49,16 @@ def test_a_mistake_is_answered_with_the_key_and_what_it_may_be(tmp_path, old, ne
 
 
 def test_smoothing_belongs_to_one_loss():
-    [(key, told)] = misfits(dcgan_settings(loss="hinge", label_smoothing=0.1), 28, 28)
+    [(key, told)] = misfits(small_settings(loss="hinge", label_smoothing=0.1), 28, 28)
     assert key == ("label_smoothing",)
     assert "expected 0 with hinge" in told
-    assert not list(misfits(dcgan_settings(loss="hinge", label_smoothing=0.0), 28, 28))
+    assert not list(misfits(small_settings(loss="hinge", label_smoothing=0.0), 28, 28))
 
 
 @pytest.mark.parametrize(("height", "width"), [(28, 28), (32, 32), (64, 64), (28, 32), (96, 96), (4, 4)])
 def test_squares_that_come_to_four_pixels_fit(height, width):
     fits = (height, width) in [(28, 28), (32, 32), (64, 64)]
-    settings = dcgan_settings()
+    settings = small_settings()
     settings = settings.model_copy(update={"augment": settings.augment.model_copy(update={"shift": 0, "cutout": 0})})
     assert (not list(misfits(settings, height, width))) == fits
 

@@ -1,173 +1,175 @@
-"""The exported file: what ships does what the weights do, with the same bytes each time."""
+"""What holds for the exported files of every family: they do what the weights do, with the same bytes each time."""
 
+import re
+from copy import deepcopy
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from helpers.small import COMPUTE, small_project, small_settings
-from safetensors.torch import load_file, save_file
+from helpers.small import FAMILIES
+from safetensors.torch import save_file
 
 from convzoo.data.arrays import Split, load_split
 from convzoo.errors import ConvzooError
-from convzoo.families.classifier import train as classifier
-from convzoo.families.classifier.export import export
-from convzoo.families.classifier.network import build
-from convzoo.families.classifier.settings import ExportSettings
-from convzoo.families.probabilities.export import fitted_temperature
-from convzoo.families.probabilities.network import PixelClassifier
-from convzoo.files import read_json, sha256_of
+from convzoo.families.dcgan.latents import latents
+from convzoo.files import read_json, sha256_of, write_json
 from convzoo.shipping import export as exporting
 from convzoo.shipping.model import Model
-from convzoo.shipping.parity import parity_of
+from convzoo.shipping.parity import ALLOWED, ALLOWED_SHARE, parity_of
 
-FOLDER = Path("models/mnist-classifier")
-SETTINGS = ExportSettings(views="identity", calibrate=False, parity_images=40)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A project with a small trained network; the weights are not to be changed."""
-    folder = small_project(tmp_path_factory.mktemp("trained"))
-    with pytest.MonkeyPatch.context() as patched:
-        patched.chdir(folder)
-        patched.setenv("CONVZOO_TRACKING", "off")
-        patched.delenv("DVC_ROOT", raising=False)
-        classifier.train("mnist-classifier", small_settings(epochs=6), COMPUTE, "test")
-    torch.use_deterministic_algorithms(False)
-    return folder
+FILES = [(name, file) for name, family in FAMILIES.items() for file in family.files]
+of_each_file = pytest.mark.parametrize(("family", "file"), FILES, indirect=["family"])
 
 
-@pytest.fixture
-def project(trained, monkeypatch):
-    monkeypatch.chdir(trained)
-    (FOLDER / "model.onnx").unlink(missing_ok=True)
-    return trained
+def inputs_of(model: Model, family, count: int = 20) -> np.ndarray:
+    """Test images, or latents."""
+    if model.input.dtype == "uint8":
+        return np.array(load_split(family.prepared / "test").images[:count])
+    return latents(count, model.input.shape[1], 0)
 
 
-def exported(**changes) -> Model:
-    export("mnist-classifier", SETTINGS.model_copy(update=changes))
-    return Model(FOLDER / "model.onnx")
+def test_files_say_what_they_are_and_agree_with_the_weights(family, shipped):
+    said, meta = read_json(family.folder / "export.json"), read_json(family.prepared / "train/meta.json")
+    models = {file: Model(family.folder / file) for file in family.files}
+    parts = {file.removeprefix("parts/"): sha256_of(family.folder / file) for file in models if file != "model.onnx"}
+    assert said["model_sha256"] == sha256_of(family.folder / "model.onnx")
+    assert said["weights_sha256"] == sha256_of(family.folder / "weights.safetensors")
+    assert said["parts_sha256"] == parts
+    assert {file.name for file in (family.folder / "parts").iterdir()} == {"parts.json", *parts}
+    for file, port in family.files.items():
+        assert (str(models[file].input), str(models[file].output)) == port[:2]
+    about = {"family": family.name, "network": family.network, "dataset": meta["dataset"], "classes": meta["classes"]}
+    about |= {"resize": meta["resize"]} if models["model.onnx"].input.dtype == "uint8" else {}
+    assert models["model.onnx"].described == about
+    for end in ("input", "output"):
+        port = getattr(models["model.onnx"], end)
+        assert said[end] == port._asdict() | {"shape": list(port.shape)}
+
+    assert (said["parity"]["split"], said["parity"]["images"]) == ("val", family.exporting.parity_images)
+    parity = parity_of(said)
+    assert {file: found.unit for file, found in parity.items()} == {
+        file: port.unit for file, port in family.files.items()
+    }
+    for found in parity.values():
+        assert found.largest <= found.allowed
+        if found.unit in ALLOWED:
+            assert found.allowed == ALLOWED[found.unit]
+        if found.unit == "probability":
+            assert found.top1_agreement == 1
+        if found.unit == "grey level":
+            assert found.share <= found.allowed_share == ALLOWED_SHARE
 
 
-def test_the_file_says_what_it_is_and_agrees_with_the_weights(project):
-    model = exported()
-    assert str(model.input) == "uint8 (N, 28, 28, 1)"
-    assert str(model.output) == "float32 (N, 4)"
-    assert model.described["classes"] == list("abcd")
-    said = read_json(FOLDER / "export.json")
-    assert said["model_sha256"] == sha256_of(FOLDER / "model.onnx")
-    assert said["weights_sha256"] == sha256_of(FOLDER / "weights.safetensors")
-    assert (said["parity"]["split"], said["parity"]["images"]) == ("val", 40)
-    (found,) = parity_of(said).values()
-    assert (found.unit, found.allowed, found.top1_agreement) == ("probability", 1e-4, 1)
-    assert found.largest < 1e-4
-    assert said["parts_sha256"] == {} and read_json(FOLDER / "parts/parts.json") == {}
+def test_the_same_weights_give_the_same_bytes_and_nothing_of_this_machine(family, shipped):
+    before = family.outputs()
+    family.export()
+    assert family.outputs() == before
+    for file in family.files:
+        model = onnx.load(family.folder / file)
+        assert [entry.key for entry in model.metadata_props] == ["convzoo"] * (file == "model.onnx")
+        assert not [node.name for node in model.graph.node if node.metadata_props or node.doc_string]
+        for tensor in model.graph.initializer:  # random bytes of weights may look like anything
+            tensor.ClearField("raw_data")
+        content = model.SerializeToString()
+        assert not [trace for trace in (b"site-packages", b".py", str(shipped.folder).encode()) if trace in content]
 
 
-def test_the_same_weights_give_the_same_bytes_and_nothing_of_this_machine(project):
-    exported()
-    first = (FOLDER / "model.onnx").read_bytes()
-    exported()
-    assert (FOLDER / "model.onnx").read_bytes() == first
-    for trace in (b"site-packages", b".py", str(project).encode()):
-        assert trace not in first
-    model = onnx.load(FOLDER / "model.onnx")
-    assert [entry.key for entry in model.metadata_props] == ["convzoo"]
-    assert not [node.name for node in model.graph.node if node.metadata_props or node.doc_string]
+@of_each_file
+def test_any_number_of_inputs_gives_the_same_results(family, shipped, file):
+    model = Model(family.folder / file)
+    inputs = inputs_of(model, family)
+    together = model(inputs)
+    for count in (1, 7):
+        results = model(inputs[:count])
+        assert (results.shape, results.dtype) == ((count, *model.output.shape[1:]), model.output.dtype)
+        np.testing.assert_allclose(
+            results.astype(np.float64), together[:count], atol=1 if results.dtype == np.uint8 else 1e-5
+        )
+    if family.files[file].unit == "probability":
+        np.testing.assert_allclose(together.sum(axis=1), 1, atol=1e-5)
 
 
-def test_parity_is_looked_at_on_all_of_val_also_where_it_is_sorted(project, monkeypatch):
-    images, labels = load_split(Path("data/prepared/mnist/val"))
-    order = np.argsort(labels, kind="stable")
-    monkeypatch.setattr(exporting, "load_split", lambda folder: Split(images[order], labels[order]))
-    seen = []
-    compute = exporting.results_of
-    monkeypatch.setattr(exporting, "results_of", lambda *given: seen.append(given[1]) or compute(*given))
-    exported(parity_images=8)
-    assert [len(checked) for checked in seen] == [8]
-    classes = [int(labels[(images == image).all(axis=(1, 2, 3))][0]) for image in seen[0]]
-    assert set(classes) == {0, 1, 2, 3}
+@of_each_file
+def test_another_type_and_another_shape_are_refused(family, shipped, file):
+    model = Model(family.folder / file)
+    inputs = inputs_of(model, family, 2)
+    kind = r"raw pixels from 0 to 255, not scaled" if inputs.dtype == np.uint8 else "latents"
+    other = np.float32 if inputs.dtype == np.uint8 else np.float64
+    for wrong in (inputs.astype(other), np.moveaxis(inputs, -1, 0), inputs[..., :-1], np.zeros((2, 5, 5, 1), np.uint8)):
+        expected = f"expected {model.input} ({kind}), got {wrong.dtype} {wrong.shape}"
+        with pytest.raises(ConvzooError, match=re.escape(expected)):
+            model(wrong)
 
 
-@pytest.mark.parametrize("count", [1, 7])
-def test_any_batch_size_is_taken_and_rows_add_up_to_one(project, count):
-    images = load_split(Path("data/prepared/mnist/test")).images[:count]
-    probabilities = exported()(images)
-    assert probabilities.shape == (count, 4)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+@of_each_file
+def test_a_file_that_does_something_else_is_not_exported(family, shipped, monkeypatch, file):
+    write, before = exporting.write_onnx, family.outputs()
 
-
-def test_floats_and_wrong_shapes_are_refused(project):
-    model = exported()
-    with pytest.raises(ConvzooError, match=r"expected uint8 \(N, 28, 28, 1\) \(raw pixels from 0 to 255, not scaled\)"):
-        model(np.zeros((1, 28, 28, 1), dtype=np.float32))
-    with pytest.raises(ConvzooError, match=r"got uint8 \(1, 1, 28, 28\)"):
-        model(np.zeros((1, 1, 28, 28), dtype=np.uint8))
-
-
-@pytest.mark.parametrize("views", ["mirror", "mirror_shift"])
-def test_views_are_inside_the_file(project, views):
-    images = np.array(load_split(Path("data/prepared/mnist/test")).images[:8])
-    plain = exported()(images)
-    model = exported(views=views)
-    assert np.abs(plain - model(images)).max() > 1e-4
-    if views == "mirror":
-        np.testing.assert_allclose(model(images), model(images[:, :, ::-1]), atol=1e-5)
-
-
-def test_a_file_that_does_something_else_is_not_exported(project, monkeypatch):
-    write = exporting.write_onnx
-
-    def write_other_weights(module, *arguments):
-        other = PixelClassifier(build(*described()), module.mean.tolist(), module.std.tolist(), "identity")
-        write(other, *arguments)
-
-    def described():
-        found = read_json(FOLDER / "architecture.json")
-        return found["architecture"], found["arguments"]
+    def write_other_weights(module, example, input_name, output_name, path, *described):
+        if Path(file).name in path.name:
+            module = deepcopy(module)
+            with torch.no_grad():
+                for weight in module.parameters():
+                    weight += torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
+        write(module, example, input_name, output_name, path, *described)
 
     monkeypatch.setattr(exporting, "write_onnx", write_other_weights)
-    with pytest.raises(
-        ConvzooError,
-        match=r"model.onnx does not agree with the weights: probabilities differ by .* agreement \d",
-    ):
-        exported()
-    assert not (FOLDER / "model.onnx").exists()
-    assert not list(FOLDER.glob(".*.new"))
+    unit = family.files[file].unit
+    differ = {
+        "probability": r"probabilities differ by .*(, top-1 agreement \d.*)? \(expected <= 0.0001 probability\)",
+        "grey level": r"(images|reconstructions) differ by \d+ on .* \(expected <= 1 grey level on 0.001 of them\)",
+        "latent": r"latents differ by .* \(expected <= .* latent\)",
+        "feature": r"features differ by .* \(expected <= .* feature\)",
+    }
+    for older in (True, False) if file == "model.onnx" else (True,):
+        if not older:
+            for name in ("export.json", *family.files):
+                before.pop(name), (family.folder / name).unlink()
+        with pytest.raises(ConvzooError, match=f"{file} does not agree with the weights: {differ[unit]}"):
+            family.export()
+        assert family.outputs() == before
 
 
-def test_a_temperature_keeps_the_answers_and_lowers_the_loss_on_val(project):
-    images, labels = load_split(Path("data/prepared/mnist/val"))
-    plain, calibrated = exported()(images), exported(calibrate=True)(images)
-    assert read_json(FOLDER / "export.json")["temperature"] != 1
-    assert (plain.argmax(1) == calibrated.argmax(1)).all()
-    rows = np.arange(len(labels))
-    assert -np.log(calibrated[rows, labels]).mean() < -np.log(plain[rows, labels]).mean()
+def test_weights_that_are_missing_or_not_those_of_the_network_are_refused(family, shipped):
+    architecture, before = family.folder / "architecture.json", family.outputs()
+    described = read_json(architecture)
+    advice = rf"; bring it back: dvc checkout, or train again: dvc repro -f train@{family.network}"
+    for name in [name for name in before if name.endswith(".safetensors")]:
+        file = family.folder / name
+        kept = {path: path.read_bytes() for path in (file, architecture)}
+
+        def refused(message: str, name=name) -> None:
+            before = family.outputs()
+            with pytest.raises(ConvzooError, match=rf"{name}: {message}{advice}"):
+                family.export()
+            assert family.outputs() == before
+
+        file.unlink()
+        refused("is missing, expected what the training wrote")
+        save_file({"a": torch.zeros(1)}, file)
+        for content in (file.read_bytes(), b"cut"):
+            file.write_bytes(content)
+            write_json(architecture, described)
+            refused("has sha256 .*, expected .* as architecture.json says")
+            digests = {"weights_sha256": sha256_of(file)}
+            if name != "weights.safetensors":
+                digests = {"extra_sha256": {file.name: sha256_of(file)}}
+            write_json(architecture, described | digests)
+            refused(r"is not of the network in architecture.json .*, expected its weights")
+        for path, content in kept.items():
+            path.write_bytes(content)
 
 
-def test_the_fitted_temperature_is_the_best_one():
-    rng = torch.Generator().manual_seed(0)
-    labels = torch.randint(4, (400,), generator=rng)
-    table = torch.nn.functional.one_hot(labels, 4).float() * 2 + torch.randn(400, 4, generator=rng)
-    module = SimpleNamespace(logits=lambda images: table[: len(images)])
-    found = fitted_temperature(module, Split(np.zeros((400, 28, 28, 1), dtype=np.uint8), labels.numpy()))
-
-    def loss(temperature: float) -> float:
-        return torch.nn.functional.cross_entropy(table / temperature, labels).item()
-
-    assert loss(found) <= min(loss(found * 1.03), loss(found / 1.03))
-
-
-def test_weights_of_another_layout_are_refused(project):
-    file = FOLDER / "weights.safetensors"
-    kept, weights = file.read_bytes(), load_file(file)
-    del weights["head.weight"]
-    try:
-        save_file(weights, file)
-        with pytest.raises(ConvzooError, match=r"weights.safetensors: has sha256 .*, expected .* as architecture.json"):
-            exported()
-    finally:
-        file.write_bytes(kept)
+def test_parity_is_checked_on_all_of_val_even_if_it_is_sorted(family, shipped, monkeypatch):
+    images, labels = load_split(family.prepared / "val")
+    order = np.argsort(labels, kind="stable")
+    monkeypatch.setattr(exporting, "load_split", lambda folder: Split(images[order], labels[order]))
+    seen, compute = [], exporting.results_of
+    monkeypatch.setattr(exporting, "results_of", lambda *given: seen.append(given[1]) or compute(*given))
+    family.export(parity_images=8)
+    assert {len(inputs) for inputs in seen} == {8}
+    for inputs in [inputs for inputs in seen if inputs.dtype == np.uint8]:
+        found = [int(labels[(images == image).all(axis=(1, 2, 3))][0]) for image in inputs]
+        assert set(found) == set(labels.tolist())

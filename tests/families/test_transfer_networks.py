@@ -3,51 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from helpers.transfer_small import small_settings
+from helpers.small.transfer import small_settings
 
 from convzoo.commands.structure import structure
 from convzoo.families.transfer import augmentation
 from convzoo.families.transfer import network as transfer
 from convzoo.weights import backbones
-
-ARGUMENTS = {"side": 32, "classes": 4, "head": "linear", "dense": 16, "dropout": 0.2}
-ZOO = {
-    "EfficientNet-Lite0": ("efficientnet-lite0", ARGUMENTS),
-    "EfficientNet-Lite0, dense head": ("efficientnet-lite0", ARGUMENTS | {"head": "dense"}),
-    "ResNet-50": ("resnet50", ARGUMENTS),
-}
-
-
-@pytest.fixture(params=ZOO)
-def described(request):
-    return ZOO[request.param]
-
-
-@pytest.mark.parametrize("count", [1, 7])
-def test_forward_is_finite_and_of_the_right_shape(described, count):
-    network = transfer.build(*described).eval()
-    x = torch.randn(count, 3, 40, 28, generator=torch.Generator().manual_seed(count))
-    with torch.no_grad():
-        logits = network(x)
-    assert logits.shape == (count, 4)
-    assert logits.isfinite().all()
-
-
-def test_every_parameter_receives_a_gradient(described):
-    network = transfer.build(*described).train()
-    network(torch.randn(7, 3, 32, 32)).square().sum().backward()
-    assert [name for name, weight in network.named_parameters() if weight.grad is None] == []
-
-
-def test_the_same_seed_gives_the_same_weights(described):
-    def weights(seed: int) -> list[torch.Tensor]:
-        torch.manual_seed(seed)
-        return list(transfer.build(*described).state_dict().values())
-
-    first = weights(1)
-    assert all(torch.equal(a, b) for a, b in zip(first, weights(1), strict=True))
-    assert not all(torch.equal(a, b) for a, b in zip(first, weights(2), strict=True))
-
 
 # A name of each kind of torchvision's classifiers, and how many features are left of it.
 BACKBONES = {

@@ -18,7 +18,6 @@ from helpers.project import ROOT
 SERVER = multiprocessing.get_context("forkserver")
 
 PATHS = [str(ROOT / "src"), str(ROOT / "tests")]
-FAMILIES = ("classifier", "autoencoder", "dcgan", "transfer")
 
 
 def start(family: str, folder: Path) -> BaseProcess:

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers.autoencoder_small import pictures, small_settings
+from helpers.small.autoencoder import small_settings
+from helpers.small.images import pictures
 from skimage.metrics import peak_signal_noise_ratio
 
 from convzoo.families.autoencoder.settings import misfits

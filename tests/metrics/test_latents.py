@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers.autoencoder_small import pictures
+from helpers.small.images import pictures
 
 from convzoo.metrics.images import fidelity
 from convzoo.metrics.latents import latent_map, pca_reconstructions, probe_accuracy

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers.killing import FAMILIES, finish, made, start, until
+from helpers.killing import finish, made, start, until
+from helpers.small import FAMILIES
 
 KILLS = int(os.environ.get("CONVZOO_KILLS", "5"))  # of each family; `make chaos` asks for more
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from helpers.full_disk import ADVICE, fill, on_small_disk
 from helpers.project import ROOT
-from helpers.small import COMPUTE, small_project, small_settings
+from helpers.small.classifier import small_project, small_settings
+from helpers.small.family import COMPUTE
 from safetensors import SafetensorError
 
 from convzoo.errors import DiskFullError, main
@@ -175,7 +176,8 @@ def test_an_export_without_room_leaves_nothing_half_written(project, file, tempo
 TWICE = """
 import subprocess, sys
 from pathlib import Path
-from helpers.small import COMPUTE, small_settings
+from helpers.small.classifier import small_settings
+from helpers.small.family import COMPUTE
 from convzoo.errors import main
 from convzoo.families.classifier import train as classifier
 from convzoo.training import workspace

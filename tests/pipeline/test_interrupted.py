@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.killing import FAMILIES, finish, made, start, until
+from helpers.killing import finish, made, start, until
 from helpers.project import environment, link_code
-from helpers.small import small_project
+from helpers.small import CLASSIFIER, FAMILIES
 
 from convzoo.training.checkpoints import Checkpoints
 
@@ -26,7 +26,7 @@ def told_in(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_training_of_every_family_says_what_is_kept_and_goes_on_to_the_same_bytes(family, tmp_path):
+def test_a_training_of_every_family_that_is_stopped_and_killed_goes_on_to_the_same_bytes(family, tmp_path):
     quiet, folder = tmp_path / "left alone", tmp_path / "stopped"
     quiet.mkdir(), folder.mkdir()
     finish(start(family, quiet), quiet)
@@ -39,9 +39,19 @@ def test_a_training_of_every_family_says_what_is_kept_and_goes_on_to_the_same_by
     ((network, epoch),) = KEPT.findall(told_in(folder))
     assert not list((folder / "models" / network).glob("weights*"))
 
+    (folder / "told.txt").unlink()
+    process = start(family, folder)
+    until(lambda: " epoch 3/" in told_in(folder))
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert f"resuming {network} at epoch {int(epoch) + 1}" in told_in(folder)
+    assert not list((folder / "models" / network).glob("weights*"))
+
     told = finish(start(family, folder), folder)
-    assert f"resuming {network} at epoch {int(epoch) + 1}" in told
+    assert re.search(rf"resuming {network} at epoch [345]", told)
     assert made(folder) == made(quiet)
+    assert not list((folder / ".checkpoints").iterdir())
 
 
 def test_a_training_stopped_before_its_first_epoch_says_that_nothing_is_kept(tmp_path, monkeypatch, capsys):
@@ -54,7 +64,7 @@ def test_a_training_stopped_before_its_first_epoch_says_that_nothing_is_kept(tmp
 
 @pytest.fixture
 def project(tmp_path):
-    folder = small_project(tmp_path)
+    folder = CLASSIFIER.project(tmp_path)
     link_code(folder)
     params, block = (folder / "params.yaml").read_text(), f"  {NETWORK}:\n    family: classifier"
     before, after = params.split(block)

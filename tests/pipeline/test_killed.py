@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers.project import environment, link_code
-from helpers.small import small_project
+from helpers.small.classifier import small_project
 
 from convzoo.files import sha256_of
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from helpers.killing import until
 from helpers.project import commit, copy_project, dvc, git, link_code
-from helpers.small import small_project
+from helpers.small.classifier import small_project
 
 NETWORK = "mnist-classifier"
 STAGES = f"""stages:

@@ -11,7 +11,8 @@ import pytest
 import torch
 from helpers.failing_stores import WAIT, Down, Full, Locked
 from helpers.project import ROOT
-from helpers.small import COMPUTE, small_project, small_settings
+from helpers.small.classifier import small_project, small_settings
+from helpers.small.family import COMPUTE
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from sqlalchemy import Engine, event
 from typer.testing import CliRunner

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from helpers.small import COMPUTE, small_project, small_settings
+from helpers.small.classifier import small_project, small_settings
+from helpers.small.family import COMPUTE
 
 from convzoo.files import read_json, sha256_of
 from convzoo.training.workspace import OUTPUTS, load_data, open_workspace

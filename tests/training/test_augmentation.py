@@ -1,0 +1,52 @@
+"""The augmentations that families share, each compared with what it must do to pixels."""
+
+import torch
+
+from convzoo.training import augmentation
+
+
+def images(count: int = 4) -> torch.Tensor:
+    return torch.arange(count * 6 * 6, dtype=torch.int64).remainder(251).to(torch.uint8).view(count, 6, 6, 1)
+
+
+def test_no_augmentation_leaves_images_as_they_are():
+    found = augmentation.shift_and_flip(images(), torch.zeros(4, dtype=torch.bool), 0, torch.Generator())
+    assert torch.equal(found, images())
+    torch.testing.assert_close(augmentation.rotate_and_scale(images(), 0, 0, torch.Generator()), images().float())
+
+
+def test_a_flip_mirrors_and_a_shift_moves_with_mirrored_borders():
+    flipped = torch.tensor([True, False, True, False])
+    found = augmentation.shift_and_flip(images(), flipped, 0, torch.Generator())
+    assert torch.equal(found[0], images()[0].flip(1))
+    assert torch.equal(found[1], images()[1])
+    padded = torch.nn.functional.pad(images().permute(0, 3, 1, 2).float(), (1, 1, 1, 1), mode="reflect")
+    windows = {tuple(padded[0, 0, y : y + 6, x : x + 6].flatten().tolist()): (y, x) for y in range(3) for x in range(3)}
+    seen = set()
+    for seed in range(40):
+        generator = torch.Generator().manual_seed(seed)
+        moved = augmentation.shift_and_flip(images()[:1], torch.zeros(1, dtype=torch.bool), 1, generator)
+        seen.add(windows[tuple(moved.float().flatten().tolist())])
+    assert len(seen) == 9
+
+
+def test_alternating_flips_show_both_sides_in_two_epochs():
+    index = torch.randperm(50, generator=torch.Generator().manual_seed(0))[:20]
+
+    def at(epoch: int) -> torch.Tensor:
+        return augmentation.flips("alternating", index, epoch, 50, 3, torch.Generator())
+
+    assert torch.equal(at(0), ~at(1))
+    assert torch.equal(at(0), at(2))
+    assert 0 < at(0).sum() < 20
+    assert not augmentation.flips("none", index, 0, 50, 3, torch.Generator()).any()
+    assert 0 < augmentation.flips("random", index, 0, 50, 3, torch.Generator()).sum() < 20
+
+
+def test_cutout_paints_one_square_in_the_mean_colour():
+    white = torch.full((5, 12, 12, 3), 200, dtype=torch.uint8)
+    white[0] = 0
+    found = augmentation.cutout(white, 4, torch.Generator().manual_seed(0))
+    mean = int(white.float().mean())
+    assert ((found == mean).all(-1).flatten(1).sum(1) == 16).all()
+    assert found.dtype == torch.uint8
