@@ -1,23 +1,30 @@
 """Plots in one style, which have the same bytes for the same numbers."""
 
+import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.category import StrCategoryFormatter
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, Formatter, FuncFormatter
 
 from convzoo.files import new_file
+from convzoo.text import drawable
 
 BLUE, ORANGE, GREEN, GREY = "#2563a8", "#d9720b", "#2f8558", "#6b7280"
 INK = "#1f2937"
 COLOURS = [BLUE, ORANGE, GREEN, "#b5365f", "#7a52b3", "#0f8b96", "#8a6d1a", GREY]
 BLUES = LinearSegmentedColormap.from_list("convzoo", ["#f4f7fb", "#8db4dd", BLUE, "#123a66"])
 
+NAMED_TICKS = (FixedFormatter, FuncFormatter, StrCategoryFormatter)  # other formatters write numbers
 GALLERY_COLUMNS = 6
 CELL, GAP, LINE = 1.25, 0.1, 0.12  # inches: an image of a gallery, the space around it, a line of its caption
 TITLE_LETTER = 0.095  # inches: width of a letter of a title
@@ -69,8 +76,27 @@ def picture(path: Path, width: float, height: float) -> Iterator[Figure]:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, without a version or timestamp in the file."""
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        if isinstance(axis.get_major_formatter(), NAMED_TICKS):
+            axis.set_major_formatter(FuncFormatter(_drawn_ticks(axis.get_major_formatter())))
+    for text in figure.findobj(Text):
+        text.set_text(_as_drawn(text.get_text()))
     with new_file(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def _drawn_ticks(formatter: Formatter) -> Callable[[float, int | None], str]:
+    return lambda value, position: _as_drawn(formatter(value, position))
+
+
+def _as_drawn(text: str) -> str:
+    """`text`, which may contain any class or file name, without what matplotlib cannot draw or takes for a formula."""
+    return drawable(text, _has_glyph).replace("$", r"\$")
+
+
+@functools.cache
+def _has_glyph(letter: str) -> bool:
+    return get_font(findfont("DejaVu Sans")).get_char_index(ord(letter)) != 0
 
 
 def gallery(path: Path, images: Sequence[np.ndarray], captions: Sequence[str], title: str) -> None:

@@ -1,6 +1,13 @@
 """Tables and lists as text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+
+def drawable(text: str, has_glyph: Callable[[str], bool]) -> str:
+    """`text` with an escape, such as \\u732b, for each character that a font has no glyph for, instead of a box."""
+    return "".join(
+        letter if letter == "\n" or has_glyph(letter) else letter.encode("unicode_escape").decode() for letter in text
+    )
 
 
 def in_columns(table: Sequence[Sequence[str]]) -> str:

@@ -13,7 +13,7 @@ from convzoo.data.formats.decoding import PictureFormat, SizeError, UnreadableEr
 
 
 def wanted(height=8, width=8, channels=3, resize="none", pixels=100_000):
-    return PictureFormat(height, width, channels, resize, pixels)
+    return PictureFormat(height, width, channels, resize, pixels, "raise limits.pixels")
 
 
 GREY = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
@@ -151,7 +151,7 @@ def test_too_little_memory_is_not_taken_for_a_damaged_picture(monkeypatch):
 
     data = encoded(PICTURE, "JPEG")
     monkeypatch.setattr(JpegImageFile, "load", load)
-    with pytest.raises(SizeError, match=r"memory; end what else runs, or lower limits\.pixels"):
+    with pytest.raises(SizeError, match=r"memory, expected 100000 pixels at most; close other programs"):
         decode(data, wanted())
 
 

@@ -167,7 +167,7 @@ def test_a_folder_that_is_not_there_or_is_a_file_is_named_with_its_setting(proje
 
 def test_a_folder_without_pictures_says_what_was_expected_and_what_it_has(project):
     (project / "empty").mkdir()
-    with pytest.raises(ConvzooError, match=r"/empty: has no pictures \(jpg, .*\), expected \{class\}/\*\*/\*; put"):
+    with pytest.raises(ConvzooError, match=r"/empty: has no pictures \(JPEG, .*\), expected \{class\}/\*\*/\*; put"):
         packed("empty")
     for number in range(7):
         (project / "empty" / f"{number}.heic").write_text("")

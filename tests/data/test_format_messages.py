@@ -113,7 +113,13 @@ def claiming(side):
 UNREADABLE = "mend them, or set unreadable in params.yaml to drop"
 PICTURES = [
     Row("picture: empty", picture(b""), "raw: 1 of 3 files cannot .*rose/1.png", "is empty", UNREADABLE),
-    Row("picture: text", picture(b"<html>"), "rose/1.png", "is no JPEG, PNG, GIF, WEBP, BMP file", UNREADABLE),
+    Row(
+        "picture: text",
+        picture(b"<html>"),
+        "rose/1.png",
+        "is not one of JPEG, PNG, GIF, WEBP, BMP, TIFF, AVIF, PPM",
+        UNREADABLE,
+    ),
     Row("picture: cut", picture(encoded(noise(1, 8, 8, 3)[0])[:-30]), "cannot be read .*rose/1.png", r"\(", UNREADABLE),
     Row("picture: size", picture(encoded(noise(1, 9, 9, 3)[0])), "rose/1.png: is 9 wide", "expected 8 wide", "crop"),
     Row("picture: large", picture(claiming(101)), "rose/1.png: is 101 wide", "allowed 100 pixels", f"{TRUSTED}.pixels"),

@@ -10,7 +10,7 @@ import pytest
 from helpers.raw_sets import tar, zipped
 
 from convzoo.data.formats import members
-from convzoo.data.formats.members import Limits, contents, listings
+from convzoo.data.formats.members import OTHERS, ArchiveError, Limits, contents, listings
 from convzoo.errors import ConvzooError
 
 LIMITS = Limits(files=10, bytes=100_000, pixels=1)
@@ -225,8 +225,22 @@ def test_damage_within_an_archive_is_found(pack, tmp_path):
         read(tmp_path / "a")
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"x" * 2000, b"BZh91AY&SY", bytes(511)])
+@pytest.mark.parametrize("content", [b"", b"<html>", b"x" * 2000, b"%PDF-1.4", bytes(511)])
 def test_what_is_no_archive_is_named(tmp_path, content):
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(ConvzooError, match=r"a: is damaged .*, expected a whole tar.*download it again"):
         read(tmp_path / "a")
+
+
+@pytest.mark.parametrize("packing", ["xz", "bzip2", "7-Zip", "RAR", "Zstandard"])
+def test_an_archive_packed_in_another_way_is_not_called_damaged(tmp_path, packing):
+    mark = next(mark for mark, name in OTHERS.items() if name == packing)
+    (tmp_path / "a").write_bytes(mark + bytes(100))
+    with pytest.raises(ArchiveError, match=rf"a: is packed with {packing}, expected a tar, tar.gz or zip archive"):
+        listings([tmp_path / "a"], LIMITS)
+
+
+@pytest.mark.parametrize(("mode", "packing"), [("w:xz", "xz"), ("w:bz2", "bzip2")])
+def test_what_python_packs_in_another_way_is_recognised(tmp_path, mode, packing):
+    with pytest.raises(ArchiveError, match=f"is packed with {packing}"):
+        listings([tar(tmp_path / "a", [("1.txt", b"a")], mode)], LIMITS)

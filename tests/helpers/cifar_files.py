@@ -31,20 +31,20 @@ def lines(names):
     return "".join(f"{name}\n" for name in names).encode()
 
 
-def ten():
+def ten(rows=ROWS):
     """The files of a small CIFAR-10; their order in the archive is another than that of the images."""
     files = {"batches.meta.txt": lines(TEN) + b"\n", "readme.html": b"<meta>"}
     for seed, name in reversed([*enumerate(BATCHES)]):
-        files[f"{name}.bin"] = records(pixels(seed), [(seed + row) % 10 for row in range(ROWS)])
+        files[f"{name}.bin"] = records(pixels(seed, rows), [(seed + row) % 10 for row in range(rows)])
     return {f"{BIN10}{name}": content for name, content in files.items()}
 
 
-def hundred(fine=TRAIN, coarse=None):
-    """The files of a small CIFAR-100, with these labels in train."""
+def hundred(fine=TRAIN, coarse=None, test=TEST):
+    """The files of a small CIFAR-100, with these labels in train and test."""
     coarse = [PARENTS[label] for label in fine] if coarse is None else coarse
     return {
         f"{BIN100}train.bin": records(pixels(1, len(fine)), coarse, fine),
-        f"{BIN100}test.bin": records(pixels(2, len(TEST)), [PARENTS[label] for label in TEST], TEST),
+        f"{BIN100}test.bin": records(pixels(2, len(test)), [PARENTS[label] for label in test], test),
         f"{BIN100}fine_label_names.txt": lines(FINE),
         f"{BIN100}coarse_label_names.txt": lines(COARSE),
     }

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from convzoo.data.sources.packing import ENDINGS
+from convzoo.data.image_formats import is_image_name
 from convzoo.files import new_file, project_root, sha256_of
 
 CACHE = Path(".digests", "files.json")  # in the project's folder; may be deleted at any time
@@ -34,7 +34,7 @@ class FileDigests:
         for parent, folders, files in os.walk(place):
             folders[:] = [name for name in folders if not name.startswith(".")]
             for file in (Path(parent, name) for name in files if not name.startswith(".")):
-                if file.name.lower().endswith(ENDINGS):
+                if is_image_name(file.name):
                     found[os.fsencode(file.relative_to(place)).hex()] = self.digest(file)
         text = json.dumps(found, sort_keys=True)
         return {"files": len(found), "sha256": hashlib.sha256(text.encode()).hexdigest()}

@@ -10,8 +10,17 @@ from typing import Any
 import numpy as np
 import typer
 
-from convzoo.commands.shared import Images, Json, Version, model_file, print_result, wrong_model
-from convzoo.data.image_files import images_in, read_images
+from convzoo.commands.shared import (
+    Images,
+    Json,
+    Version,
+    image_reader,
+    model_file,
+    print_notes,
+    print_result,
+    wrong_model,
+)
+from convzoo.data.image_files import images_in
 from convzoo.shipping.model import Model
 from convzoo.text import in_columns
 
@@ -36,15 +45,16 @@ def predict(file: Path, paths: Sequence[Path]) -> list[dict[str, Any]]:
     classes = model.described.get("classes")
     if not classes or model.input.dtype != "uint8" or model.output.shape[1:] != (len(classes),):
         raise wrong_model(model, "a classifier")
-    files, rows = list(images_in(paths)), []
+    reader, files, rows = image_reader(model), list(images_in(paths)), []
     for start in range(0, len(files), BATCH):
-        batch, images = read_images(files[start : start + BATCH], *model.input.shape[1:])
+        batch, images = reader.read(files[start : start + BATCH])
         rows += batch
         if len(images):
             readable = [row for row in batch if "error" not in row]
             for row, probabilities in zip(readable, model(images), strict=True):
                 best = int(np.argmax(probabilities))
                 row |= {"class": classes[best], "probability": round(float(probabilities[best]), 6)}
+    print_notes(reader)
     return rows
 
 

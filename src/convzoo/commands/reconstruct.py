@@ -12,9 +12,9 @@ import numpy as np
 import typer
 from PIL.Image import Image
 
-from convzoo.commands.shared import Images, Version, model_file, wrong_model
+from convzoo.commands.shared import Images, Version, image_reader, model_file, print_notes, wrong_model
 from convzoo.data.contact_sheet import as_picture, contact_sheet, write_picture
-from convzoo.data.image_files import images_in, read_images
+from convzoo.data.image_files import images_in
 from convzoo.errors import ConvzooError
 from convzoo.files import new_file
 from convzoo.metrics.images import psnr
@@ -46,7 +46,7 @@ def command(
 def reconstruct(file: Path, paths: Sequence[Path], out: Path) -> list[dict[str, Any]]:
     """Reconstruct the images in `paths` (files or folders) with the ONNX model in `file`; write PNG files to `out`.
 
-    Returns a row per image: {file, written, psnr} (dB, against the image as the network sees it, cropped and resized)
+    Returns a row per image: {file, written, psnr} (dB, against the image as the network sees it)
     or {file, error}. Nothing is written until all images are reconstructed, and no file is left half-written. Raises
     ConvzooError if the model is not an autoencoder, `out` is a file, or an image in `paths` would be overwritten.
     """
@@ -55,7 +55,9 @@ def reconstruct(file: Path, paths: Sequence[Path], out: Path) -> list[dict[str, 
         raise wrong_model(model, "an autoencoder")
     if out.exists() and not out.is_dir():
         raise ConvzooError(f"--out: {out}: is a file, expected a folder; choose another one")
-    rows, images = read_images(images_in(paths), *model.input.shape[1:])
+    reader = image_reader(model)
+    rows, images = reader.read(images_in(paths))
+    print_notes(reader)
     readable = [row for row in rows if "error" not in row]
     if not readable:
         return rows

@@ -11,6 +11,7 @@ import typer
 from convzoo.errors import ConvzooError
 
 if TYPE_CHECKING:
+    from convzoo.data.image_files import ImageReader
     from convzoo.shipping.model import Model
 
 Version = Annotated[
@@ -37,6 +38,19 @@ def model_file(name: str) -> Path:
     model = find_model(name)
     print(model.title, file=sys.stderr)
     return model.file
+
+
+def image_reader(model: "Model") -> "ImageReader":
+    """Reads image files as those were prepared that the model was trained on."""
+    from convzoo.data.image_files import ImageReader  # imports Pillow, which not every command needs
+
+    return ImageReader(*model.input.shape[1:], model.described.get("resize"))
+
+
+def print_notes(reader: "ImageReader") -> None:
+    """Print to stderr what the user should know about the images that were read."""
+    for note in reader.notes():
+        print(note, file=sys.stderr)
 
 
 def wrong_model(model: "Model", expected: str) -> ConvzooError:

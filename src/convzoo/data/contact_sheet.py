@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from convzoo.text import drawable
+
 TILE = 64  # pixels that a small image is enlarged to, at most
 GAP = 6  # pixels
 FONT_SIZE = 12  # pixels
@@ -35,6 +37,8 @@ def contact_sheet(
     height, width = height * factor, width * factor
 
     font = ImageFont.load_default(FONT_SIZE)
+    titles = [_drawable(font, title) for title in titles]
+    captions = [[_drawable(font, caption) for caption in row] for row in captions]
     blocks = [text.splitlines() for row in captions for text in row]
     caption_width = max((_width(font, line) for block in blocks for line in block), default=0)
     caption_height = LINE * max(map(len, blocks), default=0)
@@ -78,6 +82,11 @@ def as_array(picture: Image.Image) -> np.ndarray:
 def write_picture(picture: Image.Image, path: Path) -> None:
     """Write a PNG file without metadata."""
     picture.save(path, format="PNG", optimize=True)
+
+
+def _drawable(font: ImageFont.FreeTypeFont, text: str) -> str:
+    missing = bytes(font.getmask("\uffff"))
+    return drawable(text, lambda letter: letter.isspace() or bytes(font.getmask(letter)) != missing)
 
 
 def _width(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str) -> int:

@@ -1,4 +1,4 @@
-"""Reads image files of any size and mode as the pixels that a network takes."""
+"""Reads image files of any size and mode as the images that a network was trained on were prepared."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -8,48 +8,97 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-KNOWN = ", ".join(sorted(SUFFIXES))
+from convzoo.data.formats.decoding import OtherSizeError, PictureFormat, SizeError, UnreadableError, decode
+from convzoo.data.image_formats import NAMES, is_image_name
+
+MOST_PIXELS = 2 * Image.MAX_IMAGE_PIXELS  # of an image; Pillow decodes no more
 
 
 def images_in(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files in `paths`, and the image files (by suffix) in its folders and their subfolders, sorted.
+    """The files in `paths`, and the image files (by ending) in its folders and their subfolders, sorted.
 
     A folder without images is returned itself, so that it can be reported.
     """
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112 (returns False where Path.is_dir raises, as for a name too long)
-            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+            files = sorted(file for file in path.rglob("*") if is_image_name(file.name) and file.is_file())
             yield from files or [path]
         else:
             yield path
 
 
-def read_images(
-    files: Iterable[Path], height: int, width: int, channels: int
-) -> tuple[list[dict[str, Any]], np.ndarray]:
-    """Read images as `read_image` does.
+class ImageReader:
+    """Reads image files as uint8 (height, width, channels), by the same function as the stage `prepare`.
 
-    Returns a row per file, {file} or {file, error}, and the images of the rows without an error, uint8 (N, height,
-    width, channels).
+    `resize` says how other sizes are brought to this one, as in params.yaml; with "none", for which `prepare` accepts
+    no other size, the centre is cropped. None is for exported files that do not say how their images were resized.
     """
-    rows, images = [], []
-    for file in files:
-        row = {"file": str(file)}
-        rows.append(row)
+
+    def __init__(self, height: int, width: int, channels: int, resize: str | None) -> None:
+        self.shape, self.resize = (height, width, channels), resize
+        self.target = PictureFormat(height, width, channels, resize or "crop", MOST_PIXELS, "scale it down")
+        self.cropped = 0  # images of another size that were cropped, though no such image was trained on
+
+    def read(self, files: Iterable[Path]) -> tuple[list[dict[str, Any]], np.ndarray]:
+        """Read images.
+
+        Returns a row per file, {file} or {file, error}, and the images of the rows without an error, uint8 (N, height,
+        width, channels).
+        """
+        rows, images = [], []
+        for file in files:
+            row = {"file": str(file)}
+            rows.append(row)
+            try:
+                images.append(self._image(file))
+            except ValueError as error:
+                row["error"] = str(error)
+        return rows, np.array(images, np.uint8).reshape(-1, *self.shape)
+
+    def notes(self) -> list[str]:
+        """What to tell the user about the images that were read."""
+        height, width, _ = self.shape
+        size = f"{width} wide and {height} high"
+        if self.resize is None:
+            return [
+                f"warning: the exported file does not say how its images were resized: other sizes than {size} are "
+                "cropped to the centre and resampled with Lanczos; export and register it again: dvc repro"
+            ]
+        if self.cropped:
+            return [
+                f"note: {self.cropped} image{'s are' if self.cropped > 1 else ' is'} not {size}: the centre was "
+                "cropped and scaled; the network was trained on images of that size only (resize: none)"
+            ]
+        return []
+
+    def _image(self, file: Path) -> np.ndarray:
+        """One image. Raises ValueError with the reason if it cannot be read."""
+        if os.path.isdir(file):  # noqa: PTH112 (as in images_in)
+            raise ValueError(f"the folder contains no images, expected {NAMES}; choose another folder")
+        if self.resize is None:
+            return _read_as_before(file, self.target)
         try:
-            images.append(read_image(file, height, width, channels))
-        except ValueError as error:
-            row["error"] = str(error)
-    return rows, np.array(images, np.uint8).reshape(-1, height, width, channels)
+            data = file.read_bytes()
+        except FileNotFoundError:
+            raise ValueError("file not found, expected an image; check the path") from None
+        except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ValueError(f"cannot be read ({reason}), expected an image; check the path and its rights") from None
+        try:
+            try:
+                return decode(data, self.target)
+            except OtherSizeError:
+                image = decode(data, self.target._replace(resize="crop"))
+                self.cropped += 1
+                return image
+        except UnreadableError as error:
+            raise ValueError(f"{error}, expected a complete image ({NAMES}); save it again as one of these") from None
+        except SizeError as error:
+            raise ValueError(str(error)) from None
 
 
-def read_image(file: Path, height: int, width: int, channels: int) -> np.ndarray:
-    """Read an image as uint8 (height, width, channels): rotated as its EXIF data says, with transparency over white,
-    centre-cropped to the aspect ratio and resized. Raises ValueError with the reason if it cannot be read.
-    """
-    if os.path.isdir(file):  # noqa: PTH112 (as in images_in)
-        raise ValueError(f"the folder contains no images, expected {KNOWN}; choose another folder")
+def _read_as_before(file: Path, target: PictureFormat) -> np.ndarray:
+    """Read an image as every exported file got it that does not say how its images were resized."""
     try:
         with Image.open(file) as opened:
             image = ImageOps.exif_transpose(opened)
@@ -60,12 +109,12 @@ def read_image(file: Path, height: int, width: int, channels: int) -> np.ndarray
             if image.has_transparency_data:
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            image = image.convert("L" if channels == 1 else "RGB")
-            image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+            image = image.convert("L" if target.channels == 1 else "RGB")
+            image = ImageOps.fit(image, (target.width, target.height), Image.Resampling.LANCZOS)
     except FileNotFoundError:
         raise ValueError("file not found, expected an image; check the path") from None
     except UnidentifiedImageError:
-        raise ValueError(f"not an image that Pillow can read, expected {KNOWN}; convert it to one of them") from None
+        raise ValueError(f"is not one of {NAMES}, expected an image; save it as one of these") from None
     except Exception as error:  # a decoder can raise anything, and the other files must still be read
         raise ValueError(f"cannot be read ({error}), expected a complete image; save it again") from None
-    return np.asarray(image).reshape(height, width, channels)
+    return np.asarray(image).reshape(target.height, target.width, target.channels)

@@ -24,6 +24,7 @@ from convzoo.data.splits import Deduplicated, deduplicate, stratified_split
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, read_json, write_json
 from convzoo.settings.data import PrepareSettings
+from convzoo.text import first_names
 
 Reader = Callable[[Path, dict[str, Any], PrepareSettings], Published]
 FORMATS: dict[str, tuple[Reader, set[str]]] = {  # the reader, and the keys that it needs in source.json
@@ -63,6 +64,12 @@ def prepare(dataset: str, settings: PrepareSettings, raw: Path, folder: Path) ->
     source, read = _source(dataset, raw)
     published = read(raw, source, settings)
     classes = published.classes if settings.classes == "source" else settings.classes
+    if len(classes) == 1:
+        raise PrepareError(
+            f"{dataset}: has a single class, {classes[0]!r}, expected two or more; is the path of its source one "
+            "folder too high or too low, or its `layout` wrong? For networks that generate or reconstruct, which need "
+            f"no labels, set data.{dataset}.prepare.classes to []"
+        )
     shape = (settings.height, settings.width, settings.channels)
     with new_folder(folder) as new:
         pixels = new / "pixels"
@@ -71,6 +78,7 @@ def prepare(dataset: str, settings: PrepareSettings, raw: Path, folder: Path) ->
         if deduplicated.conflicts and settings.label_conflicts == "stop":
             raise PrepareError(_conflicts(dataset, deduplicated.conflicts, index))
         splits = _split(dataset, settings, deduplicated.kept, index, published.splits)
+        _check_every_class(dataset, classes, index.labels, splits, published.splits)
         counts = {
             "read": len(index.ids),
             **published.notes,
@@ -83,6 +91,7 @@ def prepare(dataset: str, settings: PrepareSettings, raw: Path, folder: Path) ->
         mean, std = _mean_and_std(levels)
         pixels.unlink()
         meta = {"dataset": dataset, "classes": classes, "shape": list(shape), "mean": mean, "std": std}
+        meta["resize"] = settings.resize  # goes into the exported file, so that `predict` resizes in the same way
         hierarchy = {"superclasses": published.superclasses, "superclass_of": published.superclass_of}
         about = {"source": source, "counts": counts, "splits": digests}
         about |= hierarchy if classes and published.superclasses else {}
@@ -188,6 +197,23 @@ def _split(
                 f"look at val_fraction and test_fraction in data.{dataset}.prepare"
             )
     return splits
+
+
+def _check_every_class(
+    dataset: str, classes: list[str], labels: np.ndarray, splits: Mapping[str, np.ndarray], published: tuple[str, ...]
+) -> None:
+    """Raise PrepareError if a split has no image of a class, which neither a training nor a metric can do without."""
+    counts = {split: np.bincount(labels[rows], minlength=len(classes)) for split, rows in splits.items()}
+    for split, images in counts.items() if classes else ():
+        missing = np.flatnonzero(images == 0)
+        if len(missing):
+            kept = sum(counts.values())
+            names = first_names([f"{classes[label]} ({kept[label]})" for label in missing])
+            fraction = f"raise {split}_fraction in data.{dataset}.prepare, " * (split not in (*published, "train"))
+            raise PrepareError(
+                f"{dataset}: {split} has no image of {names} (in brackets: images of the class in all splits), "
+                f"expected one at least of every class; add images, {fraction}or take the class out"
+            )
 
 
 def _write_splits(

@@ -1,5 +1,6 @@
 """Preparation, augmentation and validation of data sets: the blocks of `data` in params.yaml."""
 
+import unicodedata
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -24,7 +25,8 @@ class PrepareSettings(Settings):
 
     @model_validator(mode="after")
     def _distinct_classes(self) -> Self:
-        if self.classes != "source" and len(set(self.classes)) != len(self.classes):
+        names = {unicodedata.normalize("NFC", name) for name in self.classes}
+        if self.classes != "source" and len(names) != len(self.classes):
             raise ValueError("expected every class name in `classes` once")
         return self
 

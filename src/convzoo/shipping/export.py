@@ -83,6 +83,8 @@ def export_files(
     """
     folder = Path("models", network)
     about = {key: described[key] for key in ("family", "dataset", "classes")} | {"network": network}
+    if model.inputs.dtype == np.uint8:
+        about["resize"] = described["resize"]
     parity, parts = {}, parts or {}
     with new_folder(folder / "parts") as parts_folder, new_file(folder / MODEL) as model_file:
         parity[MODEL] = _write(network, MODEL, model, model_file, about)

@@ -105,7 +105,8 @@ def write_project(folder: Path, dataset: str, splits: dict[str, Split], classes:
         np.save(path / "labels.npy", split.labels)
     rows = "".join(f"test-{number:03d},0\n" for number in range(len(splits["test"].labels)))
     (prepared / "test/manifest.csv").write_text(f"id,label\n{rows}")
-    about = {"dataset": dataset, "classes": classes, "shape": list(splits["train"].images.shape[1:])}
+    shape = list(splits["train"].images.shape[1:])
+    about = {"dataset": dataset, "classes": classes, "shape": shape, "resize": "none"}
     write_json(prepared / "train/meta.json", about | meta)
     write_json(prepared / "meta.json", about | {"source": {"kind": "synthetic", "name": "drawn"}})
     digests = {name: digest(split) for name, split in splits.items() if name != "test"}

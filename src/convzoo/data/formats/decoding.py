@@ -5,15 +5,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
+from convzoo.data.image_formats import FORMATS, NAMES
 from convzoo.errors import ConvzooError
 
-FORMATS = tuple(kind.format for kind in (JpegImageFile, PngImageFile, GifImageFile, WebPImageFile, BmpImageFile))
 ORIENTATION = 0x0112  # https://exiftool.org/TagNames/EXIF.html
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -35,7 +30,11 @@ class UnreadableError(ConvzooError):
 
 
 class SizeError(ConvzooError):
-    """A picture of a size that params.yaml does not allow."""
+    """An intact picture whose size or grey levels cannot be converted."""
+
+
+class OtherSizeError(SizeError):
+    """A picture of another size than the target's, with `resize: none`."""
 
 
 class PictureFormat(NamedTuple):
@@ -46,13 +45,15 @@ class PictureFormat(NamedTuple):
     channels: Literal[1, 3]
     resize: Literal["none", "crop", "pad", "stretch"]
     pixels: int  # a picture with more is refused before it is decoded
+    remedy: str  # what to do about such a picture
 
 
 def decode(data: bytes, target: PictureFormat) -> np.ndarray:
     """The first frame of a picture file as uint8 (H, W, C): rotated as its EXIF data says, transparency over white.
 
     "crop" scales the largest centred crop of the target's aspect ratio, "pad" scales the whole picture and centres it
-    on black, "stretch" scales each side independently. Raises UnreadableError, and SizeError.
+    on black, "stretch" scales each side independently, "none" takes no other size. Raises UnreadableError, and
+    SizeError.
     """
     picture = _converted(_upright(_load(data, target)), "L" if target.channels == 1 else "RGB")
     if picture.size != (target.width, target.height):
@@ -62,28 +63,36 @@ def decode(data: bytes, target: PictureFormat) -> np.ndarray:
 
 def _load(data: bytes, target: PictureFormat) -> Image.Image:
     try:
-        picture = Image.open(BytesIO(data), formats=FORMATS)
+        picture = Image.open(BytesIO(data), formats=list(FORMATS))
         width, height = picture.size
         if width * height <= target.pixels:
             if target.resize != "none":
                 side = DRAFT * max(target.height, target.width)
                 picture.draft(None, (side, side))  # a JPEG decodes to a half, quarter or eighth much faster
             picture.load()
+            _check_grey_levels(picture)
             return picture
+    except SizeError:
+        raise
     except UnidentifiedImageError:
-        raise UnreadableError(f"is no {', '.join(FORMATS)} file" if data else "is empty") from None
+        raise UnreadableError(f"is not one of {NAMES}" if data else "is empty") from None
     except Image.DecompressionBombError:
         raise SizeError(f"has more pixels than Pillow decodes, expected {target.pixels} at most; take it out") from None
     except MemoryError:  # the file may be intact: it must not be dropped as unreadable
         raise SizeError(
-            "does not fit into this machine's memory; end what else runs, or lower limits.pixels of its source"
+            f"does not fit into this machine's memory, expected {target.pixels} pixels at most; close other programs, "
+            "or make the picture smaller"
         ) from None
     except Exception as error:  # a damaged file can make Pillow raise any exception
         raise UnreadableError(" ".join(str(error).split()) or type(error).__name__) from None
-    raise SizeError(
-        f"is {width} wide and {height} high, more than the allowed {target.pixels} pixels; "
-        "if it is to be trusted, raise limits.pixels of its source in params.yaml"
-    )
+    raise SizeError(f"is {width} wide and {height} high, more than the allowed {target.pixels} pixels; {target.remedy}")
+
+
+def _check_grey_levels(picture: Image.Image) -> None:
+    """Raise SizeError for grey levels whose black and white the file does not say."""
+    if picture.mode == "F" or (picture.mode == "I" and picture.format != "PPM"):  # Pillow scales PPM to 16 bits
+        kind = "floats" if picture.mode == "F" else "whole numbers of 32 bits"
+        raise SizeError(f"has grey levels that are {kind} of unknown scale; save it with 8 or 16 bits per pixel")
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -123,7 +132,7 @@ def _resize(picture: Image.Image, target: PictureFormat) -> Image.Image:
         return ground
     if target.resize == "stretch":
         return picture.resize(size, FILTER)
-    raise SizeError(
-        f"is {width} wide and {height} high, expected {target.width} wide and {target.height} high; mend it, or set "
-        "resize in params.yaml to crop (cuts the middle out), pad (adds black), or stretch"
+    raise OtherSizeError(
+        f"is {width} wide and {height} high, expected {target.width} wide and {target.height} high; set resize in "
+        "params.yaml to crop (cuts the middle out), pad (adds black) or stretch, or take the picture out"
     )

@@ -32,6 +32,18 @@ def compiled(layout: str) -> re.Pattern[str]:
         raise LayoutError(f"layout {layout}: has {{split}} or {{class}} more than once") from None
 
 
+def below_classes(layout: str) -> re.Pattern[str] | None:
+    """A regular expression for all paths below a folder that names a class, with the groups of the layout and `rest`.
+
+    None if the layout has no classes. Raises LayoutError.
+    """
+    folders = layout.split("/")[:-1]
+    if "{class}" not in folders:
+        return None
+    parts = [_folder(layout, folder) for folder in folders[: folders.index("{class}") + 1]]
+    return re.compile(f"{''.join(parts)}(?P<rest>.*)", re.DOTALL)
+
+
 def _folder(layout: str, text: str) -> str:
     if text == "**":
         return f"(?:{VISIBLE}[^/]+/)*"

@@ -16,6 +16,17 @@ from typing import BinaryIO, NamedTuple
 from convzoo.errors import ConvzooError
 
 GZIP, ZIPS = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
+OTHERS = {  # how archives begin that are packed in another way
+    b"\xfd7zXZ\x00": "xz",
+    b"BZh": "bzip2",
+    b"7z\xbc\xaf\x27\x1c": "7-Zip",
+    b"Rar!\x1a\x07": "RAR",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"\x1f\x9d": "compress (.Z)",
+    b"LZIP": "lzip",
+    b"\x04\x22\x4d\x18": "LZ4",
+    b"]\x00\x00": "LZMA",
+}
 CHUNK = 1 << 20  # bytes read at a time
 HEADER = 1 << 16  # bytes that tarfile may read at once for a header; long names need a few hundred
 SLACK = 1 << 13  # bytes of headers and padding that a tar archive may spend on a file
@@ -65,6 +76,7 @@ class Listing(NamedTuple):
     names: list[str]  # unique relative paths, with /
     places: array  # byte offset of the contents in a tar archive, number of the entry in a zip archive
     sizes: array  # bytes
+    folders: list[str]  # relative paths of the folders that have an entry of their own
 
 
 class Content:
@@ -109,13 +121,12 @@ def listings(files: Sequence[Path], limits: Limits) -> list[Listing]:
     archives, count, size = [], 0, 0
     for file in files:
         with _explained(file):
-            listing = Listing(file, _is_zip(file), [], array("q"), array("q"))
+            listing = Listing(file, _checked_kind(file) in ZIPS, [], array("q"), array("q"), [])
             names: set[str] = set()
-            folders = 0
             for name, place, length in _zip_entries(file) if listing.is_zip else _tar_entries(file, limits):
                 if place == FOLDER:
-                    folders += 1
-                    if folders > limits.files:
+                    listing.folders.append(name)
+                    if len(listing.folders) > limits.files:
                         raise ArchiveError(
                             f"{file}: holds more than the allowed {limits.files} folders; {_raise('files')}"
                         )
@@ -240,9 +251,17 @@ def _zip_entries(file: Path) -> Iterator[tuple[str, int, int]]:
             yield (path, FOLDER, 0) if entry.is_dir() else (path, number, entry.file_size)
 
 
-def _is_zip(file: Path) -> bool:
+def _checked_kind(file: Path) -> bytes:
+    """The first four bytes. Raises ArchiveError for an archive that is packed in a way that is not supported."""
     with file.open("rb") as stream:
-        return stream.read(4) in ZIPS
+        start = stream.read(8)
+    for mark, packing in OTHERS.items():
+        if start.startswith(mark):
+            raise ArchiveError(
+                f"{file}: is packed with {packing}, expected a tar, tar.gz or zip archive; unpack it, pack it again as "
+                "one of these, and give params.yaml its new name and checksum"
+            )
+    return start[:4]
 
 
 @contextmanager

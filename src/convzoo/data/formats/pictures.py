@@ -1,9 +1,10 @@
 """Archives of picture files, in folders that a layout describes."""
 
 import os
+import unicodedata
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,9 +13,10 @@ import numpy as np
 from tqdm import tqdm
 
 from convzoo.data.formats.decoding import PictureFormat, SizeError, UnreadableError, decode
-from convzoo.data.formats.layout import compiled
+from convzoo.data.formats.layout import below_classes, compiled
 from convzoo.data.formats.members import Limits, Listing, archives_in, contents, listings
 from convzoo.data.formats.parts import ALL, PUBLISHED, SPLITS, Part, Published, rows_at_a_time
+from convzoo.data.image_formats import NAMES
 from convzoo.errors import ConvzooError
 from convzoo.settings.data import PrepareSettings
 from convzoo.text import first_names
@@ -25,6 +27,7 @@ BATCH_BYTES = 1 << 20  # of the files of such a task
 PIXEL_BYTES, FILE_BYTES = 8, 1 << 24  # more than any picture file needs per pixel, and in addition to its pixels
 NAMED = 5  # names in an error
 SHOWN = 3  # names in a printed note
+RAISE_LIMIT = "if it is to be trusted, raise limits.pixels of its source in params.yaml"
 NONE = ""  # instead of a folder, if the layout has none for splits or classes
 
 
@@ -64,7 +67,8 @@ def read(raw: Path, source: dict[str, Any], settings: PrepareSettings) -> Publis
     archives = listings(archives_in(raw), limits)
     selections, splits, classes, left_out = _select(raw, source["layout"], archives, settings)
     notes = {"not_in_layout": left_out, "unreadable_dropped": 0}
-    target = PictureFormat(settings.height, settings.width, settings.channels, settings.resize, limits.pixels)
+    shape = (settings.height, settings.width, settings.channels)
+    target = PictureFormat(*shape, settings.resize, limits.pixels, RAISE_LIMIT)
     parts = _parts(raw, selections, target, settings.unreadable, notes)
     return Published(classes, [], [], splits, parts, notes)
 
@@ -101,6 +105,8 @@ def _select(
         lies = f"the first of {left_out} files are {shown}" if others else "there are no files at all"
         raise PicturesError(f"{raw}: nothing matches the layout {layout}; {lies}; mend `layout` in params.yaml")
     split_numbers = _split_numbers(raw, layout, split_folders)
+    if settings.classes == "source":
+        _check_no_class_vanished(raw, layout, archives, split_folders, class_folders)
     classes, class_numbers = _class_numbers(raw, layout, "class" in pattern.groupindex, class_folders, settings)
     if left_out:
         print(f"{raw}: {left_out} files are not in the layout {layout}: {shown}", flush=True)
@@ -111,6 +117,35 @@ def _select(
     ]
     splits = tuple(name for number, name in enumerate(PUBLISHED) if number in split_numbers)
     return selections, splits, classes, left_out
+
+
+def _check_no_class_vanished(
+    raw: Path, layout: str, archives: list[Listing], splits: Container[str], classes: Container[str]
+) -> None:
+    """Raise PicturesError for a class folder none of whose files matches the layout, and for an empty one.
+
+    A nested copy of the whole tree, as the published flowers have it, is no class.
+    """
+    pattern = below_classes(layout)
+    vanished: dict[str, list[str]] = {}
+    for listing in archives if pattern else ():
+        for name in (*listing.names, *(f"{folder}/" for folder in listing.folders)):
+            match = pattern.fullmatch(name)
+            if not match or match["class"] in classes or match.groupdict().get("split", NONE) not in splits:
+                continue
+            below = match["rest"].split("/")
+            if below[0] not in classes and not any(part.startswith(".") for part in below):
+                vanished.setdefault(match["class"], []).extend([name] if below[-1] else [])
+    if vanished:
+        folders = "; ".join(
+            f"{name!r} ({f'{len(files)} files, such as {files[0]}' if files else 'empty'})"
+            for name, files in sorted(vanished.items())[:NAMED]
+        )
+        raise PicturesError(
+            f"{raw}: no file in these class folders is an image that matches the layout {layout}: {folders}; expected "
+            f"one at least in each: convert the files to one of {NAMES}, correct `layout`, take the folders out, or "
+            "list the classes in `classes`"
+        )
 
 
 def _split_numbers(raw: Path, layout: str, folders: dict[str, int]) -> np.ndarray:
@@ -138,19 +173,28 @@ def _class_numbers(
         )
     if not labelled or listed == []:
         return [], np.zeros(len(folders), np.int64)
-    names = sorted(folders)
+    named = {folder: unicodedata.normalize("NFC", folder) for folder in folders}  # macOS writes NFD
+    folder_of: dict[str, str] = {}
+    for folder, name in named.items():
+        if folder_of.setdefault(name, folder) != folder:
+            raise PicturesError(
+                f"{raw}: two class folders are both named {name}, written in different Unicode characters: "
+                f"{folder_of[name]!a} and {folder!a}; put their images into one folder"
+            )
+    names = sorted(folder_of)
     if listed != "source":
-        if strange := sorted(folders.keys() - set(listed)):
+        listed = [unicodedata.normalize("NFC", name) for name in listed]
+        if strange := sorted(folder_of.keys() - set(listed)):
             raise PicturesError(
                 f"{raw}: the layout {layout} finds folders that are not in `classes`: {first_names(strange)}; "
                 "name them there, or write a layout that leaves them out"
             )
-        if missing := [name for name in listed if name not in folders]:
+        if missing := [name for name in listed if name not in folder_of]:
             raise PicturesError(
                 f"{raw}: has no pictures of {first_names(missing)} in `classes`; its folders are {first_names(names)}"
             )
         names = listed
-    return list(names), np.array([names.index(name) for name in folders])
+    return list(names), np.array([names.index(name) for name in named.values()])
 
 
 def _parts(
@@ -193,7 +237,7 @@ def _batches(selections: list[_Selection], target: PictureFormat) -> Iterator[_B
             if file.left > largest:
                 raise PicturesError(
                     f"{file.file}: {file.name}: has {file.left} bytes, more than the allowed {target.pixels} pixels "
-                    "can need; if it is to be trusted, raise limits.pixels of its source in params.yaml"
+                    f"can need; {RAISE_LIMIT}"
                 )
             batch.ids.append(file.name)
             batch.splits.append(splits[number])

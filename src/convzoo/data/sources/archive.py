@@ -107,7 +107,10 @@ def _places(file: ArchiveFile, mirror: str) -> Iterator[Path | str]:
     elif "://" in mirror:
         raise DownloadError(f"{MIRROR}: got {_shown(mirror)}, expected a folder or an http(s) address; set it to one")
     elif mirror:
-        yield project_root() / Path(mirror).expanduser() / file.mirror
+        try:
+            yield project_root() / Path(mirror).expanduser() / file.mirror
+        except RuntimeError as error:  # ~name of a user that does not exist
+            raise DownloadError(f"{MIRROR}: {mirror}: {error}, expected a folder; write its whole path") from None
     if file.url:
         yield file.url
 

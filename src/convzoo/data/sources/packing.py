@@ -8,13 +8,13 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
+from convzoo.data.image_formats import NAMES, is_image_name
 from convzoo.errors import ConvzooError, disk_is_full
 from convzoo.files import room_for
 from convzoo.settings.sources import Limits
 from convzoo.text import first_names
 
 PACKED = "pictures.tar"
-ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp")
 NAMED = 5  # files in a message
 
 
@@ -26,17 +26,15 @@ def pack(origin: Path, layout: str, limits: Limits, folder: Path) -> None:
     """Write every picture file below the folder `origin` to pictures.tar in `folder`, and print what is left out.
 
     Names are relative to `origin` and sorted; hidden files and folders are left out. The archive contains only names
-    and contents, so that a copy of the folder gives the same archive. Raises PackingError for a folder without
+    and contents, so that a copy of the folder gives the same archive; folders without pictures are among the names, so
+    that `prepare` can tell a class without pictures. Raises PackingError for a folder without
     pictures or with more than `limits`, a link that leads out of it, and a file that cannot be read.
     """
     origin = origin.resolve()
-    pictures, others = _find_pictures(origin, limits)
+    pictures, others, empty = _find_pictures(origin, limits)
     if not pictures:
         contents = f"; it has {_summary(others)}" if others else ""
-        raise PackingError(
-            f"{origin}: has no pictures ({', '.join(ending[1:] for ending in ENDINGS)}), expected {layout}{contents}; "
-            "put some there"
-        )
+        raise PackingError(f"{origin}: has no pictures ({NAMES}), expected {layout}{contents}; put some there")
     packed = folder / PACKED
     with room_for(packed), tarfile.open(packed, "w", format=tarfile.PAX_FORMAT) as archive:
         for name in tqdm(sorted(pictures), desc=f"packing {origin.name}", unit=" files", disable=None):
@@ -52,22 +50,28 @@ def pack(origin: Path, layout: str, limits: Limits, folder: Path) -> None:
                     f"{pictures[name]}: cannot be packed ({error.strerror or error}), expected a file that can be "
                     "read; mend its rights"
                 ) from None
+        for name in sorted(empty):
+            entry = tarfile.TarInfo(name)
+            entry.type = tarfile.DIRTYPE
+            archive.addfile(entry)
     size = packed.stat().st_size
     left = f"; left out {_summary(others)}" if others else ""
     print(f"{origin}: {len(pictures)} pictures packed, {size / 1e6:.1f} MB{left}", flush=True)
 
 
-def _find_pictures(origin: Path, limits: Limits) -> tuple[dict[str, Path], list[str]]:
-    """The picture files by name, and the names of the other files."""
-    pictures, others, size = {}, [], 0
+def _find_pictures(origin: Path, limits: Limits) -> tuple[dict[str, Path], list[str], set[str]]:
+    """The picture files by name, the names of the other files, and those of the folders without pictures."""
+    pictures, others, empty, size = {}, [], set(), 0
     for parent, folders, files in os.walk(origin, onerror=_raise_unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in folders:
             if Path(parent, name).is_symlink():
                 raise PackingError(f"{Path(parent, name)}: is a link, expected a folder; put the folder itself there")
+        if Path(parent) != origin:
+            empty.add(Path(parent).relative_to(origin).as_posix())
         for file in (Path(parent, name) for name in files if not name.startswith(".")):
             name = file.relative_to(origin).as_posix()
-            if not name.lower().endswith(ENDINGS):
+            if not is_image_name(name):
                 others.append(name)
                 continue
             _check(file, name, origin)
@@ -79,7 +83,8 @@ def _find_pictures(origin: Path, limits: Limits) -> tuple[dict[str, Path], list[
                     f"{origin}: holds more pictures than limits.{limit} in params.yaml allows; raise it there, or "
                     "take some out"
                 )
-    return pictures, sorted(others)
+    empty -= {parent.as_posix() for name in pictures for parent in Path(name).parents}
+    return pictures, sorted(others), empty
 
 
 def _check(file: Path, name: str, origin: Path) -> None:

@@ -102,10 +102,16 @@ def compute_metrics(evaluation: Evaluation, settings: EvaluationSettings) -> dic
     probabilities, labels, classes = evaluation.probabilities, evaluation.labels, evaluation.export["classes"]
     scores = classification.class_scores(labels, evaluation.predictions.predicted, len(classes))
     bins = classification.calibration_bins(probabilities, labels, settings.calibration_bins)
+    top_k = settings.top_k
+    if top_k < len(classes):
+        best = {f"test_top{top_k}_accuracy": classification.top_k_accuracy(probabilities, labels, top_k)}
+    else:  # it would be 1 whatever the network predicts
+        best = {}
+        print(f"no top-{top_k} accuracy: top_k in params.yaml is not below the number of classes, {len(classes)}")
     return {
         "test_images": len(labels),
         **accuracy_with_interval("test_accuracy", evaluation.predictions, settings.confidence),
-        f"test_top{settings.top_k}_accuracy": classification.top_k_accuracy(probabilities, labels, settings.top_k),
+        **best,
         "test_loss": classification.log_loss(probabilities, labels),
         "test_calibration_error": classification.calibration_error(bins),
         "test_macro_f1": statistics.fmean(score.f1 for score in scores),
