@@ -29,6 +29,7 @@ def text_of(database: Path) -> str:
 
 
 def test_two_processes_that_make_the_database_at_once_get_the_same_one(tmp_path):
+    (tmp_path / "params.yaml").write_text("profile: test\n")
     environment = {**os.environ, "PYTHONPATH": str(Path(store.__file__).parents[2])}
     both = [
         subprocess.Popen([sys.executable, "-c", OPEN], cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE)
@@ -103,6 +104,7 @@ def test_mlflow_uses_the_store_and_the_environment_stays_as_it_was():
 
 def test_a_folder_that_cannot_hold_a_database_is_named(tmp_path, monkeypatch):
     (tmp_path / "mlruns").write_text("a file")
+    (tmp_path / "params.yaml").write_text("profile: test\n")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(store.TrackingError, match=r"mlflow\.db: cannot be opened"):
         store.open_store()

@@ -45,6 +45,7 @@ def live_down(world):
 
 def no_database(world):
     (world.empty / "mlruns").write_text("a file")
+    (world.empty / "params.yaml").write_text("profile: test\n")
     world.patch.chdir(world.empty)
     store.open_store()
 
@@ -119,7 +120,7 @@ TABLE = [
         lambda _: find_model("told@best"),
         "told@best: ",
         "no alias best",
-        "run: dvc repro",
+        "run: convzoo sync",
     ),
     Row(
         "reproduce: no commit", trained(), "told@champion: ", "names no commit, expected one", "train it in a git clone"

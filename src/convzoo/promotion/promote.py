@@ -16,13 +16,16 @@ from convzoo.settings.promotion import Promotion
 from convzoo.settings.whole import check_network_name
 from convzoo.shipping.model import Model
 from convzoo.tracking import store
+from convzoo.tracking.models import SHA256
 from convzoo.tracking.verdicts import record_verdict
 from convzoo.tracking.versions import (
     CANDIDATE,
     CHAMPION,
     PREVIOUS,
+    Alias,
     Version,
     aliases_of,
+    check_run_is_active,
     find_version,
     folder_until_exit,
     restore_alias,
@@ -72,11 +75,14 @@ def promote(
         if before and before.version == number:
             message = f"{network}: version {number} is the champion already; nothing changed"
             return Outcome([], [message], done=True, fits=True)
-        champion = find_version(f"{network}@v{before.version}") if before else None
+        check_run_is_active(candidate)
+        champion, broken = _champion(f"{network}@v{before.version}") if before else (None, None)
         contenders = [_contender(side) for side in (candidate, champion) if side]
-        result = _run_gate(family, settings, contenders, dry_run)
+        result = _run_gate(family, settings, contenders, dry_run, broken)
         conditions, failed = result.conditions, result.failed
         messages = [before.named(f"champion: version {before.version}") if before else "champion: none yet"]
+        if broken:
+            messages.append(f"{broken}; or replace it without a comparison: --force --reason TEXT")
         if dry_run:
             verdict = f"would be refused: {', '.join(failed)}" if failed else "passes so far; test would come next"
             messages.append(f"{network}: version {number} {verdict} (dry run, nothing changed)")
@@ -92,7 +98,7 @@ def promote(
             "failed": failed,
             "rule": settings.rule if settings.rule == "better" else f"not_worse_by {settings.not_worse_by:g}",
             "confidence": settings.confidence,
-            **_identities(candidate, champion, result.splits, "test" in result.results),
+            **_identities(candidate, before, result.splits, "test" in result.results),
         }
         with store.locked(store.beside_database("promote")):
             _check_unchanged(candidate, before.version if before else None)
@@ -116,8 +122,9 @@ def rollback(network: str, reason: str | None = None) -> str:
                     f"{network}: there is no version with the alias {alias}, expected one, as every promotion after "
                     "the first sets it; see `convzoo models`, and name a version: convzoo promote --version"
                 )
-        previous, champion = find_version(f"{network}@{PREVIOUS}"), find_version(f"{network}@{CHAMPION}")
-        number, replaced = str(previous.version.version), str(champion.version.version)
+        previous = find_version(f"{network}@{PREVIOUS}")
+        check_run_is_active(previous)
+        number, replaced = str(previous.version.version), aliases[CHAMPION].version
         file = gate.file_condition(_contender(previous))
         if not file.passed:
             raise ConvzooError(
@@ -130,7 +137,7 @@ def rollback(network: str, reason: str | None = None) -> str:
             "version": int(number),
             "champion_before": int(replaced),
             "why": reason or "no reason given",
-            **_identities(previous, champion, {}, False),
+            **_identities(previous, aliases[CHAMPION], {}, False),
         }
         with store.locked(store.beside_database("promote")):
             _check_unchanged(previous, replaced)
@@ -159,14 +166,31 @@ def _contender(version: Version) -> Contender:
     return Contender(str(version.version.version), file, version.lineage, version.splits, version.export())
 
 
-def _run_gate(family: str, settings: Promotion, contenders: list[Contender], dry_run: bool) -> GateResult:
-    """Check the candidate, which comes first, against the gate; stops at the first group with a failed condition."""
+def _champion(name: str) -> tuple[Version | None, ConvzooError | None]:
+    """The champion; or, if its run or its lineage is missing, the error that says so."""
+    try:
+        return find_version(name), None
+    except store.TrackingError:
+        raise
+    except ConvzooError as error:
+        return None, error
+
+
+def _run_gate(
+    family: str, settings: Promotion, contenders: list[Contender], dry_run: bool, broken: ConvzooError | None
+) -> GateResult:
+    """Check the candidate, which comes first, against the gate; stops at the first group with a failed condition.
+
+    `broken` is the error about a champion that cannot be compared.
+    """
     candidate, *others = contenders
     champion = others[0] if others else None
     result = GateResult([gate.file_condition(candidate)], {}, {})
     if champion and not (row := gate.file_condition(champion)).passed:
         row = row._replace(condition="file of the champion", candidate=gate.NONE, champion=row.candidate)
         result.conditions.append(row)
+    if broken:
+        result.conditions.append(Condition("lineage of the champion", "recorded", gate.NONE, "missing", passed=False))
     if result.failed:
         return result
     dataset = candidate.identity["data"]["name"]
@@ -196,12 +220,13 @@ def _verdict(dataset: str) -> dict[str, Any]:
     return read_json(file)
 
 
-def _identities(candidate: Version, champion: Version | None, splits: dict[str, str], looked: bool) -> dict[str, Any]:
+def _identities(candidate: Version, champion: Alias | None, splits: dict[str, str], looked: bool) -> dict[str, Any]:
     test = splits.get("test")
+    before = candidate.client.get_model_version(candidate.version.name, champion.version) if champion else None
     return {
         "model_sha256": candidate.lineage["model_sha256"],
         "fingerprint": candidate.fingerprint,
-        "champion_sha256": champion.lineage["model_sha256"] if champion else None,
+        "champion_sha256": before.tags.get(SHA256) if before else None,
         "val_images": splits.get("val"),
         "test_images": test,
         "looked_at_test": looked,

@@ -5,6 +5,7 @@ from typing import Any
 
 from convzoo.text import in_columns
 from convzoo.tracking import store
+from convzoo.tracking.registered import registered_models, versions_of
 from convzoo.tracking.verdicts import TAG
 from convzoo.tracking.versions import aliases_of, not_found
 
@@ -18,12 +19,11 @@ def listing(network: str | None = None) -> list[dict[str, Any]]:
     """
     client, rows = store.use_store(), []
     with store.failures_raised_as(f"{store.tracking_uri()}: cannot be listed"):
-        for model in sorted(client.search_registered_models(), key=lambda model: model.name):
+        for model in registered_models(client):
             if network not in (None, model.name):
                 continue
             aliases = aliases_of(client, model.name)
-            versions = client.search_model_versions(f"name = '{model.name}'")
-            for version in sorted(versions, key=lambda version: -int(version.version)):
+            for version in reversed(versions_of(client, model.name)):
                 here = [alias.named(name) for name, alias in aliases.items() if alias.version == str(version.version)]
                 rows.append(_row(model.name, version, here))
     if not rows:
@@ -37,16 +37,25 @@ def when(milliseconds: int) -> str:
 
 
 def _row(network: str, version: Any, aliases: list[str]) -> dict[str, Any]:
-    main = next((key for key in MAIN_METRICS if key in version.tags), None)
+    values = {key: _number(version.tags.get(key)) for key in MAIN_METRICS}
+    main = next((key for key, value in values.items() if value is not None), None)
     return {
         "network": network,
         "version": int(version.version),
         "aliases": aliases,
         "measure": main,
-        "value": float(version.tags[main]) if main else None,
+        "value": values[main] if main else None,
         "registered": when(version.creation_timestamp),
         "promotion": version.tags.get(f"{TAG}verdict"),
     }
+
+
+def _number(text: str | None) -> float | None:
+    """The value of a tag; None if there is no such tag, or if it was set by hand to something else."""
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
 
 
 def as_text(rows: list[dict[str, Any]]) -> str:

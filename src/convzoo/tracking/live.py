@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TIME_LIMIT = 20  # seconds that the end of a training waits for the store
 TIME_LIMIT_STOPPED = 3  # the same after Ctrl-C
 LOAD_EVERY, LOAD_EVERY_LATER = 2, 10  # seconds between two measurements of the machine's load
+REASON_LENGTH = 600  # characters of an error that the warning quotes, with its remedy
 LATER = 60  # seconds after which LOAD_EVERY_LATER holds
 
 
@@ -86,7 +87,7 @@ class LiveRun:
         try:
             self._send()
         except Exception as error:
-            self._stop(textwrap.shorten(first_line(error), 300, placeholder=" ..."))
+            self._stop(textwrap.shorten(first_line(error), REASON_LENGTH, placeholder=" ..."))
 
     def _stop(self, reason: str, training_continues: bool = True) -> None:
         if self._stopped.is_set():

@@ -1,8 +1,10 @@
 """Logged models: an exported file as MLflow keeps it, with its signature, its tags and the metrics measured on it."""
 
+import re
+import shutil
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from convzoo.tracking import store  # before mlflow, which reads environment variables that it sets
@@ -12,43 +14,79 @@ import mlflow
 import mlflow.onnx
 import numpy as np
 from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts, list_artifacts
 from mlflow.entities import LoggedModelOutput, Metric, Run
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Schema, TensorSpec
 
 from convzoo.files import sha256_of
 from convzoo.shipping.graph import load_graph
 from convzoo.shipping.network_files import NetworkFiles
+from convzoo.tracking import runs
 
 EXPORTED = "extra_files/model.onnx"  # in a logged model, the file as it was exported
+SERVED = "model.onnx"  # the file that MLflow wrote from it, which pyfunc and the server load
+LOGGED_MODEL = re.compile(r"models:/(m-[^/@]+)")  # the source of a version
 SHA256 = "convzoo.model_sha256"  # the tag of runs, models and versions with the sha256 of that file
 EXAMPLES = 2  # images in a model's input example
 
 
-def model_of(version: ModelVersion) -> str:
-    """The ID of the logged model of a version."""
-    return version.source.removeprefix("models:/")
+def model_of(version: ModelVersion) -> str | None:
+    """The ID of the logged model of a version; None if it was registered by hand from something else."""
+    match = LOGGED_MODEL.fullmatch(version.source or "")
+    return match[1] if match else None
+
+
+def is_by_hand(version: ModelVersion) -> bool:
+    """Whether a version was registered by hand, so not by convzoo. Copies have the tags of their original."""
+    return SHA256 not in version.tags or model_of(version) is None
+
+
+def download(client: MlflowClient, version: ModelVersion, folder: Path) -> Path | None:
+    """The ONNX file of a version, downloaded to `folder` from a server; None if the store does not have it.
+
+    A version that was registered by hand may also be a folder with a model.onnx, or the file itself.
+    """
+    location = client.get_model_version_download_uri(version.name, version.version).rstrip("/")
+    names = [EXPORTED, SERVED] if is_by_hand(version) else [EXPORTED]
+    places = [f"{location}/{name}" for name in names]
+    if is_by_hand(version) and location.endswith(".onnx"):
+        places.append(location)
+    for place in places:
+        above, _, name = place.rpartition("/")
+        if name in {PurePosixPath(entry.path).name for entry in list_artifacts(artifact_uri=above) if not entry.is_dir}:
+            return Path(download_artifacts(artifact_uri=place, dst_path=str(folder)))
+    return None
 
 
 def has_file(client: MlflowClient, model_id: str) -> bool:
-    """Whether the store has the exported file of a logged model."""
-    return EXPORTED in {entry.path for entry in client.list_logged_model_artifacts(model_id, "extra_files")}
+    """Whether the store has a logged model with the files that are needed to use it."""
+    return _whole_location(client, model_id) is not None
 
 
-def download(client: MlflowClient, model_id: str, folder: Path) -> Path | None:
-    """The exported file of a logged model, downloaded to `folder` from a server; None if the store lost it."""
-    if not has_file(client, model_id):
-        return None
-    location = client.get_logged_model(model_id).artifact_location
-    return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"{location}/{EXPORTED}", dst_path=str(folder)))
-
-
-def stored_sha256(client: MlflowClient, model_id: str) -> str | None:
-    """The sha256 of the exported file that the store has; None if it lost it."""
+def is_whole(client: MlflowClient, model_id: str, sha256: str) -> bool:
+    """Whether the store has a logged model with the files that are needed to use it, and the exported one intact."""
+    location = _whole_location(client, model_id)
+    if location is None:
+        return False
     with tempfile.TemporaryDirectory() as folder:
-        file = download(client, model_id, Path(folder))
-        return sha256_of(file) if file else None
+        return sha256_of(Path(download_artifacts(artifact_uri=f"{location}/{EXPORTED}", dst_path=folder))) == sha256
+
+
+def _whole_location(client: MlflowClient, model_id: str) -> str | None:
+    """The folder of a logged model that is not deleted and has the files that are needed to use it."""
+    try:
+        location = client.get_logged_model(model_id).artifact_location
+        # MLflow lists the artifacts of deleted models too.
+        names = {entry.path for entry in client.list_logged_model_artifacts(model_id)}
+        names |= {entry.path for entry in client.list_logged_model_artifacts(model_id, "extra_files")}
+    except MlflowException as error:
+        if store.is_missing(error):
+            return None
+        raise
+    return location if {"MLmodel", SERVED, EXPORTED} <= names else None
 
 
 def log_model(client: MlflowClient, files: NetworkFiles, run: Run, tags: dict[str, str]) -> str:
@@ -59,28 +97,30 @@ def log_model(client: MlflowClient, files: NetworkFiles, run: Run, tags: dict[st
     for model in client.search_logged_models(
         [run.info.experiment_id], filter_string=f"tags.`{SHA256}` = '{files.sha256}'"
     ):
-        if model.status == "READY" and stored_sha256(client, model.model_id) == files.sha256:
+        is_ready = model.status == "READY" and runs.is_active(client, model.source_run_id)
+        if is_ready and is_whole(client, model.model_id, files.sha256):
             return model.model_id
     model = client.create_logged_model(
         run.info.experiment_id, name="model", source_run_id=run.info.run_id, tags=tags, params=run.data.params
     )
-    mlflow.onnx.log_model(
-        load_graph(files.model),
-        name="model",
-        model_id=model.model_id,  # without run_id, with which MLflow would add the machine's load to the model
-        signature=_signature(files.export),
-        input_example=_example(files.export),
-        pip_requirements=[*mlflow.onnx.get_default_pip_requirements(), f"numpy=={np.__version__}"],
-        # MLflow serializes the model again; this is the file that was exported and measured.
-        extra_files=[str(file.resolve()) for file in (files.model, files.folder / "export.json")],
-        save_as_external_data=False,
-        onnx_execution_providers=["CPUExecutionProvider"],  # as it was measured
-    )
-    stored = stored_sha256(client, model.model_id)
-    if stored != files.sha256:
+    with tempfile.TemporaryDirectory() as folder:
+        # Copies, since MLflow refuses links that lead elsewhere, which DVC makes with cache.type symlink.
+        extra = [shutil.copy(file, folder) for file in (files.model, files.folder / "export.json")]
+        mlflow.onnx.log_model(
+            load_graph(files.model),
+            name="model",
+            model_id=model.model_id,  # without run_id, with which MLflow would add the machine's load to the model
+            signature=_signature(files.export),
+            input_example=_example(files.export),
+            pip_requirements=[*mlflow.onnx.get_default_pip_requirements(), f"numpy=={np.__version__}"],
+            extra_files=extra,  # MLflow serializes the model again; this is the file that was exported and measured
+            save_as_external_data=False,
+            onnx_execution_providers=["CPUExecutionProvider"],  # as it was measured
+        )
+    if not is_whole(client, model.model_id, files.sha256):
         raise store.TrackingError(
-            f"{files.network}: the store keeps another file than {files.model} (sha256 {stored}, expected "
-            f"{files.sha256}); check the artifacts of {store.tracking_uri()} and run: convzoo sync"
+            f"{files.network}: the store does not give {files.model} back as it was logged, expected the same file "
+            f"(sha256 {files.sha256}); check the artifacts of {store.tracking_uri()} and run: convzoo sync"
         )
     return model.model_id
 

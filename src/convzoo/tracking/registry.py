@@ -1,13 +1,14 @@
 """Registers a network in MLflow: its run completed, its model a version with a card, the alias `candidate` on it."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from convzoo.tracking import store  # before mlflow, which reads environment variables that it sets
 
 # isort: split
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import LifecycleStage, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
@@ -16,10 +17,13 @@ from convzoo.errors import without_account
 from convzoo.files import write_json
 from convzoo.lineage.record import lineage_of
 from convzoo.shipping.network_files import NetworkFiles, read_network
+from convzoo.tracking.addresses import remedy_for
 from convzoo.tracking.live import tracking_is_off
-from convzoo.tracking.models import SHA256, link_model, log_model, model_of, stored_sha256
-from convzoo.tracking.run_files import BACKFILLED, COMPLETED, SOURCE, complete_run
-from convzoo.tracking.versions import CANDIDATE, set_alias
+from convzoo.tracking.models import SHA256, is_by_hand, is_whole, link_model, log_model, model_of
+from convzoo.tracking.registered import versions_of
+from convzoo.tracking.run_files import BACKFILLED, COMPLETED, SOURCE, complete_run, read_record
+from convzoo.tracking.runs import existing_run, restore_run
+from convzoo.tracking.versions import CANDIDATE, aliases_of, restore_alias, set_alias
 
 DESCRIPTION = "A network of convzoo: one version per exported file, each with its model card."
 
@@ -55,37 +59,55 @@ def _register(files: NetworkFiles, lineage: dict[str, Any], card: Card) -> tuple
         with store.locked(store.beside_database("register")):
             client = store.use_store()
             run = complete_run(client, files, lineage)
-            version, is_new = _version_of(client, files, run)
+            version, is_new, broken = _version_of(client, files, run)
             card = Card(files, lineage, _provenance(run, version))
             _describe(client, files, version, card)
-            alias = _move_alias(client, version)
+            aliases = [_move_alias(client, version), *_repair_aliases(client, version, broken)]
     except (*store.FAILURES, store.TrackingError) as error:
-        reason = error if isinstance(error, store.TrackingError) else f"{store.tracking_uri()}: {store.describe(error)}"
+        reason = str(error)
+        if not isinstance(error, store.TrackingError):
+            remedy = remedy_for(error)
+            reason = f"{store.tracking_uri()}: {store.describe(error)}" + (f"; {remedy}" if remedy else "")
         raise store.TrackingError(
             f"{files.network}: not registered ({reason}), expected a working store; fix it and run: convzoo sync, or "
             "set CONVZOO_TRACKING=off to work without it"
         ) from error
     status = f"version {version.version} registered" if is_new else f"is version {version.version} already"
-    return f"{files.network}: {status}, {alias}", card
+    return f"{files.network}: {', '.join([status, *aliases])}", card
 
 
-def _version_of(client: MlflowClient, files: NetworkFiles, run: Run) -> tuple[ModelVersion, bool]:
-    """The version of this model, and whether it is new: there is one per exported file."""
-    version = _existing_version(client, files)
-    is_new = version is None
-    if version is None:
+def _version_of(client: MlflowClient, files: NetworkFiles, run: Run) -> tuple[ModelVersion, bool, list[ModelVersion]]:
+    """The version of this model, whether it is new, and the older ones of which the store lost something.
+
+    There is one version per exported file, unless the store lost something of it.
+    """
+    versions = versions_of(client, files.network)
+    same = [found for found in versions if found.tags.get(SHA256) == files.sha256 and not is_by_hand(found)]
+    broken = []
+    for version in reversed(same):
+        if _is_whole(client, version, run, files.sha256):
+            break
+        broken.append(version)
+    is_new = len(broken) == len(same)
+    if is_new:
         version = _new_version(client, files, run)
     link_model(client, run, model_of(version), files)
-    return version, is_new
+    return version, is_new, broken if is_new else []
 
 
-def _existing_version(client: MlflowClient, files: NetworkFiles) -> ModelVersion | None:
-    """The newest version of this file whose copy in the store is intact."""
-    versions = client.search_model_versions(f"name = '{files.network}' AND tags.`{SHA256}` = '{files.sha256}'")
-    for version in sorted(versions, key=lambda version: -int(version.version)):
-        if stored_sha256(client, model_of(version)) == files.sha256:
-            return version
-    return None
+def _is_whole(client: MlflowClient, version: ModelVersion, run: Run, sha256: str) -> bool:
+    """Whether the store has all of a version: logged model, run and lineage. Restores a run that is only deleted."""
+    model_id = model_of(version)
+    if model_id is None or not is_whole(client, model_id, sha256):
+        return False
+    if version.run_id == run.info.run_id:
+        return True  # it was completed before
+    own = existing_run(client, version.run_id)
+    if own is None or read_record(own) is None:
+        return False
+    if own.info.lifecycle_stage != LifecycleStage.ACTIVE:
+        restore_run(client, own)
+    return True
 
 
 def _new_version(client: MlflowClient, files: NetworkFiles, run: Run) -> ModelVersion:
@@ -146,3 +168,14 @@ def _move_alias(client: MlflowClient, version: ModelVersion) -> str:
         return f"alias {CANDIDATE}"
     set_alias(client, version.name, CANDIDATE, str(version.version))
     return f"alias {CANDIDATE}" if current is None else f"alias {CANDIDATE} moved here from version {current}"
+
+
+def _repair_aliases(client: MlflowClient, version: ModelVersion, broken: list[ModelVersion]) -> Iterator[str]:
+    """Move the aliases of broken versions to `version`, which has the same file; a message about each."""
+    if os.environ.get("DVC_EXP_NAME"):
+        return
+    numbers = {str(old.version) for old in broken}
+    for alias, old in aliases_of(client, version.name).items():
+        if old.version in numbers:
+            restore_alias(client, version.name, alias, old._replace(version=str(version.version)))
+            yield f"alias {alias} moved here from version {old.version}, which has the same file but lost a part"

@@ -2,15 +2,18 @@
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from convzoo.tracking import runs  # before mlflow, which reads environment variables that it sets
 
 # isort: split
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.artifacts import download_artifacts, list_artifacts
+from mlflow.entities import Run, ViewType
+from mlflow.exceptions import MlflowException
 from PIL import Image, ImageSequence
 
 from convzoo.files import sha256_of
@@ -24,6 +27,8 @@ from convzoo.tracking.models import SHA256
 SOURCE, NOTE = "convzoo.source", "mlflow.note.content"  # MLflow shows the note as a run's description
 ARTIFACTS_SHA256 = "convzoo.artifacts_sha256"
 BACKFILLED, COMPLETED = "convzoo.backfilled", "convzoo.completed"  # tags of runs whose times are not the training's
+
+INDEX = "index.html"  # of the data docs, whose other files have new names every time
 
 FRAMES = 12  # at most, of an animation
 # The images of a network that MLflow's image grid shows, by their name there: one per epoch, or one for the last epoch.
@@ -71,12 +76,20 @@ def _run_of(client: MlflowClient, files: NetworkFiles, lineage: dict[str, Any]) 
     experiment, fingerprint = runs.experiment_of(client, files.network), files.identity["fingerprint"]
     existing = runs.runs_of(client, experiment, fingerprint)
     if existing:
-        return next((run for run in existing if run.info.status == "FINISHED"), existing[0])
+        return _finished(existing)
+    deleted = runs.runs_of(client, experiment, fingerprint, ViewType.DELETED_ONLY)
+    if deleted:  # it knows more about the training than a new run could
+        return runs.restore_run(client, _finished(deleted))
     tags = {"convzoo.fingerprint": fingerprint, BACKFILLED: "true", "mlflow.user": user_name()}
     tags |= {"convzoo.profile": str(read_params().values.get("profile"))} | command_tags()
     differences = changed_params(files.network, training_params(lineage))
     name = run_name(files.network, differences, (commits.head() or "")[:7], "from files")
     return client.create_run(experiment, tags=tags, run_name=name)
+
+
+def _finished(existing: list[Run]) -> Run:
+    """The first finished run, or the first of all."""
+    return next((run for run in existing if run.info.status == "FINISHED"), existing[0])
 
 
 def _add_metrics(client: MlflowClient, run: Run, files: NetworkFiles) -> None:
@@ -93,12 +106,46 @@ def _add_metrics(client: MlflowClient, run: Run, files: NetworkFiles) -> None:
 def _add_artifacts(client: MlflowClient, run: Run, files: NetworkFiles, lineage: dict[str, Any]) -> str:
     """Log pictures, files and the lineage, if the run lacks them or they changed; a digest of their contents."""
     digest, logged = _digest(files, lineage), run.data.tags.get(ARTIFACTS_SHA256)
-    _log_pictures(client, run.info.run_id, files, is_changed=logged not in (None, digest))
-    if logged != digest:
-        for file, folder in _artifacts(files):
-            client.log_artifact(run.info.run_id, str(file), folder)
-        client.log_dict(run.info.run_id, lineage, RECORD)
+    run_id = run.info.run_id
+    _log_pictures(client, run_id, files, is_changed=logged not in (None, digest))
+    artifacts = [*_artifacts(files)]
+    for file, folder in artifacts if logged != digest else _not_stored(run, artifacts):
+        client.log_artifact(run_id, str(file), folder)
+    if logged != digest or _as_json(read_record(run)) != _as_json(lineage):
+        client.log_dict(run_id, lineage, RECORD)
     return digest
+
+
+def read_record(run: Run) -> dict[str, Any] | None:
+    """The lineage that is stored with a run; None if it has none that can be read."""
+    try:
+        return read_stored_json(f"{run.info.artifact_uri}/{RECORD}")
+    except (MlflowException, OSError, ValueError):
+        return None
+
+
+def read_stored_json(uri: str) -> dict[str, Any]:
+    """The content of a JSON artifact."""
+    with tempfile.TemporaryDirectory() as folder:
+        return json.loads(Path(download_artifacts(artifact_uri=uri, dst_path=folder)).read_text(encoding="utf-8"))
+
+
+def _not_stored(run: Run, artifacts: list[tuple[Path, str]]) -> Iterator[tuple[Path, str]]:
+    """Those of the artifacts that the store lost or has with another size; a folder is judged by its index.html."""
+    places = {f"{folder}/{file.name}" if file.is_dir() else folder for file, folder in artifacts}
+    sizes = {
+        f"{place}/{PurePosixPath(entry.path).name}": entry.file_size
+        for place in places
+        for entry in list_artifacts(artifact_uri=f"{run.info.artifact_uri}/{place}")
+    }
+    for file, folder in artifacts:
+        path = f"{folder}/{file.name}"
+        if file.is_dir():
+            is_stored = f"{path}/{INDEX}" in sizes or not (file / INDEX).is_file()
+        else:
+            is_stored = sizes.get(path) in (file.stat().st_size, None) and path in sizes
+        if not is_stored:
+            yield file, folder
 
 
 def _artifacts(files: NetworkFiles) -> Iterator[tuple[Path, str]]:
@@ -121,16 +168,24 @@ def _artifacts(files: NetworkFiles) -> Iterator[tuple[Path, str]]:
 
 def _digest(files: NetworkFiles, lineage: dict[str, Any]) -> str:
     """A digest of the artifacts' names and bytes, without the data docs, which hold times, and of the lineage."""
-    lines = [json.dumps(lineage, sort_keys=True)]
+    lines = [_as_json(lineage)]
     lines += [f"{folder}/{file.name} {sha256_of(file)}" for file, folder in _artifacts(files) if file.is_file()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _as_json(lineage: dict[str, Any] | None) -> str:
+    return json.dumps(lineage, sort_keys=True)
 
 
 def _log_pictures(client: MlflowClient, run_id: str, files: NetworkFiles, is_changed: bool) -> None:
     """Log the pictures that the run lacks; if the artifacts changed, those of the evaluation again."""
     stored = {entry.path for entry in client.list_artifacts(run_id, "images")}
-    # MLflow writes the compressed file last, so a picture with one is complete.
-    complete = {path.rpartition("+timestamp+")[0] for path in stored if path.endswith("+compressed.webp")}
+    # MLflow writes the compressed file last, so a picture with one is complete, unless a file was removed.
+    complete = {
+        path.rpartition("+timestamp+")[0]
+        for path in stored
+        if path.endswith("+compressed.webp") and path.replace("+compressed.webp", ".png") in stored
+    }
     for key, epoch, image in pictures(files):
         if f"images/{key}+step+{epoch}" not in complete or (is_changed and key in FINAL):
             client.log_image(run_id, image, key=key, step=epoch)

@@ -12,7 +12,7 @@ from convzoo.tracking import store  # before mlflow, which reads environment var
 # isort: split
 import psutil
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
@@ -41,13 +41,37 @@ def experiment_of(client: MlflowClient, network: str) -> str:
     return experiment.experiment_id
 
 
-def runs_of(client: MlflowClient, experiment: str, fingerprint: str) -> list[Run]:
-    """The runs of a training, newest first."""
+def runs_of(client: MlflowClient, experiment: str, fingerprint: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
+    """The runs of a training, newest first; by default without the deleted ones."""
     return client.search_runs(
         [experiment],
         filter_string=f"tags.`convzoo.fingerprint` = '{fingerprint}'",
+        run_view_type=view,
         order_by=["attributes.start_time DESC"],
     )
+
+
+def existing_run(client: MlflowClient, run_id: str | None) -> Run | None:
+    """The run with this ID, which may be deleted; None if the store does not have it."""
+    try:
+        return client.get_run(run_id) if run_id else None
+    except MlflowException as error:
+        if store.is_missing(error):
+            return None
+        raise
+
+
+def is_active(client: MlflowClient, run_id: str | None) -> bool:
+    """Whether the store has a run, and it is not deleted."""
+    run = existing_run(client, run_id)
+    return run is not None and run.info.lifecycle_stage == LifecycleStage.ACTIVE
+
+
+def restore_run(client: MlflowClient, run: Run) -> Run:
+    """Bring a deleted run back; says so."""
+    client.restore_run(run.info.run_id)
+    print(f"run {run.info.run_name}: was deleted in MLflow, now restored", flush=True)
+    return client.get_run(run.info.run_id)
 
 
 def open_run(client: MlflowClient, network: str, fingerprint: str, tags: Mapping[str, str], name: str) -> Run:

@@ -3,9 +3,11 @@
 import logging
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 # MLflow reads these when it is imported.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -26,6 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from convzoo.errors import ConvzooError, first_line
 from convzoo.files import project_root
+from convzoo.tracking.addresses import NOT_OF_MLFLOW, missing_driver, problem_with, remedy_for
 
 # It prints the traceback of a database error before it raises that error.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
@@ -36,26 +39,40 @@ MESSAGE_LENGTH = 200  # characters of an error's first line that a message quote
 FAILURES = (OSError, sqlite3.Error, SQLAlchemyError, MlflowException)  # what a failing store raises
 
 
+PROJECT = ("params.yaml", "dvc.yaml", "models")  # one of these is in every project's folder
+# Error codes of what is not in the store; the last one is that of an ID that no store could have.
+MISSING = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE")
+
+
 class TrackingError(ConvzooError):
     """The tracking store failed."""
 
 
 def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI if set, else mlruns/mlflow.db in the clone. Paths of sqlite files are absolute."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlruns/mlflow.db"
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip() or "sqlite:///mlruns/mlflow.db"
     file = database_file(uri)
-    return f"sqlite:///{file}" if file else uri
+    return _sqlite_uri(file) if file else uri
 
 
 def database_file(uri: str) -> Path | None:
     """The file of a sqlite URI; relative paths start at the clone's folder. None for any other URI."""
     scheme, _, name = uri.partition(":///")
+    name = unquote(name.partition("?")[0])  # as SQLAlchemy reads it
     return project_root() / name if scheme == "sqlite" and name and name != ":memory:" else None
+
+
+def _sqlite_uri(file: Path) -> str:
+    return "sqlite:///" + str(file).replace("%", "%25").replace("?", "%3F")
 
 
 def beside_database(name: str) -> Path:
     """A file next to the sqlite database, so that clones that share a database share the file; else in mlruns/."""
-    return (database_file(tracking_uri()) or project_root() / "mlruns" / "mlflow.db").with_name(name)
+    return (database_file(tracking_uri()) or _default_file()).with_name(name)
+
+
+def _default_file() -> Path:
+    return project_root() / "mlruns" / "mlflow.db"
 
 
 def open_store() -> MlflowClient:
@@ -65,19 +82,30 @@ def open_store() -> MlflowClient:
     """
     uri = tracking_uri()
     file = database_file(uri)
+    if problem := problem_with(uri):
+        raise TrackingError(f"{uri}: {problem}")
+    if file == _default_file() and not any((project_root() / name).exists() for name in (*PROJECT, file)):
+        raise TrackingError(f"{project_root()}: has no params.yaml, expected the project's folder; run this from there")
     try:
         if file:
             with locked(file):
                 if not file.exists() or not file.stat().st_size:
                     _create(file)
-                if file == project_root() / "mlruns" / "mlflow.db":  # a database elsewhere is the user's own
+                if file == _default_file():  # a database elsewhere is the user's own
                     _relocate(file)
-        return MlflowClient(tracking_uri=uri)
-    except FAILURES as error:
-        raise TrackingError(
-            f"{uri}: cannot be opened ({describe(error)}), expected a database that is free and can be written to; "
-            "make room, fix its folder's permissions, or end the process that holds it"
-        ) from error
+        client = MlflowClient(tracking_uri=uri)
+        if not file:
+            _check_answer(client)  # fails here, with one message, if there is no server
+        return client
+    except ImportError as error:
+        raise TrackingError(f"{uri}: {missing_driver(error)}") from error
+    except (*FAILURES, ValueError) as error:  # ValueError: SQLAlchemy cannot read the address
+        expected = "expected a database that is free and can be written to"
+        remedy = "make room, fix its folder's permissions, or end the process that holds it"
+        if not file:
+            expected, remedy = "expected an MLflow server or a database", "correct MLFLOW_TRACKING_URI"
+        remedy = remedy_for(error) or remedy
+        raise TrackingError(f"{uri}: cannot be opened ({describe(error)}), {expected}; {remedy}") from error
 
 
 def use_store() -> MlflowClient:
@@ -111,7 +139,13 @@ def failures_raised_as(problem: str, remedy: str = "fix the store, then run the 
     try:
         yield
     except FAILURES as error:
+        remedy = "; ".join(filter(None, [remedy_for(error), remedy]))
         raise TrackingError(f"{problem} ({describe(error)}), expected a working store; {remedy}") from error
+
+
+def is_missing(error: MlflowException) -> bool:
+    """Whether an error says that something is not in the store, and not that the store failed."""
+    return error.error_code in MISSING
 
 
 def describe(error: BaseException) -> str:
@@ -120,28 +154,42 @@ def describe(error: BaseException) -> str:
     return kind if message == kind else f"{kind}: {message[:MESSAGE_LENGTH]}"
 
 
+def _check_answer(client: MlflowClient) -> None:
+    """Raises MlflowException if there is no server or database that answers as MLflow does."""
+    if client.search_experiments(max_results=1):
+        return
+    try:
+        number = client.get_experiment("0").experiment_id
+    except MlflowException as error:
+        if is_missing(error):
+            return
+        raise
+    if number != "0":  # any server that answers with JSON
+        raise MlflowException(f"the response body was {NOT_OF_MLFLOW}")
+
+
 def _create(file: Path) -> None:
     # Under a temporary name, so that a process that is killed leaves no incomplete database.
     temporary = file.with_name(f".{file.name}.new")
     temporary.unlink(missing_ok=True)
-    store = SqlAlchemyStore(f"sqlite:///{temporary}", (file.parent / "artifacts").as_uri())
+    store = SqlAlchemyStore(_sqlite_uri(temporary), (file.parent / "artifacts").as_uri())
     store.engine.dispose()
     temporary.replace(file)
 
 
 def _relocate(file: Path) -> None:
-    """Rewrite stored paths if the clone was moved.
+    """Rewrite stored paths if the clone was moved or copied.
 
-    Artifacts lie beside the database, so an experiment with another artifact location shows the old folder.
+    MLflow makes every artifact location absolute, so that a copy would share the artifacts of its original. They lie
+    beside the database, so an experiment with another artifact location shows the old folder.
     """
     new = file.parent.as_uri()
     with closing(sqlite3.connect(file, timeout=DATABASE_WAIT, isolation_level=None)) as database:
         locations = database.execute(
             "SELECT artifact_location FROM experiments WHERE experiment_id = 0 OR name LIKE 'convzoo/%'"
         )
-        outdated = {
-            location.rpartition("/artifacts/")[0] for (location,) in locations if location.startswith("file:///")
-        } - {new, ""}
+        starts = {location.rpartition("/artifacts/")[0] for (location,) in locations if location.startswith("file:///")}
+        outdated = sorted(starts - {new, ""})
         if not outdated:
             return
         database.execute("BEGIN IMMEDIATE")
@@ -150,6 +198,13 @@ def _relocate(file: Path) -> None:
                 _replace_start(database, table, column, old, new)
                 _replace_start(database, table, column, local_file_uri_to_path(old), str(file.parent))
         database.execute("COMMIT")
+    artifacts = file.with_name("artifacts")
+    if not artifacts.is_dir():
+        print(
+            f"warning: {file}: was copied without its artifacts, expected them in {artifacts}; copy them from "
+            f"{' or '.join(local_file_uri_to_path(f'{old}/artifacts') for old in outdated)}, or run: convzoo sync",
+            file=sys.stderr,
+        )
 
 
 def _text_columns(database: sqlite3.Connection) -> list[tuple[str, str]]:

@@ -8,14 +8,14 @@ from convzoo.tracking import store  # before mlflow, which reads environment var
 # isort: split
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
-from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from convzoo.errors import ConvzooError
 from convzoo.shipping.network_files import STAGE_OF, missing_files
 from convzoo.tracking import runs
 from convzoo.tracking.live import tracking_is_off
-from convzoo.tracking.models import has_file, model_of
+from convzoo.tracking.models import SHA256, has_file, is_by_hand, model_of
+from convzoo.tracking.registered import registered_models, versions_of
 from convzoo.tracking.registry import register
 
 
@@ -58,15 +58,22 @@ def _in_models(known: set[str]) -> Iterator[str]:
 
 
 def _in_registry(client: MlflowClient, known: set[str]) -> Iterator[str]:
-    for model in client.search_registered_models():
+    for model in registered_models(client):
         if model.name not in known:
             yield f"registered model {model.name}: params.yaml has no such network; its versions stay as they are"
-        for version in client.search_model_versions(f"name = '{model.name}'"):
-            name = f"{model.name} version {version.version}"
-            if not _has_file(client, model_of(version)):
-                yield f"{name}: its file is not in the store; if models/{model.name} has it, sync registers it again"
-            elif version.run_id and not _has_run(client, version.run_id):
-                yield f"{name}: its run {version.run_id} is deleted; it can be served, but not traced"
+        versions = [version for version in versions_of(client, model.name) if not is_by_hand(version)]
+        newest = {version.tags[SHA256]: version.version for version in versions}
+        for version in versions:
+            name, model_id = f"{model.name} version {version.version}", model_of(version)
+            same = newest[version.tags[SHA256]]
+            remedy = (
+                f"version {same} has the same file, so this one can be deleted" if same != version.version else None
+            )
+            if model_id is None or not has_file(client, model_id):
+                remedy = remedy or f"if models/{model.name} has it, sync registers it again"
+                yield f"{name}: its file is not in the store; {remedy}"
+            elif not runs.is_active(client, version.run_id):
+                yield f"{name}: its run {version.run_id} is deleted; {remedy or 'it can be served, but not traced'}"
 
 
 def _in_runs(client: MlflowClient) -> Iterator[str]:
@@ -81,17 +88,3 @@ def _in_runs(client: MlflowClient) -> Iterator[str]:
         names = {run.info.run_id for run in existing} | {"models"}
         for orphan in sorted(path for path in folder.iterdir() if path.name not in names):
             yield f"{orphan}: belongs to no run of {experiment.name}; it can be removed"
-
-
-def _has_file(client: MlflowClient, model_id: str) -> bool:
-    try:
-        return has_file(client, model_id)
-    except MlflowException:
-        return False
-
-
-def _has_run(client: MlflowClient, run_id: str) -> bool:
-    try:
-        return client.get_run(run_id).info.lifecycle_stage == "active"
-    except MlflowException:
-        return False

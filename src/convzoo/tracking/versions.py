@@ -1,7 +1,6 @@
 """Which registered version or file a name stands for, what MLflow knows about it, and the aliases of versions."""
 
 import atexit
-import json
 import re
 import shutil
 import tempfile
@@ -11,23 +10,24 @@ from typing import Any, NamedTuple
 from convzoo.tracking import store  # before mlflow, which reads environment variables that it sets
 
 # isort: split
-import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import LifecycleStage, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from convzoo.errors import ConvzooError
+from convzoo.errors import ConvzooError, without_account
 from convzoo.files import sha256_of
 from convzoo.lineage.record import RECORD
 from convzoo.shipping.network_files import read_network
 from convzoo.tracking import runs
-from convzoo.tracking.models import SHA256, download, model_of
+from convzoo.tracking.models import SHA256, download, is_by_hand
+from convzoo.tracking.registered import registered_models, remedy
+from convzoo.tracking.run_files import read_record, read_stored_json
 
 CHAMPION, PREVIOUS, CANDIDATE = "champion", "previous", "candidate"
 DEFAULT_ALIASES = (CHAMPION, CANDIDATE)  # of a name without an alias, in the order in which they are tried
 SET_BY_CONVZOO = "convzoo.alias."  # a registered model's tag with the version that convzoo put this alias on
-NUMBER = re.compile(r"[vV](\d+)")
+NUMBER = re.compile(r"[vV](\d{1,9})")  # a database takes no longer ones
 
 
 class Alias(NamedTuple):
@@ -75,15 +75,16 @@ class Version(NamedTuple):
 
     def download(self, folder: Path) -> Path | None:
         """The registered file, downloaded to `folder` from a server; None if the store lost it."""
-        return download(self.client, model_of(self.version), folder)
+        return download(self.client, self.version, folder)
 
     def export(self) -> dict[str, Any]:
         """export.json of the registered file, kept with the model or with the run; empty if neither has it."""
-        location = self.client.get_logged_model(model_of(self.version)).artifact_location
+        version = self.version
+        location = self.client.get_model_version_download_uri(version.name, version.version)
         for uri in (f"{location}/extra_files/export.json", f"{self.run.info.artifact_uri}/evaluation/export.json"):
             try:
-                export = _read_json(uri)
-            except (MlflowException, OSError):
+                export = read_stored_json(uri)
+            except (MlflowException, OSError, ValueError):
                 continue
             if export.get("model_sha256") == self.lineage["model_sha256"]:
                 return export
@@ -96,39 +97,67 @@ def find_model(name: str) -> Model:
     Raises ConvzooError if there is none, and if the file differs from the one that was registered.
     """
     network, _, alias = name.partition("@")
-    client = store.use_store()
-    match = _find(client, name)
-    if match:
-        alias, version = match
-        return Model(_checked_file(client, name, version), f"{network}@{alias}: version {version.version}")
     file = Path("models", network, "model.onnx")
-    if alias or not file.is_file():
-        raise not_found(client, name, "" if alias else f", and no {file}")
+    try:
+        with store.failures_raised_as(f"{name}: cannot be looked up"):
+            client = _open_store(name)
+            if match := _find(client, name):
+                return _registered_model(client, name, *match)
+            if alias or not file.is_file():
+                raise not_found(client, name, "" if alias else f", and no {file}")
+        title = f"{network}: {file}, which is not registered"
+    except store.TrackingError as error:
+        if alias or not file.is_file():
+            raise
+        reason = str(error).removeprefix(f"{name}: ")
+        title = f"{network}: {file}, since the registry cannot be used: {without_account(reason)}"
     read_network(network)  # compares the file with export.json
-    return Model(file, f"{network}: {file}, which is not registered")
+    return Model(file, title)
 
 
 def find_version(name: str) -> Version:
     """The version that NETWORK[@ALIAS] stands for; without an alias @champion, else @candidate.
 
-    Raises ConvzooError if there is none, and if it was registered without its lineage.
+    Raises ConvzooError if there is none, and if its run or its lineage is missing.
     """
-    client = store.use_store()
-    match = _find(client, name)
-    if match is None:
-        raise not_found(client, name)
-    alias, version = match
-    run = client.get_run(version.run_id)
-    return Version(f"{version.name}@{alias}", client, version, run, _lineage(name, run))
+    with store.failures_raised_as(f"{name}: cannot be looked up"):
+        client = _open_store(name)
+        match = _find(client, name)
+        if match is None:
+            raise not_found(client, name)
+        alias, version = match
+        run = runs.existing_run(client, version.run_id)
+        if run is None:
+            raise _without_lineage(client, name, version, "is no longer in the store")
+        lineage = _lineage(run)
+        if lineage is None:
+            raise _without_lineage(client, name, version, f"has no {RECORD} that can be read")
+        found = Version(f"{version.name}@{alias}", client, version, run, lineage)
+        if is_by_hand(version):
+            _check_lineage_of_file(found)
+        return found
 
 
 def find_run(run_id: str) -> tuple[Run, dict[str, Any] | None]:
-    """A run by its ID, and its lineage if its network was registered."""
-    run = store.use_store().get_run(run_id)
-    try:
-        return run, _lineage(run_id, run)
-    except ConvzooError:
-        return run, None
+    """A run by its ID, and its lineage if its network was registered. Raises ConvzooError if there is no such run."""
+    run = runs.existing_run(store.use_store(), run_id)
+    if run is None:
+        raise ConvzooError(
+            f"{run_id}: cannot be looked up, {store.tracking_uri()} has no such run, expected the ID of one; the "
+            "MLflow UI shows them: convzoo ui"
+        )
+    return run, _lineage(run)
+
+
+def check_run_is_active(version: Version) -> None:
+    """Raises ConvzooError if the run of a version is deleted, since nothing can be added to it then."""
+    run_id = version.run.info.run_id
+    if version.run.info.lifecycle_stage != LifecycleStage.ACTIVE:
+        raise ConvzooError(
+            f"{version.name}: the run {run_id} of version {version.version.version} is deleted, expected an active one "
+            "for the verdict; to restore it, run: "
+            f"MLFLOW_TRACKING_URI={store.tracking_uri()} python -m mlflow runs restore --run-id {run_id}"
+        )
 
 
 def not_found(client: MlflowClient, name: str, more: str = "") -> ConvzooError:
@@ -136,13 +165,21 @@ def not_found(client: MlflowClient, name: str, more: str = "") -> ConvzooError:
     alias = name.partition("@")[2]
     number = NUMBER.fullmatch(alias)
     missing = f"version {number[1]}" if number else f"alias {alias or ' or '.join(DEFAULT_ALIASES)}"
-    names = ", ".join(sorted(model.name for model in client.search_registered_models())) or "none yet"
-    return ConvzooError(f"{name}: there is no {missing}{more}; registered models: {names}; to add one, run: dvc repro")
+    names = ", ".join(model.name for model in registered_models(client)) or "none yet"
+    remedy = "dvc repro"
+    if any(Path("models").glob("*/registration.json")):  # of stages that `dvc repro` would skip
+        remedy = "convzoo sync, which registers what is in models/"
+    return ConvzooError(f"{name}: there is no {missing}{more}; registered models: {names}; to add one, run: {remedy}")
 
 
 def aliases_of(client: MlflowClient, network: str) -> dict[str, Alias]:
-    """All aliases of a registered model, by name."""
-    model = client.get_registered_model(network)
+    """All aliases of a registered model, by name; none if there is no such model."""
+    try:
+        model = client.get_registered_model(network)
+    except MlflowException as error:
+        if store.is_missing(error):
+            return {}
+        raise
     aliases = {}
     for alias, version in sorted(model.aliases.items()):
         # Versions before this tag existed have `candidate` without it.
@@ -159,7 +196,9 @@ def set_alias(client: MlflowClient, network: str, alias: str, version: str) -> N
 
 def restore_alias(client: MlflowClient, network: str, alias: str, before: Alias | None) -> None:
     """Put an alias back on the version it stood for before, or remove it if it did not exist."""
-    if before:
+    if before and before.by_hand:
+        client.set_registered_model_alias(network, alias, before.version)
+    elif before:
         set_alias(client, network, alias, before.version)
     elif alias in client.get_registered_model(network).aliases:
         client.delete_registered_model_alias(network, alias)
@@ -171,6 +210,14 @@ def folder_until_exit() -> Path:
     folder = tempfile.mkdtemp(prefix="convzoo-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
+
+
+def _open_store(name: str) -> MlflowClient:
+    """The store, for looking up a name, which an error starts with."""
+    try:
+        return store.use_store()
+    except store.TrackingError as error:
+        raise store.TrackingError(f"{name}: {error}") from error
 
 
 def _find(client: MlflowClient, name: str) -> tuple[str, ModelVersion] | None:
@@ -188,27 +235,65 @@ def _find(client: MlflowClient, name: str) -> tuple[str, ModelVersion] | None:
     return None
 
 
-def _checked_file(client: MlflowClient, name: str, version: ModelVersion) -> Path:
-    file = download(client, model_of(version), folder_until_exit())
-    expected = version.tags.get(SHA256)
+def _registered_model(client: MlflowClient, name: str, alias: str, version: ModelVersion) -> Model:
+    """The file of a version, if it is the one that was registered."""
+    number, by_hand = version.version, is_by_hand(version)
+    try:
+        file = download(client, version, folder_until_exit())
+    except Exception as error:  # each kind of artifact store has errors of its own
+        if not by_hand:
+            raise
+        raise _no_file(name, version, f" ({store.describe(error)})") from error
+    title = f"{version.name}@{alias}: version {number}"
+    if by_hand:
+        if file is None:
+            raise _no_file(name, version)
+        return Model(file, f"{title}, which was registered by hand")
+    expected = version.tags[SHA256]
     if file is None or sha256_of(file) != expected:
         raise ConvzooError(
-            f"{name}: the registry's file of version {version.version} is not the one that was registered "
-            f"(sha256 {expected}); run: convzoo sync"
+            f"{name}: the registry's file of version {number} is {'missing' if file is None else 'another one'}, "
+            f"expected the one that was registered (sha256 {expected}); {remedy(client, version)}"
         )
-    return file
+    return Model(file, title)
 
 
-def _lineage(name: str, run: Run) -> dict[str, Any]:
-    try:
-        return _read_json(f"{run.info.artifact_uri}/{RECORD}")
-    except (MlflowException, OSError) as error:
+def _no_file(name: str, version: ModelVersion, reason: str = "") -> ConvzooError:
+    return ConvzooError(
+        f"{name}: version {version.version} was registered by hand from {version.source}, which has no model.onnx that "
+        f"can be read{reason}, expected an ONNX file; put the alias on another version, see: convzoo models"
+    )
+
+
+def _without_lineage(client: MlflowClient, name: str, version: ModelVersion, problem: str) -> ConvzooError:
+    """The error for a version whose run has a problem, or that has no run."""
+    problem = f"its run {version.run_id} {problem}" if version.run_id else "it has no run"
+    if is_by_hand(version):
+        problem = f"version {version.version} was registered by hand, and {problem}"
+    return ConvzooError(
+        f"{name}: {problem}, expected one with the lineage, as every registration by convzoo writes it; "
+        f"{remedy(client, version)}"
+    )
+
+
+def _check_lineage_of_file(found: Version) -> None:
+    """Raises ConvzooError if a version that was registered by hand is not the network that its run trained."""
+    network = found.lineage.get("network", found.version.name)
+    if network != found.version.name:
         raise ConvzooError(
-            f"{name}: its run {run.info.run_id} has no {RECORD} ({store.describe(error)}), expected one, as every "
-            "registration writes it; to record it for the networks in models/, run: convzoo sync"
-        ) from error
-
-
-def _read_json(uri: str) -> dict[str, Any]:
+            f"{found.name}: version {found.version.version} was registered by hand from {found.version.source}, which "
+            f"is the network {network}, expected {found.version.name}; choose another version, see: convzoo models"
+        )
     with tempfile.TemporaryDirectory() as folder:
-        return json.loads(Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)).read_text())
+        file = found.download(Path(folder))
+        if file is None or sha256_of(file) != found.lineage["model_sha256"]:
+            raise ConvzooError(
+                f"{found.name}: version {found.version.version} was registered by hand from {found.version.source}, "
+                f"expected the file of its run {found.run.info.run_id} (sha256 {found.lineage['model_sha256']}), whose "
+                "lineage it would have; choose another version, see: convzoo models"
+            )
+
+
+def _lineage(run: Run) -> dict[str, Any] | None:
+    record = read_record(run)
+    return record if isinstance(record, dict) and {"identity", "model_sha256"} <= record.keys() else None
