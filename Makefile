@@ -13,7 +13,7 @@ export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro docs test test-gpu test-ui screenshots chaos prove lint ui
+.PHONY: help setup check repro docs test test-gpu test-ui screenshots chaos damages prove lint ui
 
 help:
 	@echo "make repro      rebuild everything with dvc repro, on params.yaml as it is"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-ui    the tests of the MLflow UI in chromium, which is installed if need be"
 	@echo "make screenshots  the pictures of docs/images/, from a run of starter"
 	@echo "make chaos      trainings and stages killed at random moments, 30 times each family, 6 times each stage"
+	@echo "make damages    every command over every damaged file and registry"
 	@echo "make prove      rebuilds by force, in a second clone and with random kills: the same bytes"
 	@echo "make docs       the pictures of docs/networks/, from what make repro left"
 	@echo "make ui         the MLflow UI on http://127.0.0.1:5000"
@@ -60,6 +61,9 @@ screenshots: setup
 
 chaos: setup
 	CONVZOO_KILLS=30 python -m pytest -s tests/pipeline/test_chaos.py tests/pipeline/test_chaos_stages.py
+
+damages: setup
+	CONVZOO_DAMAGES=all python -m pytest -q tests/commands/test_damaged_states.py
 
 prove: setup
 	python -m pytest -s -m prove

@@ -6,6 +6,7 @@ libraries of another, and `convzoo --help` for none.
 """
 
 import ast
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from convzoo.errors import ConvzooError, show
+from convzoo.errors import explained, show
 
 COMMANDS = (
     "check",
@@ -38,7 +39,7 @@ PLAIN: dict[str, Any] = {"rich_markup_mode": None, "add_completion": False, "pre
 
 
 class LazyGroup(TyperGroup):
-    """COMMANDS, each imported when it is called. A ConvzooError is printed without a traceback; the exit code is 1."""
+    """COMMANDS, each imported when it is called. An error that the user can fix is printed; the exit code is 1."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -60,10 +61,14 @@ class LazyGroup(TyperGroup):
 
     def invoke(self, ctx: typer.Context) -> Any:
         """Run the command."""
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold bytes that are not text
         try:
             return super().invoke(ctx)
-        except ConvzooError as error:
-            show(error)
+        except Exception as error:
+            message = explained(error)
+            if message is None:
+                raise
+            show(message)
             raise typer.Exit(1) from None
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -15,6 +16,27 @@ ACCOUNT = re.compile(r"(?<=://)[^/\s@]+@")
 # PyTorch's message about an operation without a deterministic implementation, if only such operations are allowed.
 NOT_DETERMINISTIC = re.compile(r"(\S+) does not have a deterministic implementation")
 
+# Problem with what was expected, and remedy, for errors of the operating system about a path.
+RIGHTS = "change its owner or mode, or choose another place"
+SYSTEM = {
+    errno.EACCES: ("may not be read or written by this user, expected permission", RIGHTS),
+    errno.EPERM: ("may not be changed by this user, expected permission", RIGHTS),
+    errno.EROFS: ("is on a read-only file system, expected one that can be written", "choose another place"),
+    errno.ENOENT: ("does not exist, expected a file or folder", "check the path"),
+    errno.ENOTDIR: ("is not a folder, or lies below a file, expected a folder", "move the file away"),
+    errno.EISDIR: ("is a folder, expected a file", "move the folder away"),
+    errno.EEXIST: ("is in the way, expected nothing there", "move it away"),
+    errno.ENOTEMPTY: ("is a folder that is not empty, expected nothing there", "move it away"),
+    errno.ENAMETOOLONG: ("has a name that is too long, expected a shorter one", "rename it"),
+    errno.ELOOP: ("is a link that leads back to itself, expected a file or folder", "remove the link"),
+    errno.EMFILE: ("cannot be opened, this process has too many open files", "raise the limit: ulimit -n 4096"),
+    errno.ENFILE: ("cannot be opened, too many files are open", "close other programs"),
+    errno.EIO: ("cannot be read or written, the disk reports an error", "check the disk"),
+    errno.ENOEXEC: ("cannot be run, expected a program of this system", "install it again"),
+}
+TEMPORARY = re.compile(r"^\.(.+)\.new$")  # how convzoo.files names what is not complete
+
+STORE_PACKAGES = ("mlflow", "sqlalchemy", "sqlite3")  # their errors mean that the store failed, not convzoo
 SQLALCHEMY_HINT = "(raised as a result of "  # the start of a line that SQLAlchemy may write above the error itself
 
 
@@ -59,30 +81,58 @@ def show(error: ConvzooError) -> None:
         print(f"error: {line}", file=sys.stderr)
 
 
+def explained(error: BaseException) -> ConvzooError | None:
+    """The error as one that the user can fix; None for any other."""
+    if isinstance(error, ConvzooError):
+        return error
+    if disk_is_full(error):
+        return DiskFullError(_final_path(getattr(error, "filename", None) or "."))
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+        return _of_the_system(error)
+    if isinstance(error, RuntimeError) and (match := NOT_DETERMINISTIC.match(str(error))):
+        return ConvzooError(
+            f"{match[1]}: has no deterministic form on this device, expected one since compute.deterministic is "
+            "true; set it to false in params.yaml, use another layer, or train with compute.device: cpu"
+        )
+    if type(error).__module__.partition(".")[0] in STORE_PACKAGES:
+        return ConvzooError(
+            f"MLflow's store failed ({type(error).__name__}: {first_line(error)}), expected a working one; check "
+            "MLFLOW_TRACKING_URI, or work without it: CONVZOO_TRACKING=off"
+        )
+    return None
+
+
+def _of_the_system(error: OSError) -> ConvzooError:
+    """The message for an error of the operating system, with the path as the user knows it."""
+    reason = error.strerror or first_line(error)
+    if not isinstance(error.filename, str | bytes | Path):
+        return ConvzooError(f"{reason}; check the disk, the network and what else runs, then run the same again")
+    problem, remedy = SYSTEM.get(error.errno, (f"cannot be used ({reason}), expected it to be", "check the disk"))
+    return ConvzooError(f"{_final_path(error.filename)}: {problem}; {remedy}")
+
+
+def _final_path(name: str | bytes | Path) -> Path:
+    """The path that is meant by one of the temporary names of convzoo.files."""
+    parts = []
+    for part in Path(os.fsdecode(name)).parts:
+        while match := TEMPORARY.match(part):
+            part = match[1]
+        parts += [part] if part != ".new" else []
+    return Path(*parts)
+
+
 def main(function: Callable[..., object]) -> None:
     """Run `function` with the command line's arguments; print an error that the user can fix and exit with code 1."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold bytes that are not text
     try:
         function(*sys.argv[1:])
-    except ConvzooError as error:
-        show(error)
-        sys.exit(1)
-    except OSError as error:
-        if not disk_is_full(error):
-            raise
-        show(DiskFullError(Path(error.filename or ".")))
-        sys.exit(1)
-    except RuntimeError as error:
-        match = NOT_DETERMINISTIC.match(str(error))
-        if not match:
-            raise
-        show(
-            ConvzooError(
-                f"{match[1]}: has no deterministic form on this device, expected one since compute.deterministic is "
-                "true; set it to false in params.yaml, use another layer, or train with compute.device: cpu"
-            )
-        )
-        sys.exit(1)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         gc.freeze()  # a last collection over all objects of PyTorch and MLflow takes up to three seconds
         sys.exit(130)
+    except Exception as error:
+        message = explained(error)
+        if message is None:
+            raise
+        show(message)
+        sys.exit(1)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from convzoo.errors import ConvzooError, DiskFullError, disk_is_full
+
+CONFLICT = re.compile(rb"^(<<<<<<<|=======|>>>>>>>)", re.MULTILINE)  # git's markers of a conflict
+
+
+class DamagedFileError(ConvzooError, ValueError):
+    """A file that convzoo wrote and that holds something else now."""
 
 
 def project_root() -> Path:
@@ -127,6 +134,20 @@ def write_json(path: Path, values: Any) -> None:
         temporary.write_text(json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:
-    """The values in a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path, *keys: str) -> dict[str, Any]:
+    """The object in a JSON file, which must have `keys`.
+
+    Raises DamagedFileError for a file that holds something else, and OSError.
+    """
+    remedy = "restore it: dvc checkout, or make it again: dvc repro"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        conflict = "; git left conflict markers in it" if CONFLICT.search(path.read_bytes()) else ""
+        problem = "is empty" if not path.stat().st_size else f"is not JSON ({error}){conflict}"
+        raise DamagedFileError(f"{path}: {problem}, expected what convzoo wrote; {remedy}") from None
+    if not isinstance(values, dict):
+        raise DamagedFileError(f"{path}: holds a {type(values).__name__}, expected what convzoo wrote; {remedy}")
+    if missing := [key for key in keys if key not in values]:
+        raise DamagedFileError(f"{path}: lacks {', '.join(missing)}, expected what convzoo wrote; {remedy}")
+    return values

@@ -90,3 +90,24 @@ def test_nothing_is_done_outside_a_repository_and_before_the_first_commit(reposi
     commits.keep("net", FINGERPRINT)
     assert commits.snapshot_of(FINGERPRINT) is None
     assert capsys.readouterr().out == ""
+
+
+def test_a_repository_that_git_refuses_is_not_taken_for_none(repository, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to test this
+    for use in (commits.head, commits.changes, lambda: commits.keep("net", FINGERPRINT), commits.check_repository):
+        with pytest.raises(
+            ConvzooError, match=rf"{repository}: git refuses .* git config --global --add safe.directory"
+        ):
+            use()
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "safe.directory")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(repository))
+    commits.check_repository()
+
+
+def test_a_folder_without_a_repository_is_said_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert commits.head() is None
+    with pytest.raises(ConvzooError, match="is not in a git repository, expected one"):
+        commits.check_repository()

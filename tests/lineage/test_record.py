@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from convzoo.commands.trace import as_text, trace
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of
-from convzoo.lineage.record import RECORD, ancestors
+from convzoo.lineage.record import RECORD, ancestors, locked_stages
 from convzoo.tracking import store
 from convzoo.tracking.registry import register
 from convzoo.tracking.versions import find_version
@@ -97,3 +97,17 @@ def test_a_name_without_a_version_lists_those_there_are():
     with pytest.raises(ConvzooError, match="nothing@champion: there is no alias champion; registered models"):
         find_version("nothing@champion")
     assert store.use_store()
+
+
+@pytest.mark.parametrize(
+    "text", ["stages:\n<<<<<<< HEAD\n  a: {}\n=======\n>>>>>>> b\n", "[1, 2]", "stages: 3", "a: [", "\0"]
+)
+def test_a_lock_file_that_is_not_dvcs_is_named(project, text):
+    Path("dvc.lock").write_text(text)
+    try:
+        with pytest.raises(
+            ConvzooError, match=r"dvc.lock: is not a lock file of DVC \(.+\), expected one; restore it: git"
+        ):
+            locked_stages()
+    finally:
+        Path("dvc.lock").unlink()

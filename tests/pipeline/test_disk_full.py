@@ -97,10 +97,11 @@ def test_an_entry_ends_with_code_1_and_a_line(folder, monkeypatch, capsys):
     assert line.startswith("error: ") and ADVICE in line
 
 
-def test_another_error_of_the_system_stays_what_it_is(folder, monkeypatch):
+def test_another_error_of_the_system_is_not_called_a_full_disk(folder, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["entry"])
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(SystemExit):
         main(lambda: Path("nowhere").read_text())
+    assert capsys.readouterr().err == "error: nowhere: does not exist, expected a file or folder; check the path\n"
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2])

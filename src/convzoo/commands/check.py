@@ -1,10 +1,12 @@
-"""Validate params.yaml."""
+"""Validate params.yaml and check that the project is in a git repository."""
 
+from convzoo.lineage.commits import check_repository
 from convzoo.settings.load import read_params
 from convzoo.settings.whole import check_all
 
 
 def command() -> None:
-    """Raises SettingsError with a line for each mistake."""
+    """Raises SettingsError with a line for each mistake, and ConvzooError outside a git repository."""
     check_all(read_params())
+    check_repository()
     print("params.yaml is valid")

@@ -10,17 +10,37 @@ from convzoo.files import project_root
 CODE = ("params.yaml", "dvc.yaml", "src", "pipeline")  # files that a training depends on
 REFS = "refs/convzoo"  # a ref for each training that started from changes, named by its fingerprint
 TIME_LIMIT = 60  # seconds
+REFUSED = b"dubious ownership"  # of the files of a repository, in git's message
 
 
 def git(*arguments: str) -> str | None:
-    """The output of a git command, stripped; None if it fails, or if git or a repository is missing."""
+    """The output of a git command, stripped; None if it fails, or if git or a repository is missing.
+
+    Raises ConvzooError if git refuses the repository because its files belong to another user.
+    """
     command = ["git", "--no-optional-locks", *arguments]
-    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
+    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=TIME_LIMIT, env=environment)
+        done = subprocess.run(command, capture_output=True, check=True, timeout=TIME_LIMIT, env=environment)
+    except subprocess.CalledProcessError as error:
+        if REFUSED in error.stderr:
+            raise ConvzooError(
+                f"{project_root()}: git refuses this repository, since its files belong to another user, expected "
+                f"access to its commits; run: git config --global --add safe.directory '{project_root()}'"
+            ) from None
+        return None
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip("\n")
+    return done.stdout.decode(errors="surrogateescape").strip("\n")
+
+
+def check_repository() -> None:
+    """Raise ConvzooError if the project is not in a git repository, which DVC and the lineage of a network need."""
+    if git("rev-parse", "--git-dir") is None:
+        raise ConvzooError(
+            f"{project_root()}: is not in a git repository, expected one, which DVC and the lineage of every network "
+            "need; clone the project with git, or run: git init, git add ., git commit"
+        )
 
 
 def head() -> str | None:

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
-from convzoo.files import sha256_of
+from convzoo.errors import first_line
+from convzoo.files import CONFLICT, DamagedFileError, sha256_of
 from convzoo.shipping.network_files import NetworkFiles
 
 LOCK = Path("dvc.lock")
@@ -40,8 +42,18 @@ def identities(lineage: dict[str, Any]) -> dict[str, Any]:
 
 
 def locked_stages() -> dict[str, Any]:
-    """The stages in dvc.lock; none if there is no such file."""
-    return YAML(typ="safe").load(LOCK).get("stages", {}) if LOCK.is_file() else {}
+    """The stages in dvc.lock; none if there is no such file. Raises DamagedFileError if it is not DVC's."""
+    if not LOCK.is_file():
+        return {}
+    try:
+        lock = YAML(typ="safe").load(LOCK)
+        return dict(lock.get("stages") or {})
+    except (YAMLError, ValueError, AttributeError, TypeError) as error:
+        conflict = "git left conflict markers in it" if CONFLICT.search(LOCK.read_bytes()) else first_line(error)
+        raise DamagedFileError(
+            f"{LOCK}: is not a lock file of DVC ({conflict}), expected one; restore it: git checkout {LOCK}, or remove "
+            "it and run: dvc repro"
+        ) from None
 
 
 def stage_params(lineage: dict[str, Any], stage: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def shipped_model(folder: Path) -> tuple[Model, dict[str, Any]]:
         raise ConvzooError(
             f"{described}: there is no such file, expected what the export says of model.onnx; `dvc repro` makes both"
         )
-    export = read_json(described)
+    export = read_json(described, "model_sha256", "dataset", "classes")
     _check(model.path, export["model_sha256"])
     return model, export
 

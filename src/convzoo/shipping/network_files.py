@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from convzoo.errors import ConvzooError
-from convzoo.files import check_sha256, read_json
+from convzoo.files import DamagedFileError, check_sha256, read_json
 
 STAGE_OF = {  # the files that a registration needs, and the stage that writes each
     "architecture.json": "train",
@@ -90,7 +90,7 @@ def read_network(network: str) -> NetworkFiles:
     folder = Path("models", network)
     for name in missing_files(network):
         raise ConvzooError(f"{folder / name}: is missing; run: dvc repro {STAGE_OF[name]}@{network}")
-    export = read_json(folder / "export.json")
+    export = read_json(folder / "export.json", "model_sha256", "dataset", "input", "output")
     remedy = f"run: dvc checkout, or dvc repro -f export@{network}"
     check_sha256(folder / "model.onnx", export["model_sha256"], remedy, reference="as export.json says")
     meta = Path("data/prepared", export["dataset"], "meta.json")
@@ -98,7 +98,7 @@ def read_network(network: str) -> NetworkFiles:
         network,
         folder,
         read_json(folder / "architecture.json").get("family", "network"),
-        read_json(folder / "fingerprint.json"),
+        read_json(folder / "fingerprint.json", "fingerprint", "data", "params", "code", "versions"),
         export,
         read_json(folder / "metrics.json"),
         _history(folder / "history.csv"),
@@ -115,11 +115,22 @@ def synthetic_note(files: NetworkFiles) -> str:
 
 
 def _history(file: Path) -> dict[int, dict[str, float]]:
-    """The rows of history.csv by their first column, without empty cells and values that are not finite."""
+    """The rows of history.csv by their first column, without empty cells and values that are not finite.
+
+    Raises DamagedFileError.
+    """
     rows = {}
-    with file.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            step, *cells = row.items()
-            numbers = {key: float(value) for key, value in cells if value}
-            rows[int(step[1])] = {key: value for key, value in numbers.items() if math.isfinite(value)}
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream, strict=True):
+                step, *cells = row.items()
+                numbers = {key: float(value) for key, value in cells if value}
+                rows[int(step[1])] = {key: value for key, value in numbers.items() if math.isfinite(value)}
+    except (ValueError, TypeError, csv.Error) as error:
+        raise DamagedFileError(
+            f"{file}: is not a table of numbers by epoch ({error}), expected what the training wrote; restore it: "
+            "dvc checkout"
+        ) from None
+    if not rows:
+        raise DamagedFileError(f"{file}: has no row, expected one for each epoch; restore it: dvc checkout")
     return rows

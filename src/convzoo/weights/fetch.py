@@ -86,7 +86,11 @@ def _fetch(
                 ) from error
             description = {"file": target.name, "sha256": sha256_of(target), "url": url, "tag": settings.tag}
         case FileWeights():
-            origin = project_root() / Path(settings.path).expanduser()
+            try:
+                origin = project_root() / Path(settings.path).expanduser()
+            except RuntimeError as error:  # ~name of a user that does not exist
+                problem = f"weights.{name}.path: {settings.path}: {error}, expected a file"
+                raise WeightsError(f"{problem}; write the whole path") from None
             target = folder / origin.name
             description = _copy(name, origin, settings.sha256, target)
     return target, description
