@@ -35,6 +35,7 @@ TOLD = {
         "by 12.50 % on average",
         "60.00 % of its predictions on test are wrong",
         "convzoo predict {} photo.png",
+        "Send whole numbers from 0 to 255. MLflow's server casts all other numbers without an error",
     ],
     "transfer": [
         "started from the published weights `tiny`, licence: `Apache-2.0`",

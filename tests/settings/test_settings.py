@@ -121,6 +121,7 @@ MISTAKES = [
     ("cutout: 0  ", "cutout: 40  ", "cutout: got 40, expected less than the side"),
     ("ema_decay: 0.9 ", "ema_decay: .nan ", "ema_decay: got nan, expected a number of at least 0 and below 1"),
     ("evaluation:\n", "evaluation:\n  1: {}\n", "the key '1' is no text; put it in quotes"),
+    ("limits: {files: 20,", "limits: {files: 0,1,", "the key '1' stands alone after a comma; write a decimal"),
     ("sources:\n", "sources:\n  ? [a]\n  : 1\n", "is no text; put it in quotes"),
     ("profile: starter", "profile: &a starter\nold: *a", "aliases (*name) are not allowed"),
 ]
@@ -226,16 +227,19 @@ def test_all_profiles_set_the_same_keys():
     assert all(found == keys["starter"] for found in keys.values())
 
 
-def test_going_round_all_profiles_and_back_gives_the_same_bytes(tmp_path, monkeypatch):
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_going_round_all_profiles_and_back_gives_the_same_bytes(tmp_path, monkeypatch, newline):
     monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(PARAMS)
+    text = PARAMS.replace("\n", newline).encode()
+    Path("params.yaml").write_bytes(text)
     Path("profiles").symlink_to(ROOT / "profiles")
     seen = set()
     for name in [*profile_names(), "starter"]:
         use_profile(name)
         check_all(read_params())
-        seen.add(Path("params.yaml").read_text())
-    assert Path("params.yaml").read_text() == PARAMS
+        seen.add(Path("params.yaml").read_bytes())
+    assert Path("params.yaml").read_bytes() == text
+    assert not any(newline == "\r\n" and re.search(rb"[^\r]\n", each) for each in seen)
     assert len(seen) == len(PROFILES)
 
 

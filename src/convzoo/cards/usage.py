@@ -4,6 +4,10 @@ from convzoo.cards.family import family_card
 from convzoo.cards.markdown import block
 from convzoo.shipping.network_files import NetworkFiles
 
+CASTS = (
+    "Send whole numbers from 0 to 255. MLflow's server casts all other numbers without an error: an image divided by "
+    "255 becomes black."
+)
 STORE = "sqlite:///mlruns/mlflow.db"
 
 
@@ -18,6 +22,7 @@ def loading(files: NetworkFiles, version: str | None, whole: bool) -> str:
     parts += ["On the command line:", block("", command)]
     if version:
         parts += ["Over HTTP:", _served(files, version)]
+        parts += [CASTS] if files.export["input"]["dtype"] == "uint8" else []
     return "\n\n".join(parts)
 
 

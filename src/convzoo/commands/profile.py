@@ -55,10 +55,12 @@ def use_profile(name: str) -> list[str]:
     file = PROFILES / f"{name}.yaml"
     for checked in (PARAMS, file):
         read_params(checked)
-    after, changed = merged(PARAMS.read_text(encoding="utf-8"), file.read_text(encoding="utf-8"), str(file))
+    with PARAMS.open(encoding="utf-8", newline="") as stream:  # keeps the line ends, as Windows' editors write them
+        before = stream.read()
+    after, changed = merged(before, file.read_text(encoding="utf-8"), str(file))
     if changed:
         with new_file(PARAMS) as temporary:
-            temporary.write_text(after, encoding="utf-8")
+            temporary.write_text(after, encoding="utf-8", newline="")
             check_all(read_params(temporary)._replace(file=PARAMS))
     return changed
 
@@ -70,13 +72,13 @@ def merged(params: str, profile: str, name: str) -> tuple[str, list[str]]:
     stands for the profile in the error. Raises SettingsError for a key that `params` lacks.
     """
     current, values = _values(params), _values(profile)
-    changed = []
+    changed, newline = [], "\r\n" if "\r\n" in params else "\n"
     # From the end of the text to its start, so that the marks of the values that are still to come stay right.
     for path in sorted(values, key=lambda path: current[path].start_mark.index if path in current else 0, reverse=True):
         if path not in current:
             raise SettingsError(f"{name}: {dotted(path)}: not in params.yaml, expected one of its keys; remove it here")
         start, end = current[path].start_mark.index, current[path].end_mark.index
-        value = profile[values[path].start_mark.index : values[path].end_mark.index]
+        value = profile[values[path].start_mark.index : values[path].end_mark.index].replace("\n", newline)
         if params[start:end] != value:
             params = params[:start] + value + params[end:]
             changed.insert(0, ".".join(map(str, path)))

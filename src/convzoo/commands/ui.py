@@ -1,6 +1,7 @@
 """Open the MLflow UI on this clone's tracking database."""
 
 import os
+import socket
 import sys
 from typing import Annotated
 
@@ -13,13 +14,29 @@ from convzoo.tracking import store
 
 def command(
     host: Annotated[str, typer.Option(help="127.0.0.1 is this machine only.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 to 65535.")] = 5000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 5000,
 ) -> None:
     """Replace this process with MLflow's server."""
     uri = store.open_store().tracking_uri
     if uri.startswith(("http://", "https://")):
         raise ConvzooError(f"MLFLOW_TRACKING_URI is a server: its UI is at {uri}")
+    _check_address(host, port)
     artifacts = str(project_root() / "mlruns" / "artifacts")
     arguments = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--default-artifact-root", artifacts]
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *arguments, "--host", host, "--port", str(port)])
+
+
+def _check_address(host: str, port: int) -> None:
+    """Raise ConvzooError for an address that no server can listen on: MLflow exits with 0 after its traceback."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as server:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            server.bind(address)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a host name that cannot be encoded
+        reason = getattr(error, "strerror", None) or error
+        raise ConvzooError(
+            f"{host}:{port}: no server can listen there ({reason}), expected an address of this machine and a free "
+            "port; choose others with --host and --port"
+        ) from None

@@ -146,7 +146,11 @@ def _lines(
         for key, value in node.value:
             if not isinstance(key, ScalarNode) or not str(key.tag).endswith(":str"):
                 where = f"{file}:{key.start_mark.line + 1}"
-                raise SettingsError(f"{where}: the key {shown(key.value)} is no text; put it in quotes")
+                if node.flow_style and isinstance(value, ScalarNode) and value.value == "":  # {a: 0,1} is {a: 0, 1: }
+                    problem = "stands alone after a comma; write a decimal number with a point, as in 0.1"
+                else:
+                    problem = "is no text; put it in quotes"
+                raise SettingsError(f"{where}: the key {shown(key.value)} {problem}")
             name, line = key.value, key.start_mark.line + 1
             if (*path, name) in lines:
                 first = lines[*path, name]
