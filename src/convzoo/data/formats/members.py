@@ -23,8 +23,6 @@ OTHERS = {  # how archives begin that are packed in another way
     b"Rar!\x1a\x07": "RAR",
     b"\x28\xb5\x2f\xfd": "Zstandard",
     b"\x1f\x9d": "compress (.Z)",
-    b"LZIP": "lzip",
-    b"\x04\x22\x4d\x18": "LZ4",
     b"]\x00\x00": "LZMA",
 }
 CHUNK = 1 << 20  # bytes read at a time
