@@ -41,7 +41,10 @@ def test_two_processes_that_make_the_database_at_once_get_the_same_one(tmp_path)
     assert [file.name for file in (tmp_path / "mlruns").glob("*.db")] == ["mlflow.db"]
 
 
-def test_a_copied_clone_has_all_its_places_in_its_own_folder(clone, tmp_path, monkeypatch, write_network):
+def test_a_copied_clone_has_all_its_places_in_its_own_folder(project, tmp_path, monkeypatch, write_network):
+    clone = tmp_path / "a clone"  # with a store of its own, in which no other test registered anything
+    shutil.copytree(project, clone, ignore=shutil.ignore_patterns("mlruns", "models"))
+    monkeypatch.chdir(clone)
     write_network("moved", 1)
     register("moved")
     new = tmp_path / "another place (2)"

@@ -1,4 +1,7 @@
-"""Validate params.yaml and check that the project is in a git repository."""
+"""Validate params.yaml.
+
+Also checks that the project is in a git repository, which DVC and the lineage of every network need.
+"""
 
 from convzoo.lineage.commits import check_repository
 from convzoo.settings.load import read_params

@@ -92,7 +92,8 @@ class ImageReader:
                 self.cropped += 1
                 return image
         except UnreadableError as error:
-            raise ValueError(f"{error}, expected a complete image ({NAMES}); save it again as one of these") from None
+            reason = str(error) if str(error).startswith("is ") else f"cannot be read ({error})"
+            raise ValueError(f"{reason}, expected a complete image ({NAMES}); save it again as one of these") from None
         except SizeError as error:
             raise ValueError(str(error)) from None
 
