@@ -107,7 +107,9 @@ def _of_the_system(error: OSError) -> ConvzooError:
     reason = error.strerror or first_line(error)
     if not isinstance(error.filename, str | bytes | Path):
         return ConvzooError(f"{reason}; check the disk, the network and what else runs, then run the same again")
-    problem, remedy = SYSTEM.get(error.errno, (f"cannot be used ({reason}), expected it to be", "check the disk"))
+    problem, remedy = SYSTEM.get(
+        error.errno, (f"cannot be used ({reason}), expected a file or folder that can be", "check the disk")
+    )
     return ConvzooError(f"{_final_path(error.filename)}: {problem}; {remedy}")
 
 

@@ -41,15 +41,15 @@ def test_samples_are_pictures_and_a_grid_with_the_same_bytes_for_the_same_seed(s
 
 
 @pytest.mark.parametrize(
-    ("count", "seed", "told"),
+    ("count", "seed", "message"),
     [
         (0, 0, "--count: got 0, expected 1 to 100,000"),
         (10**6, 0, "--count: got 1000000"),
         (1, -1, "--seed: got -1, expected 0 to"),
     ],
 )
-def test_numbers_out_of_range_are_refused(shipped, tmp_path, count, seed, told):
-    with pytest.raises(ConvzooError, match=told):
+def test_numbers_out_of_range_are_refused(shipped, tmp_path, count, seed, message):
+    with pytest.raises(ConvzooError, match=message):
         sample(FOLDER / "model.onnx", count, seed, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from convzoo.files import sha256_of, write_json
+from convzoo.tracking.registry import register
 from helpers.registered import CLASSES, SIDE, identity_of, write_model
 
 
@@ -67,3 +68,12 @@ def write_network() -> Callable[[str, int], None]:
         (folder / "history.csv").write_text("epoch,learning_rate,train_loss\n1,0.1,2.5\n2,0.05,1.25\n")
 
     return write
+
+
+@pytest.fixture
+def network(request, write_network):
+    """A registered network of a name that no other test has."""
+    name = request.node.name[5:].replace("[", "-").replace("]", "")[:60]
+    write_network(name, len(name))
+    register(name)
+    return name

@@ -19,15 +19,6 @@ from convzoo.tracking.sync import orphans, sync
 from convzoo.tracking.versions import aliases_of, find_model, find_version, set_alias
 
 
-@pytest.fixture
-def network(request, write_network):
-    """A registered network of a name that no other test has."""
-    name = request.node.name[5:].replace("[", "-").replace("]", "")[:60]
-    write_network(name, len(name))
-    register(name)
-    return name
-
-
 def collect(*arguments: str) -> None:
     """Run `mlflow gc`."""
     done = CliRunner().invoke(gc, ["--backend-store-uri", store.tracking_uri(), *arguments])

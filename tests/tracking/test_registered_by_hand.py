@@ -22,15 +22,6 @@ from convzoo.tracking.versions import find_model, find_version
 NAMES = ["it's", 'dou"ble', "both'\"", "100%", "_%", "a b", "back\\slash", "tick`", "ü", "semi;--"]
 
 
-@pytest.fixture
-def network(request, write_network):
-    """A registered network of a name that no other test has."""
-    name = request.node.name[5:].replace("[", "-").replace("]", "")[:60]
-    write_network(name, len(name))
-    register(name)
-    return name
-
-
 def by_hand(network: str, source: str, run_id: str | None = None) -> None:
     """A version 2 with the alias champion."""
     client = store.use_store()
