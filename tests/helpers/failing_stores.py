@@ -4,7 +4,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 from convzoo.tracking import store  # before mlflow: what it reads when it is imported is set there
 
@@ -31,9 +30,11 @@ class Down:
 
     def __init__(self, patched: pytest.MonkeyPatch) -> None:
         patched.setenv("_MLFLOW_SERVER_FILE_STORE", store.tracking_uri())
-        patched.setenv("_MLFLOW_SERVER_ARTIFACT_ROOT", Path("mlruns/artifacts").absolute().as_uri())
+        for variable in ("_MLFLOW_SERVER_ARTIFACT_ROOT", "_MLFLOW_SERVER_ARTIFACT_DESTINATION"):
+            patched.setenv(variable, store.artifact_root(store.tracking_uri()))
+        patched.setenv("_MLFLOW_SERVER_SERVE_ARTIFACTS", "true")
         patched.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        for remembered in ("_tracking_store", "_model_registry_store"):  # of a test before
+        for remembered in ("_tracking_store", "_model_registry_store", "_artifact_repo"):  # of a test before
             patched.setattr(handlers, remembered, None)
         # A server in the process of its client: what it settles for itself is not the client's business.
         patched.setattr(handlers.utils, "set_tracking_uri", lambda _: None)

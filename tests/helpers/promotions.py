@@ -17,6 +17,7 @@ from convzoo.tracking import store
 from convzoo.tracking.registry import register
 from convzoo.tracking.versions import aliases_of
 from helpers.onnx_files import save_linear_classifier
+from helpers.registered import folder_of
 
 CLASSES, SIDE, IMAGES = 3, 4, 400
 # Of every 400 images, those that each network answers wrong.
@@ -141,15 +142,13 @@ def failed(outcome: Outcome) -> list[str]:
 def stored_file(network: str, number: int) -> Path:
     client = store.open_store()
     model = client.get_model_version(network, str(number)).source.removeprefix("models:/")
-    return Path(
-        store.local_file_uri_to_path(client.get_logged_model(model).artifact_location), "extra_files/model.onnx"
-    )
+    return folder_of(client.get_logged_model(model).artifact_location) / "extra_files/model.onnx"
 
 
 def forget_splits(network: str, number: int) -> None:
     """Make the record of a version's lineage one from before registrations recorded the digests of the splits."""
     run = store.open_store().get_run(store.open_store().get_model_version(network, str(number)).run_id)
-    file = Path(store.local_file_uri_to_path(run.info.artifact_uri), RECORD)
+    file = folder_of(run.info.artifact_uri) / RECORD
     lineage = read_json(file)
     assert lineage.pop("splits").keys() == {"train", "val", "test"}
     write_json(file, lineage)

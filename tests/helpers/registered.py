@@ -1,5 +1,6 @@
 """A model and an identity as the stages write them, made small."""
 
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -61,4 +62,15 @@ def pictures_of(run) -> list[str]:
 def stored_file(version) -> Path:
     client = store.open_store()
     location = client.get_logged_model(version.source.removeprefix("models:/")).artifact_location
-    return Path(store.local_file_uri_to_path(location), "extra_files/model.onnx")
+    return folder_of(location) / "extra_files/model.onnx"
+
+
+def folder_of(location: str) -> Path:
+    """Where the artifacts of a location lie."""
+    return store.local_folder(location, store.tracking_uri())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

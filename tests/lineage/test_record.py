@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from helpers.registered import folder_of
 from ruamel.yaml import YAML
 
 from convzoo.commands.trace import as_text, trace
@@ -87,7 +88,7 @@ def test_a_version_without_its_lineage_says_how_to_record_it(write_network):
     write_network("descended", 33)
     register("descended")
     found = find_version("descended")
-    place = Path(found.run.info.artifact_uri.removeprefix("file://").replace("%20", " "), RECORD)
+    place = folder_of(found.run.info.artifact_uri) / RECORD
     place.unlink()
     with pytest.raises(ConvzooError, match=r"has no descent/descent.json .* run: convzoo sync"):
         find_version("descended@candidate")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from helpers.promotions import aliases, champion_and, failed, version
+from helpers.registered import folder_of
 
 from convzoo.errors import ConvzooError
 from convzoo.promotion.promote import promote, rollback
@@ -44,7 +45,7 @@ def test_a_rollback_needs_nothing_of_the_champion(network):
     candidate = champion_and(network, "best")
     assert promote(network).done
     run = find_version(f"{network}@v{candidate}").run
-    shutil.rmtree(store.local_file_uri_to_path(run.info.artifact_uri))
+    shutil.rmtree(folder_of(run.info.artifact_uri))
     assert "version 1 is the champion again" in rollback(network)
 
 

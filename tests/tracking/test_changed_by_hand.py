@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from helpers.registered import candidate_of, runs_of, stored_file, versions_of, write_model
+from helpers.registered import candidate_of, folder_of, runs_of, stored_file, versions_of, write_model
 from mlflow.cli import gc
 
 from convzoo.commands.compare import compare
@@ -63,7 +63,7 @@ def collect_run(network):
 
 
 def artifacts_of(network) -> Path:
-    return Path(store.local_file_uri_to_path(runs_of(network)[0].info.artifact_uri))
+    return folder_of(runs_of(network)[0].info.artifact_uri)
 
 
 def lose_artifacts(network):
@@ -132,7 +132,7 @@ def test_a_version_that_was_replaced_names_the_one_that_has_its_file(network):
 def test_what_models_does_not_hold_any_more_is_not_sent_to_sync_in_vain(network, write_network):
     write_network(network, 99)
     register(network)
-    lose_artifacts_of_first = Path(store.local_file_uri_to_path(find_version(f"{network}@v1").run.info.artifact_uri))
+    lose_artifacts_of_first = folder_of(find_version(f"{network}@v1").run.info.artifact_uri)
     shutil.rmtree(lose_artifacts_of_first)
     stored_file(versions_of(network)[0]).unlink()
     for look in (find_model, trace):

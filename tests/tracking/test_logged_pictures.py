@@ -4,18 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.registered import pictures_of, runs_of
+from helpers.registered import folder_of, pictures_of, runs_of
 from PIL import Image
 
 from convzoo.files import write_json
 from convzoo.shipping.network_files import read_network
-from convzoo.tracking import store
 from convzoo.tracking.registry import register
 from convzoo.tracking.run_files import FRAMES, pictures
 
 
-def folder_of(run) -> Path:
-    return Path(store.local_file_uri_to_path(run.info.artifact_uri), "images")
+def images_of(run) -> Path:
+    return folder_of(run.info.artifact_uri) / "images"
 
 
 @pytest.fixture
@@ -72,7 +71,7 @@ def test_an_evaluation_that_changed_is_shown_as_it_is_now(write_network):
     register("seen")
     register("seen")
     assert len(pictures_of(run)) == 2
-    newest = sorted(folder_of(run).glob("*.png"))[-1]
+    newest = sorted(images_of(run).glob("*.png"))[-1]
     assert Image.open(newest).getpixel((0, 0)) == (0, 0, 255)
 
 
@@ -80,7 +79,7 @@ def test_a_picture_that_was_cut_off_is_logged_again(write_network):
     write_network("shortened", 4)
     register("shortened")
     (run,) = runs_of("shortened")
-    (thumbnail,) = folder_of(run).glob("*.webp")
+    (thumbnail,) = images_of(run).glob("*.webp")
     thumbnail.unlink()
     register("shortened")
     assert len(list(thumbnail.parent.glob("*.webp"))) == 1

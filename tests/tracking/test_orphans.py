@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.registered import identity_of
+from helpers.registered import folder_of, identity_of
 
 from convzoo.tracking import runs, store
 from convzoo.tracking.live import LiveRun
@@ -103,7 +103,7 @@ def test_a_version_whose_file_is_lost_is_told_until_sync_registers_it_anew(netwo
     client = store.use_store()
     (version,) = client.search_model_versions(f"name = '{network}'")
     location = client.get_logged_model(version.source.removeprefix("models:/")).artifact_location
-    shutil.rmtree(store.local_file_uri_to_path(location))
+    shutil.rmtree(folder_of(location))
     told = f"{network} version 1: its file is not in the store; if models/{network} has it, sync registers it again"
     assert told_of(network) == [told]
     assert sync([network]) == [f"{network}: version 2 registered, alias candidate moved here from version 1"]

@@ -7,7 +7,7 @@ import pytest
 from filelock import FileLock
 from helpers.messages import Row, each, look
 from helpers.project import git
-from helpers.registered import identity_of, write_model
+from helpers.registered import folder_of, identity_of, write_model
 
 from convzoo.commands import reproduce as reproduction
 from convzoo.lineage.record import RECORD
@@ -68,7 +68,7 @@ def missing_file(_):
 
 
 def artifacts() -> Path:
-    return Path(find_version("told").run.info.artifact_uri.removeprefix("file://").replace("%20", " "))
+    return folder_of(find_version("told").run.info.artifact_uri)
 
 
 def changed_registry(_):

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from convzoo.errors import ConvzooError
-from convzoo.files import project_root
 from convzoo.tracking import store
 
 
@@ -21,8 +20,9 @@ def command(
     if uri.startswith(("http://", "https://")):
         raise ConvzooError(f"MLFLOW_TRACKING_URI is a server: its UI is at {uri}")
     _check_address(host, port)
-    artifacts = str(project_root() / "mlruns" / "artifacts")
+    artifacts = store.artifact_root(uri)
     arguments = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--default-artifact-root", artifacts]
+    arguments += ["--artifacts-destination", artifacts]  # for programs that use this server as their store
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *arguments, "--host", host, "--port", str(port)])
 

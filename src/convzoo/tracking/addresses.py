@@ -1,7 +1,8 @@
 """What is wrong with a tracking address, and what to do about a server or database that does not answer as expected."""
 
 import re
-from urllib.parse import urlsplit
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVERS = ("http", "https")
@@ -29,6 +30,13 @@ REMEDIES = [
         f"it does not answer: start it, check host and port in MLFLOW_TRACKING_URI, {LOCAL}",
     ),
 ]
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file of a sqlite URI, as SQLAlchemy reads it: it may be relative. None for any other URI."""
+    scheme, _, name = uri.partition(":///")
+    name = unquote(name.partition("?")[0])
+    return Path(name) if scheme.partition("+")[0] == "sqlite" and name and name != ":memory:" else None
 
 
 def problem_with(uri: str) -> str | None:

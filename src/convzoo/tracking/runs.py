@@ -4,8 +4,8 @@ import json
 import platform
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from convzoo.tracking import store  # before mlflow, which reads environment variables that it sets
 
@@ -16,7 +16,6 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Met
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-from convzoo.files import project_root
 from convzoo.tracking.labels import param_text
 
 DIGEST_LENGTH = 32  # characters of a data set's digest in MLflow, which takes 36 at most
@@ -27,7 +26,7 @@ CONTEXT = "mlflow.data.context"  # the tag of a run's data set that names the sp
 
 def experiment_of(client: MlflowClient, network: str) -> str:
     """The ID of the experiment `convzoo/NETWORK`. Creates it if it is missing, restores it if it was deleted."""
-    name = f"convzoo/{network}"
+    name = f"convzoo/{quote(network, safe='')}"
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
@@ -180,6 +179,4 @@ def machine_load(client: MlflowClient, run_id: str) -> Callable[[], dict[str, fl
 def _artifact_location(uri: str, network: str) -> str | None:
     if uri.startswith(("http://", "https://")):
         return None  # the server decides
-    file = store.database_file(uri)
-    folder: Path = file.parent if file else project_root() / "mlruns"
-    return (folder / "artifacts" / network).as_uri()
+    return f"{store.artifact_root(uri)}/{quote(network, safe='')}"

@@ -1,4 +1,4 @@
-"""MLflow's store: its location, opening and locking it, adapting it to a moved clone, and what its failures raise."""
+"""MLflow's store: its location, opening and locking it, and what its failures raise."""
 
 import logging
 import os
@@ -6,8 +6,8 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
-from urllib.parse import unquote
 
 # MLflow reads these when it is imported.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -22,16 +22,24 @@ import mlflow
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import (
+    get_artifact_repository,
+    get_registered_artifact_repositories,
+)
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.file_utils import local_file_uri_to_path
 from sqlalchemy.exc import SQLAlchemyError
 
 from convzoo.errors import ConvzooError, first_line
 from convzoo.files import project_root
-from convzoo.tracking.addresses import NOT_OF_MLFLOW, missing_driver, problem_with, remedy_for
+from convzoo.tracking import locations
+from convzoo.tracking.addresses import NOT_OF_MLFLOW, missing_driver, problem_with, remedy_for, sqlite_path
 
 # It prints the traceback of a database error before it raises that error.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+# MLflow finds it by its entry point, unless the environment was set up by an older convzoo.
+get_registered_artifact_repositories()[locations.SCHEME] = locations.repository
 
 DATABASE_WAIT = 20  # seconds to wait while another program holds the database, as MLflow does
 LOCK_WAIT = 120  # seconds to wait for a process that creates a database, registers or promotes a model
@@ -57,9 +65,21 @@ def tracking_uri() -> str:
 
 def database_file(uri: str) -> Path | None:
     """The file of a sqlite URI; relative paths start at the clone's folder. None for any other URI."""
-    scheme, _, name = uri.partition(":///")
-    name = unquote(name.partition("?")[0])  # as SQLAlchemy reads it
-    return project_root() / name if scheme == "sqlite" and name and name != ":memory:" else None
+    file = sqlite_path(uri)
+    return project_root() / file if file else None
+
+
+def artifact_root(uri: str) -> str:
+    """The location of all artifacts: beside a sqlite database, for other databases in the clone."""
+    return locations.ROOT if database_file(uri) else (project_root() / "mlruns" / locations.FOLDER).as_uri()
+
+
+def local_folder(location: str, uri: str) -> Path | None:
+    """The folder of an artifact location of the store `uri`; None if it is not on this machine."""
+    if not location.startswith(("file:", f"{locations.SCHEME}:")):
+        return None
+    repository = get_artifact_repository(location, tracking_uri=uri)
+    return Path(repository.artifact_dir) if isinstance(repository, LocalArtifactRepository) else None
 
 
 def _sqlite_uri(file: Path) -> str:
@@ -76,7 +96,7 @@ def _default_file() -> Path:
 
 
 def open_store() -> MlflowClient:
-    """A client of the store. Creates the database if it is missing and adapts it if the clone was moved.
+    """A client of the store. Creates the database if it is missing.
 
     Raises TrackingError.
     """
@@ -92,7 +112,7 @@ def open_store() -> MlflowClient:
                 if not file.exists() or not file.stat().st_size:
                     _create(file)
                 if file == _default_file():  # a database elsewhere is the user's own
-                    _relocate(file)
+                    _convert(file)
         client = MlflowClient(tracking_uri=uri)
         if not file:
             _check_answer(client)  # fails here, with one message, if there is no server
@@ -172,39 +192,43 @@ def _create(file: Path) -> None:
     # Under a temporary name, so that a process that is killed leaves no incomplete database.
     temporary = file.with_name(f".{file.name}.new")
     temporary.unlink(missing_ok=True)
-    store = SqlAlchemyStore(_sqlite_uri(temporary), (file.parent / "artifacts").as_uri())
+    store = SqlAlchemyStore(_sqlite_uri(temporary), locations.ROOT)
     store.engine.dispose()
     temporary.replace(file)
 
 
-def _relocate(file: Path) -> None:
-    """Rewrite stored paths if the clone was moved or copied.
+def _convert(file: Path) -> None:
+    """Change the absolute locations that an older convzoo wrote to `convzoo:/artifacts/...`; needed only once.
 
-    MLflow makes every artifact location absolute, so that a copy would share the artifacts of its original. They lie
-    beside the database, so an experiment with another artifact location shows the old folder.
+    The artifacts lie beside the database, so an experiment with another artifact location shows the old folder.
     """
-    new = file.parent.as_uri()
+    new, artifacts = file.parent.as_uri(), file.with_name(locations.FOLDER)
     with closing(sqlite3.connect(file, timeout=DATABASE_WAIT, isolation_level=None)) as database:
-        locations = database.execute(
+        if not artifacts.is_dir() and database.execute("SELECT 1 FROM logged_models").fetchone():
+            _warn_of_missing(file, artifacts)
+        rows = database.execute(
             "SELECT artifact_location FROM experiments WHERE experiment_id = 0 OR name LIKE 'convzoo/%'"
         )
-        starts = {location.rpartition("/artifacts/")[0] for (location,) in locations if location.startswith("file:///")}
-        outdated = sorted(starts - {new, ""})
-        if not outdated:
+        starts = {location.rpartition("/artifacts/")[0] for (location,) in rows if location.startswith("file:///")}
+        folders = sorted(starts - {""})
+        if not folders:
             return
         database.execute("BEGIN IMMEDIATE")
         for table, column in _text_columns(database):
-            for old in outdated:
-                _replace_start(database, table, column, old, new)
-                _replace_start(database, table, column, local_file_uri_to_path(old), str(file.parent))
+            for old in folders:
+                for start, folder in ((old, new), (local_file_uri_to_path(old), str(file.parent))):
+                    _replace_start(database, table, column, f"{start}/artifacts", locations.ROOT)
+                    _replace_start(database, table, column, start, folder)  # experiments that were created by hand
         database.execute("COMMIT")
-    artifacts = file.with_name("artifacts")
-    if not artifacts.is_dir():
-        print(
-            f"warning: {file}: was copied without its artifacts, expected them in {artifacts}; copy them from "
-            f"{' or '.join(local_file_uri_to_path(f'{old}/artifacts') for old in outdated)}, or run: convzoo sync",
-            file=sys.stderr,
-        )
+
+
+@cache
+def _warn_of_missing(file: Path, artifacts: Path) -> None:
+    print(
+        f"warning: {file}: has no artifacts, expected them in {artifacts}; copy them from where the database comes "
+        "from, or run: convzoo sync",
+        file=sys.stderr,
+    )
 
 
 def _text_columns(database: sqlite3.Connection) -> list[tuple[str, str]]:

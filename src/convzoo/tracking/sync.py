@@ -8,7 +8,6 @@ from convzoo.tracking import store  # before mlflow, which reads environment var
 # isort: split
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
-from mlflow.utils.file_utils import local_file_uri_to_path
 
 from convzoo.errors import ConvzooError
 from convzoo.shipping.network_files import STAGE_OF, missing_files
@@ -80,8 +79,7 @@ def _in_runs(client: MlflowClient) -> Iterator[str]:
     for experiment in client.search_experiments(filter_string="name LIKE 'convzoo/%'"):
         for run in runs.mark_dead_runs(client, experiment.experiment_id):
             yield f"run {run.info.run_name} of {experiment.name}: its process died; now marked as KILLED"
-        location = experiment.artifact_location
-        folder = Path(local_file_uri_to_path(location)) if location.startswith("file:") else None
+        folder = store.local_folder(experiment.artifact_location, client.tracking_uri)
         if folder is None or not folder.is_dir():
             continue
         existing = client.search_runs([experiment.experiment_id], run_view_type=ViewType.ALL, max_results=50_000)
