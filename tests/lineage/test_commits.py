@@ -111,3 +111,20 @@ def test_a_folder_without_a_repository_is_said_so(tmp_path, monkeypatch):
     assert commits.head() is None
     with pytest.raises(ConvzooError, match="is not in a git repository, expected one"):
         commits.check_repository()
+
+
+@pytest.mark.parametrize("place", ["project", "user"])
+def test_a_project_that_dvc_uses_without_git_needs_none(tmp_path, monkeypatch, place):
+    project = tmp_path / "project"
+    (project / ".dvc").mkdir(parents=True)
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path / "user"))
+    file = {"project": project / ".dvc/config", "user": tmp_path / "user/config"}[place]
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("[core]\n    no_scm = true\n")
+    commits.check_repository()
+    for text in ("[core]\n    no_scm = false\n", "not settings"):
+        file.write_text(text)
+        with pytest.raises(ConvzooError, match="is not in a git repository, expected one"):
+            commits.check_repository()

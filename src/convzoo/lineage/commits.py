@@ -35,12 +35,22 @@ def git(*arguments: str) -> str | None:
 
 
 def check_repository() -> None:
-    """Raise ConvzooError if the project is not in a git repository, which DVC and the lineage of a network need."""
-    if git("rev-parse", "--git-dir") is None:
+    """Raise ConvzooError if the project is not in a git repository, unless DVC's core.no_scm says that it has none."""
+    if git("rev-parse", "--git-dir") is None and not _dvc_needs_none():
         raise ConvzooError(
             f"{project_root()}: is not in a git repository, expected one, which DVC and the lineage of every network "
-            "need; clone the project with git, or run: git init, git add ., git commit"
+            "need; clone the project with git, run: git init, git add ., git commit, or set core.no_scm with dvc config"
         )
+
+
+def _dvc_needs_none() -> bool:
+    """Whether DVC's settings, of the project or of the user, have core.no_scm."""
+    from dvc.config import Config, ConfigError  # here: it takes a while, and only a project outside git asks for it
+
+    try:
+        return bool(Config(str(project_root() / ".dvc"))["core"].get("no_scm"))
+    except ConfigError:  # DVC prints it
+        return False
 
 
 def head() -> str | None:
