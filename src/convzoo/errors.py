@@ -5,6 +5,7 @@ import gc
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,7 +77,9 @@ def first_line(error: BaseException) -> str:
 
 
 def show(error: ConvzooError) -> None:
-    """Print each line of an error to stderr."""
+    """Print each line of an error to stderr, and above it the traceback if CONVZOO_TRACEBACK is 1."""
+    if os.environ.get("CONVZOO_TRACEBACK") == "1":
+        print(without_account(traceback.format_exc()), file=sys.stderr)
     for line in without_account(str(error)).splitlines():
         print(f"error: {line}", file=sys.stderr)
 
@@ -97,7 +100,7 @@ def explained(error: BaseException) -> ConvzooError | None:
     if type(error).__module__.partition(".")[0] in STORE_PACKAGES:
         return ConvzooError(
             f"MLflow's store failed ({type(error).__name__}: {first_line(error)}), expected a working one; check "
-            "MLFLOW_TRACKING_URI, or work without it: CONVZOO_TRACKING=off"
+            "MLFLOW_TRACKING_URI, or work without it: CONVZOO_TRACKING=off (CONVZOO_TRACEBACK=1 shows where)"
         )
     return None
 
