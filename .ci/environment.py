@@ -1,6 +1,6 @@
-"""Makes .venv: the tested versions of constraints.txt and this clone's package; does nothing where that is done.
+"""Makes .venv: the tested versions of constraints.txt and this clone's package; does nothing if that is done.
 
-Needs nothing but Python. A clone that was moved gets its scripts put right without a download.
+Needs nothing but Python. After a clone was moved, its scripts are fixed without a download.
 """
 
 import argparse
@@ -20,14 +20,14 @@ def pip(*arguments: str) -> None:
     """Run the environment's pip in the clone's folder; its output is shown, and ends this script if it fails."""
     command = [str(SCRIPTS / "python"), "-m", "pip", "--disable-pip-version-check", *arguments]
     if subprocess.run(command, cwd=ROOT).returncode:
-        sys.exit(f"pip {' '.join(arguments)} failed; mend what it says above and run make setup again")
+        sys.exit(f"pip {' '.join(arguments)} failed; fix what it says above and run make setup again")
 
 
 def make_venv(*options: str) -> None:
     """Make .venv, with the Python that this one may come from."""
     base = getattr(sys, "_base_executable", sys.executable)
     if subprocess.run([base, "-m", "venv", *options, str(VENV)]).returncode:
-        sys.exit(f"{base} could not make .venv; mend what it says above and run make setup again")
+        sys.exit(f"{base} could not make .venv; fix what it says above and run make setup again")
 
 
 def works() -> bool:
@@ -69,14 +69,14 @@ def main() -> None:
         return
     moved = done[1] not in ("", str(ROOT))
     if moved:
-        print(f"this clone was moved from {done[1]}: putting .venv right", flush=True)
+        print(f"this clone was moved from {done[1]}: fixing .venv", flush=True)
         repair_scripts(done[1])
     if done[0] == needed:
         pip("install", "-q", "--no-index", "--no-deps", "--no-build-isolation", "-e", ".")
     else:
         free = shutil.disk_usage(ROOT).free / 1e9
-        told = f"up to 7 GB, most of it CUDA's libraries for torch; {free:.1f} GB are free here"
-        print(f"filling .venv: {told}; a few minutes", flush=True)
+        size = f"up to 7 GB, most of it CUDA's libraries for torch; {free:.1f} GB are free here"
+        print(f"filling .venv: {size}; a few minutes", flush=True)
         if not works():
             make_venv("--clear")
         STAMP.unlink(missing_ok=True)

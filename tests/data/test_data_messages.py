@@ -85,7 +85,7 @@ DOWNLOADS = [
         }.items()
     ),
     Row("download: no address", bring, "digits.gz: has no address", WHOLE, "set CONVZOO_MIRROR .* some/digits.gz"),
-    Row("download: bad mirror", lambda w: bring(w, mirror="no"), "digits.gz: .*/no/some", WHOLE, f"mend it, {ONLY}"),
+    Row("download: bad mirror", lambda w: bring(w, mirror="no"), "digits.gz: .*/no/some", WHOLE, f"fix it, {ONLY}"),
     Row("download: ftp", lambda w: bring(w, mirror="ftp://x/y"), "MIRROR: got ftp", "expected a folder", "set it to"),
     Row("download: two at once", held, "digits.gz: .*another process", "expected one", "wait for that one, then run"),
     Row(

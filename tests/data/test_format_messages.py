@@ -80,7 +80,7 @@ def idx_files(content, name="train-images-idx3-ubyte"):
     return cause
 
 
-IMAGES, AGAIN = "raw/train-images-idx3-ubyte: ", "make it again: dvc repro -f download"
+IMAGES, AGAIN = "raw/train-images-idx3-ubyte: ", "rebuild it: dvc repro -f download"
 HEAD = b"\0\0\x08\x03"
 IDX = [
     Row("idx: missing", idx_files(None), "raw: ", "neither .*gz nor train-images", "name the source's files"),
@@ -110,7 +110,7 @@ def claiming(side):
     return bytes(content)
 
 
-UNREADABLE = "mend them, or set unreadable in params.yaml to drop"
+UNREADABLE = "fix them, or set unreadable in params.yaml to drop"
 PICTURES = [
     Row("picture: empty", picture(b""), "raw: 1 of 3 files cannot .*rose/1.png", "is empty", UNREADABLE),
     Row(
@@ -125,7 +125,7 @@ PICTURES = [
     Row("picture: large", picture(claiming(101)), "rose/1.png: is 101 wide", "allowed 100 pixels", f"{TRUSTED}.pixels"),
     Row("picture: bomb", picture(claiming(60_000)), "rose/1.png: has more pix", "expected 100 at most", "take it out"),
     Row("picture: long file", picture(bytes(1 << 25)), "rose/1.png: has 3", "allowed 100 pixels", f"{TRUSTED}.pixels"),
-    Row("picture: layout", picture(b"", "no/*.jpg"), "raw: ", r"matches the layout no/\*.jpg", "mend `layout`"),
+    Row("picture: layout", picture(b"", "no/*.jpg"), "raw: ", r"matches the layout no/\*.jpg", "fix `layout`"),
 ]
 
 
@@ -146,7 +146,7 @@ def packaged(_):
 
 
 FOLDERS = [
-    Row("folder: missing", packed(Path.rmdir), "own: is not there", "expected a folder of pictures", "mend the path"),
+    Row("folder: missing", packed(Path.rmdir), "own: is not there", "expected a folder of pictures", "fix the path"),
     Row("folder: empty", packed(lambda own: None), "own: has no pictures", r"expected \*.png", "put .* there"),
     Row(
         "folder: link",

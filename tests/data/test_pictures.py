@@ -238,7 +238,7 @@ def test_files_that_are_no_pictures_stop_the_run_with_their_names(tmp_path, doub
         in text
     )
     assert "tulip/cut.png (" in text and "rose/cut.png (" in text and "rose/0.bad.png (" in text and "1.bad" not in text
-    assert text.endswith("; ...; mend them, or set unreadable in params.yaml to drop, which leaves them out")
+    assert text.endswith("; ...; fix them, or set unreadable in params.yaml to drop, which leaves them out")
     assert not (tmp_path / "out").exists()
 
 

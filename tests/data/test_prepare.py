@@ -283,7 +283,7 @@ def test_images_that_do_not_fit_the_settings_stop_the_run(tmp_path, changes, mes
 def test_a_raw_folder_without_a_usable_note_is_named(tmp_path, content):
     if content is not None:
         (tmp_path / "source.json").write_text(content)
-    with pytest.raises(ConvzooError, match=r"source.json: .*make it again"):
+    with pytest.raises(ConvzooError, match=r"source.json: .*rebuild it"):
         prepare("made", settings(), tmp_path, tmp_path / "out")
 
 

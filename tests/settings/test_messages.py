@@ -186,7 +186,7 @@ WEIGHTS = [
         changed_features,
         "digits/features.onnx: has sha256",
         "expected 000000000000 as in weights.json",
-        "dvc checkout, or make it again",
+        "dvc checkout, or rebuild it",
     ),
     Row(
         "weights: no feature network",

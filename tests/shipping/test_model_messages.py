@@ -111,7 +111,7 @@ MODELS = [
         "expected an ONNX file",
         "`dvc repro`",
     ),
-    Row("model: cut", model(50), "model.onnx: is not an ONNX", "expected one", "bring it back: dvc checkout"),
+    Row("model: cut", model(50), "model.onnx: is not an ONNX", "expected one", "restore it: dvc checkout"),
     Row(
         "model: changed",
         model(model_sha256="0", dataset="made", classes=[]),

@@ -18,7 +18,7 @@ from convzoo.tracking.sync import orphans
 from convzoo.tracking.versions import find_model
 
 LOGIN, NO_MLFLOW = "set MLFLOW_TRACKING_USERNAME", "there is no MLflow server: check host, port and path"
-DOWN, BROKEN = "it does not answer: start it", "has a problem of its own: look at its log"
+DOWN, BROKEN = "it does not answer: start it", "has an internal problem: look at its log"
 ADDRESSES = {
     "SERVER/401": LOGIN,
     "SERVER/403": LOGIN,

@@ -29,7 +29,7 @@ def load_split(folder: Path) -> Split:
         return Split(np.load(folder / "images.npy", mmap_mode="c"), np.load(folder / "labels.npy"))
     except (OSError, ValueError, EOFError) as error:
         raise ConvzooError(
-            f"{folder}: cannot be read ({error}), expected whole images.npy and labels.npy; make them again: "
+            f"{folder}: cannot be read ({error}), expected whole images.npy and labels.npy; rebuild them: "
             "dvc repro -f prepare augment"
         ) from error
 

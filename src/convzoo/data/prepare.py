@@ -108,7 +108,7 @@ def _source(dataset: str, raw: Path) -> tuple[dict[str, Any], Reader]:
         if missing := sorted(needed - source.keys()):
             raise KeyError(*missing)
     except (OSError, ValueError, KeyError) as error:
-        raise PrepareError(f"{raw}/source.json: {error!r}; make it again: dvc repro -f download@{dataset}") from None
+        raise PrepareError(f"{raw}/source.json: {error!r}; rebuild it: dvc repro -f download@{dataset}") from None
     return source, reader
 
 
@@ -173,7 +173,7 @@ def _conflicts(dataset: str, conflicts: list[list[int]], index: ImageIndex) -> s
     more = f"; and {len(conflicts) - NAMED} more pictures" if len(conflicts) > NAMED else ""
     return (
         f"{dataset}: the same picture has more than one label: {examples}{more}; "
-        f"mend the source, or set data.{dataset}.prepare.label_conflicts to drop, which leaves all copies out"
+        f"fix the source, or set data.{dataset}.prepare.label_conflicts to drop, which leaves all copies out"
     )
 
 

@@ -26,7 +26,7 @@ class FeatureNetwork:
                 f"makes it if `weights.{name}` in params.yaml is of a kind that has features"
             )
         recorded = str(read_json(file.with_name("weights.json"))["files"].get(file.name))
-        remedy = f"restore it: dvc checkout, or make it again: dvc repro -f weights@{name}"
+        remedy = f"restore it: dvc checkout, or rebuild it: dvc repro -f weights@{name}"
         self.name, self.sha256 = name, check_sha256(file, recorded, remedy, reference="as in weights.json")
         self.model = Model(file)
         if self.model.input.shape[-1] not in (channels, None):

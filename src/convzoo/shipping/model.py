@@ -56,8 +56,8 @@ class Model:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has a class of its own for each way to fail, without a common one
             raise ConvzooError(
-                f"{path}: is not an ONNX file that onnxruntime can run ({first_line(error)}), expected one; bring it "
-                "back: dvc checkout, or make it again: dvc repro"
+                f"{path}: is not an ONNX file that onnxruntime can run ({first_line(error)}), expected one; "
+                "restore it: dvc checkout, or rebuild it: dvc repro"
             ) from error
         self.path = path
         self.described = json.loads(self._session.get_modelmeta().custom_metadata_map.get(METADATA, "{}"))

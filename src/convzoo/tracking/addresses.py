@@ -23,7 +23,7 @@ REMEDIES = [
         rf"{NOT_OF_MLFLOW}|not in a valid JSON format|error code (404|405|410)\b",
         "what answers there is no MLflow server: check host, port and path in MLFLOW_TRACKING_URI",
     ),
-    (r"too many \d+ error responses|error code 5\d\d\b", f"it has a problem of its own: look at its log, {LOCAL}"),
+    (r"too many \d+ error responses|error code 5\d\d\b", f"it has an internal problem: look at its log, {LOCAL}"),
     (r"SSLError|SSL:", "check the certificate, or write http:// instead of https:// in MLFLOW_TRACKING_URI"),
     (
         r"failed with exception|could not connect|Can't connect|Connection refused|could not translate host name",

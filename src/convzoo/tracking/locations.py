@@ -38,7 +38,7 @@ def repository(
     file = sqlite_path(uri)
     if file is None or not file.is_file():
         raise MlflowException(
-            f"{artifact_uri}: lies beside convzoo's database, expected it at {uri}; "
+            f"{artifact_uri}: is beside convzoo's database, expected it at {uri}; "
             "set MLFLOW_TRACKING_URI to sqlite:////PATH/mlruns/mlflow.db"
         )
     return LocalArtifactRepository((file.absolute().parent / path).as_uri(), uri, registry_uri)

@@ -52,7 +52,7 @@ def numbered(split: str, start: int, count: int) -> list[str]:
 def expect_listed(raw: Path, settings: PrepareSettings) -> None:
     """Raises NamesError if params.yaml asks for the class names of a source that has none."""
     if settings.classes == "source":
-        raise NamesError(f"{raw}: has no class names of its own; list them in `classes` in params.yaml")
+        raise NamesError(f"{raw}: has no class names; list them in `classes` in params.yaml")
 
 
 def expect_published(raw: Path, settings: PrepareSettings, names: list[str]) -> None:

@@ -103,7 +103,7 @@ def _select(
     shown = ", ".join(others) + (", ..." if left_out > len(others) else "")
     if not ids:
         lies = f"the first of {left_out} files are {shown}" if others else "there are no files at all"
-        raise PicturesError(f"{raw}: nothing matches the layout {layout}; {lies}; mend `layout` in params.yaml")
+        raise PicturesError(f"{raw}: nothing matches the layout {layout}; {lies}; fix `layout` in params.yaml")
     split_numbers = _split_numbers(raw, layout, split_folders)
     if settings.classes == "source":
         _check_no_class_vanished(raw, layout, archives, split_folders, class_folders)
@@ -222,7 +222,7 @@ def _parts(
         if unreadable == "stop":
             raise PicturesError(
                 f"{raw}: {count} of {total} files cannot be read as pictures: {named}; "
-                "mend them, or set unreadable in params.yaml to drop, which leaves them out"
+                "fix them, or set unreadable in params.yaml to drop, which leaves them out"
             )
         print(f"{raw}: left out {count} of {total} files that cannot be read as pictures: {named}", flush=True)
 

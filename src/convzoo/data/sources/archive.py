@@ -119,11 +119,11 @@ def _failure(name: str, file: ArchiveFile, mirror: str, problems: list[DownloadE
     size = f"{file.bytes} bytes, " if file.bytes else ""
     wanted = f"a folder or an http(s) address that has {file.mirror} (expected: {size}{file.checksum})"
     if not problems:
-        return f"{name}: has no address of its own (url: null) and {MIRROR} is not set; set {MIRROR} to {wanted}"
+        return f"{name}: has no address (url: null) and {MIRROR} is not set; set {MIRROR} to {wanted}"
     text = "; ".join(str(problem) for problem in problems)
     if file.url:
         return f"{text}; run again to go on, or set {MIRROR} to {wanted}"
-    return f"{text}; there is no other address (url: null): mend it, or set {MIRROR} to {wanted}"
+    return f"{text}; there is no other address (url: null): fix it, or set {MIRROR} to {wanted}"
 
 
 def _copy(name: str, file: ArchiveFile, source: Path, target: Path) -> None:
@@ -225,7 +225,7 @@ def _attempt(session: requests.Session, place: str, file: ArchiveFile, address: 
             pass  # the size shows it
         except OSError as error:
             raise DownloadError(
-                f"{part}: cannot be written ({error.strerror}); make room, or mend the rights"
+                f"{part}: cannot be written ({error.strerror}); make room, or fix its permissions"
             ) from None
     have = part.stat().st_size
     if have < size:

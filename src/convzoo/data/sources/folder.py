@@ -25,6 +25,6 @@ def fetch(source: FolderSource, folder: Path) -> None:
         problem = "is a file, not a folder" if origin.exists() else "is not there"
         raise FolderError(
             f"{origin}: {problem}; expected a folder of pictures, {source.layout} (path: {source.path} in "
-            "params.yaml); put one there, or mend the path"
+            "params.yaml); put one there, or fix the path"
         )
     pack(origin, source.layout, source.limits, folder)

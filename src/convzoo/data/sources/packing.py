@@ -48,7 +48,7 @@ def pack(origin: Path, layout: str, limits: Limits, folder: Path) -> None:
                     raise
                 raise PackingError(
                     f"{pictures[name]}: cannot be packed ({error.strerror or error}), expected a file that can be "
-                    "read; mend its rights"
+                    "read; fix its permissions"
                 ) from None
         for name in sorted(empty):
             entry = tarfile.TarInfo(name)
@@ -97,7 +97,7 @@ def _check(file: Path, name: str, origin: Path) -> None:
 
 
 def _raise_unreadable(error: OSError) -> NoReturn:
-    raise PackingError(f"{error.filename}: cannot be read ({error.strerror}); mend its rights, or take it out")
+    raise PackingError(f"{error.filename}: cannot be read ({error.strerror}); fix its permissions, or take it out")
 
 
 def _summary(names: list[str]) -> str:

@@ -157,5 +157,5 @@ def misfits(settings: TrainingSettings, height: int, width: int) -> Iterator[Mis
     if settings.loss == "hinge" and settings.label_smoothing:
         yield ("label_smoothing",), "is of the loss bce; expected 0 with hinge"
     if settings.r1 and settings.discriminator_norm == "batch":
-        message = "a penalty on each image's gradient cannot be told from its neighbours' under BatchNorm; "
+        message = "a penalty on each image's gradient cannot be separated from its neighbours' under BatchNorm; "
         yield ("r1",), f"{message}expected 0, or discriminator_norm: none"
