@@ -20,7 +20,7 @@ from convzoo.errors import first_line
         (ValueError(), "ValueError"),
         (ValueError(" \n "), "ValueError"),
         (KeyError("key"), "'key'"),
-        (FileNotFoundError(2, "No such file or directory", "a.json"), "[Errno 2] No such file or directory: 'a.json'"),
+        (FileNotFoundError(2, "No such file or directory", "a.json"), "No such file or directory: 'a.json'"),
     ],
 )
 def test_the_first_line_of_a_message_or_the_type_of_an_error_without_one(error, line):

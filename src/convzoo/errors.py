@@ -13,6 +13,7 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # the disk is full, or the user's quota
 # Messages without an errno: from Rust (so from safetensors), and from NumPy when it wrote only part of an array.
 NO_SPACE_TEXT = re.compile(rf"\(os error ({'|'.join(map(str, NO_SPACE))})\)|\d+ requested and \d+ written")
 
+ERRNO = re.compile(r"\[Errno -?\d+\] ")  # Python writes it before the message of an error of the operating system
 ACCOUNT = re.compile(r"(?<=://)[^/\s@]+@")
 # PyTorch's message about an operation without a deterministic implementation, if only such operations are allowed.
 NOT_DETERMINISTIC = re.compile(r"(\S+) does not have a deterministic implementation")
@@ -73,14 +74,14 @@ def without_account(text: str) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or the error's type if it has no message."""
     lines = [line for line in str(error).strip().splitlines() if not line.startswith(SQLALCHEMY_HINT)]
-    return lines[0] if lines else type(error).__name__
+    return ERRNO.sub("", lines[0]) if lines else type(error).__name__
 
 
 def show(error: ConvzooError) -> None:
     """Print each line of an error to stderr, and above it the traceback if CONVZOO_TRACEBACK is 1."""
     if os.environ.get("CONVZOO_TRACEBACK") == "1":
         print(without_account(traceback.format_exc()), file=sys.stderr)
-    for line in without_account(str(error)).splitlines():
+    for line in ERRNO.sub("", without_account(str(error))).splitlines():
         print(f"error: {line}", file=sys.stderr)
 
 

@@ -55,7 +55,9 @@ def print_notes(reader: "ImageReader") -> None:
 
 def wrong_model(model: "Model", expected: str) -> ConvzooError:
     """The error for a model that is not what a command needs; `expected` says what, as in "a classifier"."""
+    # An absolute path is that of a temporary copy.
+    file = model.path.name if model.path.is_absolute() else model.path
     return ConvzooError(
-        f"{model.described.get('network', model.path)}: expected {expected}, got {model.input} to {model.output} "
+        f"{model.described.get('network', file)}: expected {expected}, got {model.input} to {model.output} "
         f"(family: {model.described.get('family', 'unknown')}); choose another network"
     )
