@@ -46,7 +46,7 @@ COMMANDS = {
 }
 # What no message may hold: words of Python and of the system, and names of files that convzoo makes and removes.
 LEAK = re.compile(r"Traceback|Errno|<class| object at 0x|\.new\b|/tmp/tmp\w+|/convzoo-\w{8}/")
-NAMED = re.compile(r"error: (the registry|\S+): \S")  # a path or another name, and what is wrong with it
+NAMED = re.compile(r"error: (the registry|profile '\S+'|\S+): \S")  # a path or another name, and what is wrong with it
 MARKERS = b"<<<<<<< HEAD\n1\n=======\n2\n>>>>>>> other\n"
 FILES = [
     "params.yaml", "profiles/test.yaml", "dvc.lock", "photo.png", f"models/{NET}/export.json",
