@@ -6,7 +6,7 @@ from helpers import references
 from helpers.small.images import pictures
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info
 
 from convzoo.metrics import latents as measures
 from convzoo.metrics.images import fidelity
@@ -62,16 +62,25 @@ def test_pca_and_the_probe_are_those_of_scikit_learn(monkeypatch):
         assert found == np.mean(predicted == test.labels) and type(found) is float
 
 
-def test_maps_are_the_first_components_and_t_sne_of_at_most_fifty():
+def test_maps_are_the_first_components_and_t_sne_of_at_most_fifty(monkeypatch):
     rng = np.random.default_rng(0)
     latents = (rng.normal(size=(70, 60)) * np.linspace(3, 1, 60)).astype(np.float32)
     centred = latents.astype(float) - latents.mean(axis=0, dtype=float)
     vectors = np.linalg.svd(centred, full_matrices=False)[2]
     found = latent_map(latents, "pca")
     np.testing.assert_allclose(np.abs(found), np.abs(centred @ vectors[:2].T), atol=1e-6)
-    for count, perplexity in ((100, 30.0), (16, 5.0)):
+    calls = []
+
+    class Recorded(TSNE):
+        def fit_transform(self, components: np.ndarray) -> np.ndarray:
+            calls.append(self.perplexity)
+            assert (self.n_components, self.init, self.random_state) == (2, "pca", 0)
+            assert [pool["num_threads"] for pool in threadpool_info()] == [1] * len(threadpool_info())
+            return components
+
+    monkeypatch.setattr("sklearn.manifold.TSNE", Recorded)
+    for count in (100, 16):
         rows = np.resize(latents, (count, 60)) + rng.normal(0, 0.1, (count, 60))
-        components = PCA(min(count, 50), svd_solver="full").fit_transform(rows)
-        with threadpool_limits(1):
-            expected = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(components)
+        expected = PCA(min(count, 50), svd_solver="full").fit_transform(rows)
         np.testing.assert_allclose(latent_map(rows, "tsne"), expected)
+    assert calls == [30, 5]
