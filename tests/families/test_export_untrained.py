@@ -109,6 +109,16 @@ def same(file: str | Path, inputs: np.ndarray, expected: torch.Tensor, atol: flo
         np.testing.assert_allclose(found, expected, atol=atol)
 
 
+def ports(folder: Path) -> dict[str, tuple[str, str, str]]:
+    """What each file takes and returns, by name, and the unit that its parity was measured in."""
+    parity = read_json(folder / "export.json")["parity"]["files"]
+    models = {name: Model(folder / name) for name in parity}
+    return {name: (model.input.name, model.output.name, parity[name]["unit"]) for name, model in models.items()}
+
+
+PROBABILITIES = ("images", "probabilities", "probability")
+
+
 @pytest.mark.parametrize("calibrate", [True, False])
 @pytest.mark.parametrize("views", ["identity", "mirror", "shift", "mirror_shift"])
 def test_a_classifiers_file_averages_views_and_divides_by_the_temperature(views, calibrate):
@@ -129,6 +139,7 @@ def test_a_classifiers_file_averages_views_and_divides_by_the_temperature(views,
     assert said["views"] == views and said["temperature"] == pytest.approx(expected, rel=6e-3)
     assert said["parity"]["images"] == 11
     assert said["parameters"] == sum(weight.numel() for weight in network.parameters())
+    assert ports(CLASSIFIER.folder) == {"model.onnx": PROBABILITIES}
     same(CLASSIFIER.folder / "model.onnx", images, (logits / said["temperature"]).softmax(1))
 
 
@@ -142,6 +153,11 @@ def test_an_autoencoders_files_are_the_network_and_its_halves():
     AUTOENCODER.export(parity_images=13)
     said = read_json(folder / "export.json")
     assert (said["latent"], said["parity"]["images"]) == (12, 13)
+    assert ports(folder) == {
+        "model.onnx": ("images", "reconstructions", "grey level"),
+        "parts/encoder.onnx": ("images", "latents", "latent"),
+        "parts/decoder.onnx": ("latents", "reconstructions", "grey level"),
+    }
     codes = network.encode(floats(images, [0.5] * 3, [0.5] * 3))
     made = ((network.decode(codes) + 1) * 127.5).permute(0, 2, 3, 1)
     same(folder / "parts/encoder.onnx", images, codes, atol=1e-4)
@@ -173,6 +189,10 @@ def test_a_dcgans_files_are_the_generator_and_the_discriminators_features(kind, 
     DCGAN.export(parity_images=12)
     assert np.array_equal(seen[0], latents(12, 100, 0))
     assert seen[1].tolist() == images[np.linspace(0, 29, 12).astype(int)].tolist()
+    assert ports(folder) == {
+        "model.onnx": ("latents", "images", "grey level"),
+        "parts/discriminator.onnx": ("images", "features", "feature"),
+    }
     noise = latents(9, 100, 3)
     same(folder / "model.onnx", noise, ((networks[0](torch.from_numpy(noise)) + 1) * 127.5).permute(0, 2, 3, 1))
     expected = networks[1].features(floats(images, [0.5], [0.5]))
@@ -225,7 +245,7 @@ def test_a_transfer_network_has_its_first_head_on_the_published_backbone(method,
     if method == "features":
         assert said["parts_sha256"] == {}
         return
-    assert said["parts_sha256"].keys() == {"features_head.onnx"}
+    assert ports(folder) == {"model.onnx": PROBABILITIES, "parts/features_head.onnx": PROBABILITIES}
     same(folder / "parts/features_head.onnx", images, untouched(x).softmax(1), atol=2e-5)  # one view, as it is
     described = read_json(WEIGHTS / "weights.json")
     write_json(WEIGHTS / "weights.json", described | {"files": {"weights.safetensors": "0" * 64}})

@@ -21,12 +21,13 @@ def folder(tmp_path, monkeypatch):
 
 def test_features_are_those_of_the_file_for_any_number_of_images(monkeypatch):
     save_features(FILE, channels=3)
-    monkeypatch.setattr(measures, "BATCH", 4)
     network = FeatureNetwork("means", 3)
     assert (network.name, network.sha256, network.model.path) == ("means", sha256_of(FILE), FILE)
     images = np.random.default_rng(0).integers(0, 256, (11, 28, 28, 3), np.uint8)
     expected = images.reshape(11, 7, 4, 7, 4, 3).mean(axis=(2, 4, 5)).reshape(11, 49) / 255
-    np.testing.assert_allclose(network(images), expected, atol=1e-5)
+    for batch in (measures.BATCH, 4):
+        monkeypatch.setattr(measures, "BATCH", batch)
+        np.testing.assert_allclose(network(images), expected, atol=1e-5)
 
 
 def test_a_missing_file_a_changed_one_and_other_channels_are_named():
