@@ -11,6 +11,8 @@ from mutmut.mutation import mutators
 # Kinds that are left out, because no test of behaviour can or should notice them.
 MESSAGES = {"print"}  # calls whose strings are only read by people, like all of a `raise`
 UNREAD = {"encoding", "newline", "progress", "desc"}  # arguments: the platform's default, and the names of bars
+PRECISION = {"np.float32", "np.float64"}  # as arguments: other digits of the same number
+SYMMETRIC = {"min", "max", "np.minimum", "np.maximum"}  # calls whose arguments may come in any order
 
 
 class Mutant(NamedTuple):
@@ -27,7 +29,8 @@ class Mutant(NamedTuple):
 
 def swapped_arguments(node: cst.Call) -> Iterator[cst.Call]:
     """f(a, b, c) as f(b, a, c): which of two things is which. mutmut has no such operator."""
-    if len(node.args) > 1 and not any(arg.keyword or arg.star for arg in node.args[:2]):
+    ordered = name_of(node.func) not in SYMMETRIC
+    if ordered and len(node.args) > 1 and not any(arg.keyword or arg.star for arg in node.args[:2]):
         first, second, *rest = node.args
         swapped = first.with_changes(value=second.value), second.with_changes(value=first.value)
         yield node.with_changes(args=[*swapped, *rest])
@@ -65,15 +68,22 @@ def is_left_out(node: cst.CSTNode) -> bool:
     """Whether a node and all below it belong to a kind without behaviour."""
     if isinstance(node, cst.Raise | cst.Annotation | cst.Import | cst.ImportFrom | cst.Decorator):
         return True
-    if isinstance(node, cst.Arg) and node.keyword:
-        return node.keyword.value in UNREAD
-    if isinstance(node, cst.Call) and isinstance(node.func, cst.Name):
-        return node.func.value in MESSAGES
+    if isinstance(node, cst.Arg):
+        return name_of(node.keyword) in UNREAD or name_of(node.value) in PRECISION
+    if isinstance(node, cst.Call):
+        return name_of(node.func) in MESSAGES
     return isinstance(node, cst.Expr) and isinstance(node.value, cst.BaseString)  # a docstring
 
 
+def name_of(node: cst.CSTNode | None) -> str:
+    """A name, or one in a module such as `np.minimum`; empty for everything else."""
+    if isinstance(node, cst.Attribute) and isinstance(node.value, cst.Name):
+        return f"{node.value.value}.{node.attr.value}"
+    return node.value if isinstance(node, cst.Name) else ""
+
+
 def without_left_out(node: cst.CSTNode, changed: cst.CSTNode) -> bool:
-    """Whether a change of a call leaves its arguments of such kinds, and a message, alone."""
+    """Whether a change of a call keeps its arguments of such kinds."""
     if not isinstance(node, cst.Call) or not isinstance(changed, cst.Call):
         return True
     return [arg for arg in node.args if is_left_out(arg)] == [arg for arg in changed.args if is_left_out(arg)]
