@@ -33,6 +33,8 @@ def test_equal_probabilities_count_as_the_argmax_does():
     even = np.full((2, 4), 0.25, np.float32)
     assert measures.top_k_accuracy(even, np.array([0, 3]), 1) == 0.5
     assert measures.top_k_accuracy(even, np.array([1, 2]), 2) == 0.5
+    many = np.tile([0.0, 0.02], (50, 50))  # a sort that is not stable would mix the fifty of each
+    assert measures.top_k_accuracy(many, np.arange(50), 20) == 20 / 50  # the first twenty odd classes
 
 
 def test_the_probability_of_a_superclass_is_the_sum_of_its_classes_probabilities():

@@ -1,10 +1,14 @@
 """What latents know of their images: measures with answers worked out by hand or by others' code."""
 
+import warnings
+
 import numpy as np
 import pytest
 from helpers import references
 from helpers.small.images import pictures
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_info
 
@@ -40,6 +44,21 @@ def test_a_map_keeps_neighbours_and_is_the_same_again(kind):
     first, second = found[:20].mean(axis=0), found[20:].mean(axis=0)
     near = np.linalg.norm(found - first, axis=1) < np.linalg.norm(found - second, axis=1)
     assert near.tolist() == [True] * 20 + [False] * 20
+
+
+def test_the_probe_hides_only_that_it_was_stopped(monkeypatch):
+    def warned(self: LogisticRegression, *given: np.ndarray) -> LogisticRegression:
+        warnings.warn("stopped", ConvergenceWarning, stacklevel=1)
+        warnings.warn("something else", UserWarning, stacklevel=1)
+        return fit(self, *given)
+
+    fit = LogisticRegression.fit
+    monkeypatch.setattr(LogisticRegression, "fit", warned)
+    latents, labels = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0, 0, 1, 1])
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        assert probe_accuracy(latents, labels, latents, labels, 9) == 1
+    assert [str(warning.message) for warning in shown] == ["something else"]
 
 
 @pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
