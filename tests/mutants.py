@@ -101,6 +101,7 @@ def judge(name: str, area: Area, count: int, seed: int) -> None:
         finally:
             file.write_text(mutant.original)
         failures.update(ran.told)
+        print("" if ran.passed else ".", end="", flush=True)
         if ran.passed:
             survivors.append(mutant)
             print(f"\n{mutant.path} survives {number}:\n{mutant.diff()}", flush=True)

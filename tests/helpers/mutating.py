@@ -10,7 +10,8 @@ from mutmut.mutation import mutators
 
 # Kinds that are left out, because no test of behaviour can or should notice them.
 MESSAGES = {"print"}  # calls whose strings are only read by people, like all of a `raise`
-UNREAD = {"encoding", "newline", "progress", "desc"}  # arguments: the platform's default, and the names of bars
+# Arguments: the platform's default, the names of bars, and what only guards against mistakes in the code itself.
+UNREAD = {"encoding", "newline", "progress", "desc", "strict"}
 PRECISION = {"np.float32", "np.float64"}  # as arguments: other digits of the same number
 SYMMETRIC = {"min", "max", "np.minimum", "np.maximum"}  # calls whose arguments may come in any order
 

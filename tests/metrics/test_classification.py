@@ -24,6 +24,11 @@ def test_wilson_interval_also_at_its_ends():
     assert measures.wilson_interval(0, 10, 0.95) == pytest.approx((0, 1 - low), abs=1e-6)
 
 
+def test_wilson_intervals_stay_between_0_and_1_whatever_the_rounding():
+    ends = [measures.wilson_interval(correct, n, 0.95) for n in range(1, 300) for correct in (0, n)]
+    assert min(low for low, _ in ends) == 0 and max(high for _, high in ends) == 1
+
+
 @pytest.mark.parametrize(("k", "expected"), [(1, 0.5), (2, 0.75), (3, 1.0), (5, 1.0)])
 def test_top_k_accuracy(k, expected):
     assert measures.top_k_accuracy(PROBABILITIES, LABELS, k) == expected
@@ -79,6 +84,11 @@ def test_confusion_and_class_scores():
         pytest.approx((0, 0, 0, 1)),  # never answered: no precision
         pytest.approx((1 / 2, 1, 2 / 3, 1)),
     ]
+
+
+def test_a_class_of_a_single_image_that_is_found_has_full_scores():
+    answers = np.array([0, 1, 1, 1])
+    assert measures.class_scores(answers, answers, 3) == [(1, 1, 1, 1), (1, 1, 1, 3), (0, 0, 0, 0)]
 
 
 @pytest.mark.parametrize("seed", range(5))
