@@ -64,11 +64,11 @@ def compute_features(
     network.backbone.eval()
     features = []
     bar = tqdm(total=len(images), desc=f"features of {title}", unit=" images", leave=False, disable=None)
-    for index in in_order(len(images), BATCH):
+    for rows in in_order(len(images), BATCH):
         with fabric.autocast():
-            x = resized(to_floats(images.take(index), *scale), network.side)
+            x = resized(to_floats(images.take(rows), *scale), network.side)
             features.append(network.backbone(x).float())
-        bar.update(len(index))
+        bar.update(rows.stop - rows.start)
     bar.close()
     return torch.cat(features)
 
