@@ -11,13 +11,14 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-from weakref import WeakSet
+from typing import Any, ClassVar, NamedTuple, Self
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812 (the field's name)
 from lightning_fabric.accelerators import cuda as fabric_cuda
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils import _foreach_utils
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
@@ -42,12 +43,15 @@ NOT_DETERMINISTIC = {
 }
 
 
+# What autocast computes in bf16, as far as networks here use it.
+IN_LOWER_PRECISION = {torch.conv2d, F.conv2d, F.conv_transpose2d, torch.conv_transpose2d, F.linear, torch.matmul}
+
+
 class Wait(NamedTuple):
-    """A point where the host waits for the device, and the step in which it did: None outside of steps."""
+    """A point where the host waits for the device."""
 
     operation: str
     place: str  # file:line in the package
-    step: int | None
 
 
 class CudaTensor(Tensor):
@@ -66,7 +70,7 @@ class CudaTensor(Tensor):
 
     device = property(lambda self: CUDA)
     is_cuda = property(lambda self: True)
-    is_cpu = property(lambda self: False)
+    is_cpu = is_meta = property(lambda self: False)
     get_device = lambda self: 0  # noqa: E731
 
     def to(self, *arguments: Any, **options: Any) -> Tensor:
@@ -117,8 +121,7 @@ class FakeCuda(TorchDispatchMode):
         super().__init__()
         self.waits: list[Wait] = []
         self.operations = 0  # on the device
-        self.step: int | None = None
-        self.pinned: WeakSet[Tensor] = WeakSet()
+        self.asynchronous_copies = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         return self.run(func, args, kwargs or {})
@@ -132,7 +135,7 @@ class FakeCuda(TorchDispatchMode):
         target = CUDA if target and target.type == "meta" else target
         if name == "aten::_pin_memory":
             pinned = args[0].clone()
-            self.pinned.add(pinned)
+            pinned.is_copied_without_waiting = True
             return pinned
         if not on_cuda and (target is None or target.type != "cuda"):
             return func(*args, **kwargs)
@@ -141,9 +144,10 @@ class FakeCuda(TorchDispatchMode):
         self._check_devices(name, tensors)
         if torch.are_deterministic_algorithms_enabled() and name in NOT_DETERMINISTIC:
             raise RuntimeError(f"{name} does not have a deterministic implementation")
-        is_asynchronous = kwargs.get("non_blocking") and tensors and tensors[0] in self.pinned
-        if self._is_waited_for(name, args, tensors, target) and not is_asynchronous:
-            self.waits.append(Wait(name.removeprefix("aten::"), _place(), self.step))
+        if kwargs.get("non_blocking") and hasattr(tensors[0], "is_copied_without_waiting"):
+            self.asynchronous_copies += 1
+        elif self._is_waited_for(name, args, tensors, target):
+            self.waits.append(Wait(name.removeprefix("aten::"), _place()))
 
         wrappers = {id(tensor.inner): tensor for tensor in on_cuda}
         inner_args, inner_kwargs = tree_map_only(CudaTensor, lambda tensor: tensor.inner, (args, kwargs))
@@ -178,6 +182,32 @@ class FakeCuda(TorchDispatchMode):
         return name in READ_BY_THE_HOST
 
 
+class Autocast(TorchFunctionMode):
+    """torch.autocast for tensors of the fake device, which C++ does not take for CUDA's."""
+
+    stack: ClassVar[list[bool]] = []  # whether it is enabled, innermost last
+
+    def __init__(self, device_type: str, dtype: torch.dtype | None = None, enabled: bool = True) -> None:
+        super().__init__()
+        self.dtype, self.enabled = dtype or torch.bfloat16, enabled
+
+    def __enter__(self) -> Self:
+        self.stack.append(self.enabled)
+        return super().__enter__()
+
+    def __exit__(self, *arguments: Any) -> None:
+        self.stack.pop()
+        super().__exit__(*arguments)
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if func in IN_LOWER_PRECISION and self.stack[-1]:
+            args, kwargs = tree_map_only(CudaTensor, self._cast, (args, kwargs))
+        return func(*args, **kwargs or {})
+
+    def _cast(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+
+
 def _place() -> str:
     """The innermost line of the package that is being executed."""
     frame = sys._getframe(2)
@@ -203,26 +233,32 @@ def _module_to(module: nn.Module, *arguments: Any, move: Any = nn.Module.to, **o
 
 
 @contextlib.contextmanager
-def fake_cuda(foreach: bool = True) -> Iterator[FakeCuda]:
-    """While entered, this machine has a CUDA device that supports bf16.
-
-    Optimizers take all weights at once there, which rounds differently; without `foreach` they work as on the CPU.
-    """
+def cuda_in_name_only() -> Iterator[None]:
+    """While entered, torch says that there is a CUDA device with bf16; whatever uses it fails."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(torch.cuda, "is_available", lambda: True)
         patched.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
         patched.setattr(torch.cuda, "device_count", lambda: 1)
-        patched.setattr(torch.cuda, "_lazy_init", lambda: None)
-        patched.setattr(torch.cuda, "set_device", lambda device: None)
-        patched.setattr(torch.cuda, "empty_cache", lambda: None)
-        patched.setattr(torch.cuda, "manual_seed_all", lambda seed: None)
         patched.setattr(fabric_cuda, "num_cuda_devices", lambda: 1)
         patched.setattr(fabric_cuda, "_get_all_visible_cuda_devices", lambda: [0])
+        yield
+
+
+@contextlib.contextmanager
+def fake_cuda(foreach: bool = True) -> Iterator[FakeCuda]:
+    """While entered, there is a CUDA device that computes on the CPU.
+
+    Optimizers take all weights at once there, which rounds differently; without `foreach` they work as on the CPU.
+    """
+    with cuda_in_name_only(), pytest.MonkeyPatch.context() as patched:
+        for name in ("_lazy_init", "set_device", "empty_cache", "manual_seed_all"):
+            patched.setattr(torch.cuda, name, lambda *arguments: None)
         patched.setattr(fabric_cuda, "_check_cuda_matmul_precision", lambda device: None)
         patched.setattr(torch.backends.cudnn, "enabled", False)
         for check in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):
             patched.setattr(torch.optim.Optimizer, check, lambda optimizer: None, raising=False)
         patched.setattr(nn.Module, "to", _module_to)
+        patched.setattr(torch, "autocast", Autocast)
         if foreach:
             for module in (sys.modules["torch.optim.optimizer"], _foreach_utils):
                 kinds = [*module._foreach_supported_types, CudaTensor]
@@ -234,4 +270,3 @@ def fake_cuda(foreach: bool = True) -> Iterator[FakeCuda]:
                 yield FakeCuda.active
         finally:
             torch._C._set_only_lift_cpu_tensors(lifts)
-    
