@@ -1,5 +1,7 @@
 """What holds for the batches of every training loop: order, size and content."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -25,7 +27,7 @@ def real(calls: list[Call]) -> list[Call]:
     """The calls with images: in each step of a DCGAN, the generator's comes before the discriminator's on real ones."""
     if not any(isinstance(call.network, Generator) for call in calls):
         return calls
-    return [after for call, after in zip(calls, calls[1:], strict=False) if isinstance(call.network, Generator)]
+    return [after for call, after in pairwise(calls) if isinstance(call.network, Generator)]
 
 
 def numbers(loop: Loop, call: Call) -> list[int]:

@@ -1,4 +1,4 @@
-"""Every training loop on a few images of 8x8 pixels, recorded: what the networks receive, and what each epoch leaves."""
+"""Every training loop on a few images of 8x8 pixels, recorded: what the networks receive, what each epoch leaves."""
 
 from collections.abc import Callable
 from contextlib import contextmanager
