@@ -29,6 +29,7 @@ def test_modes_are_those_of_training_in_each_step_and_of_evaluation_on_val(name)
         still = [part for part, training in modes if not training]
         frozen = ["backbone", *(f"backbone.{part}{number}" for number in (0, 1) for part in ("conv", "norm"))]
         assert still == (["", *frozen] if name == "tune" else [])
+        assert [part.training for part in call.network.modules()] == call.modes, "restored after the last epoch, too"
     if name != "dcgan":  # which draws in evaluation mode, see tests/families/test_dcgan_steps.py
         judged = [sum(len(call.x) for call in found.calls if not call.training and call.epoch == n) for n in range(4)]
         assert judged == [len(LABELS)] * 4
@@ -75,7 +76,8 @@ def scripted(name: str, rights: list[int], **changes) -> Recording:
         if name == "autoencoder":
             return call.x * rights[call.epoch] / 100
         wanted = torch.where(rows < rights[call.epoch], LABELS[rows], (LABELS[rows] + 1) % CLASSES)
-        return 9.0 * one_hot(wanted, CLASSES)
+        certainty = 1 + rights[call.epoch] ** 2 / 50  # so that the loss is largest when most images are right
+        return certainty * one_hot(wanted, CLASSES)
 
     def features(number: int, found: np.ndarray) -> np.ndarray:
         return np.full_like(found, rights[number - 1] / 100) + np.eye(*found.shape, dtype=np.float32)
@@ -91,6 +93,8 @@ def test_the_first_of_the_best_epochs_is_kept(name):
     assert metrics[1] == metrics[3] == (min(metrics) if name == "dcgan" else max(metrics))
     if LOOPS[name].metric == "val_accuracy":
         assert metrics == [right / len(LABELS) for right in BETWEEN]
+        losses = [row["val_loss"] for row in found.state.history]
+        assert sorted(losses) == [losses[number] for number in np.argsort(metrics, stable=True)]
     for kept, best in zip(found.kept, (0, 1, 1, 1), strict=True):
         assert same(weights(kept), of_each_epoch[best])
 
