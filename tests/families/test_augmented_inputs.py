@@ -73,8 +73,9 @@ def assert_same(values: np.ndarray, expected: np.ndarray | float) -> None:
 
 
 def assert_spread(values: np.ndarray, low: float, high: float) -> None:
-    """Values all over the range, and in it."""
+    """Values all over the range, and in it: about uniform."""
     tenth = (high - low) / 10
+    assert 2 * tenth < np.abs(values - (low + high) / 2).mean() < 3 * tenth, "a quarter of the range"
     assert low - 0.01 <= values.min() < low + 2 * tenth and high - 2 * tenth < values.max() <= high + 0.01
     assert (low + high) / 2 - 2 * tenth < values.mean() < (low + high) / 2 + 2 * tenth
 
@@ -217,3 +218,15 @@ def test_shares_of_mixed_images_are_from_a_beta_distribution(method, amount, lea
         assert least < smaller.min() and smaller.max() <= 0.501
     else:
         assert smaller.min() < 0.1 and smaller.max() > 0.4
+
+
+def test_with_mixup_and_cutmix_a_batch_has_one_of_them_at_random():
+    images = noise(COUNT)
+    found = LOOPS["tune"].run(images, VAL, epochs=6, batch_size=12, mixup=200.0, cutmix=200.0)
+    # A pasted image has pixels of the set, a blended one has none of them.
+    pasted = []
+    for call in found.steps():
+        levels = LOOPS["tune"].levels(call.x).numpy()
+        pasted.append((np.abs(levels[:, None] - images.images) < 0.1).all(4).any(1).mean())
+    assert 0 < np.mean(np.array(pasted) > 0.9) < 1
+    assert all(share > 0.9 or share < 0.4 for share in pasted), "few images have themselves as a partner"

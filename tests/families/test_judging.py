@@ -1,6 +1,6 @@
 """What holds for every training loop between its steps: modes, dropout, and the epoch whose weights are kept."""
 
-from itertools import pairwise
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_dropout_of_the_settings_drops_in_training_alone_and_others_in_each_step
     assert passed and len(masks) == 4
     dropped = [zero[alive].float().mean().item() for alive, zero in masks]
     assert dropped == pytest.approx([0.3] * 4, abs=0.05)
-    for (alive, zero), (other_alive, other_zero) in pairwise(masks):
+    for (alive, zero), (other_alive, other_zero) in combinations(masks, 2):
         assert ((zero ^ other_zero) & alive & other_alive).any(), "of other units"
 
 
