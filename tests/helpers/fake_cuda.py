@@ -219,13 +219,15 @@ def _place() -> str:
 
 
 def _module_to(module: nn.Module, *arguments: Any, move: Any = nn.Module.to, **options: Any) -> nn.Module:
-    """`module.to`: on CUDA, weights stay the same objects only if they are on the device already."""
+    """`module.to`; its weights become tensors of the device, unless they are already."""
     device, dtype, *_ = torch._C._nn._parse_to(*arguments, **options)
+    if device is None or device.type != "cuda":
+        return move(module, *arguments, **options)
     tensors = [*module.parameters(), *module.buffers()]
-    if device and device.type == "cuda" and not dtype and all(isinstance(tensor, CudaTensor) for tensor in tensors):
+    if dtype is None and all(isinstance(tensor, CudaTensor) for tensor in tensors):
         return module
     overwrites = torch.__future__.get_overwrite_module_params_on_conversion()
-    torch.__future__.set_overwrite_module_params_on_conversion(device is not None)
+    torch.__future__.set_overwrite_module_params_on_conversion(True)
     try:
         return move(module, *arguments, **options)
     finally:

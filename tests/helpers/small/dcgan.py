@@ -24,8 +24,8 @@ def small_project(folder: Path, channels: int = 1) -> Path:
     return classifier.small_project(folder, channels)
 
 
-def save_features(path: Path, channels: int = 1, scale: float = 1 / 255) -> None:
-    """A feature network and its weights.json: mean brightness of each square of 4x4 pixels, as float32 (N, 49)."""
+def save_features(path: Path, channels: int = 1, scale: float = 1 / 255, side: int = 28) -> None:
+    """A feature network and its weights.json: the mean brightness of each square of 4x4 pixels, as float32 (N, D)."""
     nodes = [
         helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["floats", "scale"], ["scaled"]),
@@ -37,8 +37,8 @@ def save_features(path: Path, channels: int = 1, scale: float = 1 / 255) -> None
     save_graph(
         path,
         nodes,
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", 28, 28, channels])],
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 49])],
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", side, side, channels])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", (side // 4) ** 2])],
         [
             numpy_helper.from_array(np.array(scale, np.float32), "scale"),
             numpy_helper.from_array(np.array([3], np.int64), "axis"),
