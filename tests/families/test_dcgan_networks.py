@@ -7,7 +7,7 @@ from helpers.small.dcgan import KINDS, SHAPES, players_of
 from torch import nn
 
 from convzoo.families.dcgan import network as dcgan
-from convzoo.families.dcgan.augmentation import diff_augment, draw
+from convzoo.families.dcgan.augmentation import diff_augment, draw_augmentation
 from convzoo.families.dcgan.network import Discriminator, Generator, build, samples, sides
 from convzoo.families.dcgan.settings import AugmentSettings
 
@@ -162,7 +162,7 @@ def test_each_augmentation_changes_pictures_the_same_for_the_same_seed_and_lets_
     settings = NOTHING.model_copy(update=changes)
 
     def augmented(seed: int) -> torch.Tensor:
-        return diff_augment(x, settings, draw(6, 12, 12, settings, torch.Generator().manual_seed(seed)))
+        return diff_augment(x, settings, draw_augmentation(6, 12, 12, settings, torch.Generator().manual_seed(seed)))
 
     found = augmented(1)
     assert found.shape == x.shape
@@ -175,4 +175,4 @@ def test_each_augmentation_changes_pictures_the_same_for_the_same_seed_and_lets_
 
 def test_no_augmentation_leaves_pictures_as_they_are():
     x = torch.randn(6, 3, 12, 12)
-    assert torch.equal(diff_augment(x, NOTHING, draw(6, 12, 12, NOTHING, torch.Generator())), x)
+    assert torch.equal(diff_augment(x, NOTHING, draw_augmentation(6, 12, 12, NOTHING, torch.Generator())), x)

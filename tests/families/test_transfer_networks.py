@@ -59,7 +59,7 @@ def pictures(count: int = 6) -> torch.Tensor:
 
 
 def augmented(side: int, **changes) -> torch.Tensor:
-    draws = augmentation.draw(len(pictures()), phase(**changes), torch.Generator().manual_seed(0))
+    draws = augmentation.draw_augmentation(len(pictures()), phase(**changes), torch.Generator().manual_seed(0))
     return augmentation.augment(pictures(), draws, side)
 
 

@@ -96,7 +96,7 @@ def fit(
         losses = []
         model.train()
         order = shuffled(len(images), batch_size, generator)
-        changes = draw(order, images, epoch, settings, generator)
+        changes = draw_augmentation(order, images, epoch, settings, generator)
         for number, (batch, _) in enumerate(images.batches(order)):
             multiplier = factor(settings.schedule, epoch * steps_per_epoch + number, steps, settings.warmup)
             optimizers.set_rates(network_optimizers, multiplier)
@@ -194,7 +194,7 @@ def build_optimizers(network: nn.Module, settings: TrainingSettings) -> list[tor
     return built
 
 
-def draw(
+def draw_augmentation(
     order: Tensor, images: ImageSet, epoch: int, settings: TrainingSettings, generator: torch.Generator
 ) -> Sequence[Draws]:
     """Draw the random numbers of the augmentation of each batch of `order` (S, B), and move them to the device."""
@@ -217,7 +217,7 @@ def training_images(images: ImageSet, settings: TrainingSettings) -> np.ndarray:
     """Return augmented images of the first epoch, for inspection: uint8 (B, H, W, C)."""
     generator = torch.Generator().manual_seed(settings.seed)
     index = torch.randperm(len(images), generator=generator)[:SAMPLES]
-    [draws] = draw(index[None], images, 0, settings, generator)
+    [draws] = draw_augmentation(index[None], images, 0, settings, generator)
     return augmented(images.take(index), draws).cpu().numpy()
 
 

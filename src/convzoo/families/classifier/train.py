@@ -87,7 +87,7 @@ def fit(
         losses, correct = [], torch.zeros((), device=fabric.device)
         model.train()
         order = shuffled(len(images), batch_size, generator)
-        changes = draw(order, images, epoch, settings, generator)
+        changes = draw_augmentation(order, images, epoch, settings, generator)
         for number, (batch, labels) in enumerate(images.batches(order)):
             multiplier = factor(settings.schedule, epoch * steps_per_epoch + number, steps, settings.warmup)
             optimizers.set_rates(network_optimizers, multiplier)
@@ -155,7 +155,7 @@ def build_optimizers(network: nn.Module, settings: TrainingSettings) -> list[tor
     )
 
 
-def draw(
+def draw_augmentation(
     order: Tensor, images: ImageSet, epoch: int, settings: TrainingSettings, generator: torch.Generator
 ) -> Sequence[Draws]:
     """Draw the random numbers of the augmentation of each batch of `order` (S, B), and move them to the device."""
@@ -190,6 +190,6 @@ def augmented_batch(images: ImageSet, settings: TrainingSettings) -> np.ndarray:
     """Return augmented images of the first epoch, for inspection: uint8 (B, H, W, C)."""
     generator = torch.Generator().manual_seed(settings.seed)
     index = torch.randperm(len(images), generator=generator)[:SAMPLES]
-    [draws] = draw(index[None], images, 0, settings, generator)
+    [draws] = draw_augmentation(index[None], images, 0, settings, generator)
     batch = augmented(images.take(index), draws, settings)
     return batch.round().clamp(0, 255).to(torch.uint8).cpu().numpy()

@@ -8,7 +8,9 @@ from convzoo.training import augmentation
 from convzoo.training.augmentation import Draws
 
 
-def draw(count: int, height: int, width: int, settings: AugmentSettings, generator: torch.Generator) -> Draws:
+def draw_augmentation(
+    count: int, height: int, width: int, settings: AugmentSettings, generator: torch.Generator
+) -> Draws:
     """Draw the random numbers to augment `count` images with."""
     draws = {"amounts": torch.rand(3, count, 1, 1, 1, generator=generator) * 2 - 1}
     if settings.flip or settings.shift:

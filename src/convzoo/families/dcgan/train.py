@@ -13,7 +13,7 @@ from convzoo.data.arrays import evenly_spaced, save_array
 from convzoo.data.batches import ImageSet, shuffled
 from convzoo.errors import ConvzooError
 from convzoo.families.dcgan import network as players
-from convzoo.families.dcgan.augmentation import diff_augment, draw
+from convzoo.families.dcgan.augmentation import diff_augment, draw_augmentation
 from convzoo.families.dcgan.collapse import collapse_alarms
 from convzoo.families.dcgan.latents import latents, walk
 from convzoo.families.dcgan.network import build, samples, to_pixels, to_signed
@@ -193,7 +193,7 @@ def draw_epoch(
     for step in range(first, first + len(order)):
         draws = {"latents": torch.randn(order.shape[1], settings.latents, generator=generator)[local]}
         for use in ("real", "fake", "generator") if is_generators_turn(step, settings) else ("real", "fake"):
-            augmentation = draw(count, height, width, settings.augment, generator)
+            augmentation = draw_augmentation(count, height, width, settings.augment, generator)
             draws |= {f"{use} {name}": value for name, value in augmentation.items()}
         drawn.append(draws)
     return draws_on(images.device, drawn)
@@ -249,7 +249,7 @@ def write_extra(
     generated = torch.from_numpy(samples(generator, latents(len(real), settings.latents, settings.seed)))
     rows = []
     for part in (real, generated):
-        draws = draw(len(part), *part.shape[1:3], settings.augment, randomness)
+        draws = draw_augmentation(len(part), *part.shape[1:3], settings.augment, randomness)
         rows += [part, to_pixels(diff_augment(to_signed(part), settings.augment, draws).clamp(-1, 1))]
     save_array(folder / "real_augmented_generated.npy", torch.stack(rows).numpy())
     save_file(state.best["discriminator"], folder / "discriminator.safetensors")

@@ -15,7 +15,7 @@ ASPECT = 4 / 3  # of a crop, at most, in both directions
 GREY = (0.299, 0.587, 0.114)  # weights of red, green and blue in the brightness of a pixel (ITU-R BT.601)
 
 
-def draw(count: int, phase: FinetuneSettings, generator: torch.Generator) -> Draws:
+def draw_augmentation(count: int, phase: FinetuneSettings, generator: torch.Generator) -> Draws:
     """Draw affine matrices (B, 2, 3), and factors (3, B, 1, 1, 1) of brightness, contrast and saturation."""
     transforms = draw_crops(count, phase.crop, phase.rotation, phase.flip, generator)
     amounts = (phase.brightness, phase.contrast, phase.saturation)

@@ -15,7 +15,7 @@ from convzoo.data.arrays import save_array
 from convzoo.data.batches import ImageSet, in_order, shuffled
 from convzoo.data.pixels import to_floats
 from convzoo.errors import ConvzooError
-from convzoo.families.transfer.augmentation import augment, draw, draw_mixing, mix
+from convzoo.families.transfer.augmentation import augment, draw_augmentation, draw_mixing, mix
 from convzoo.families.transfer.features import cached_features
 from convzoo.families.transfer.network import Transfer, blocks, build, set_modes
 from convzoo.families.transfer.settings import TrainingSettings
@@ -190,7 +190,7 @@ def tune(settings: TrainingSettings, network: Transfer, fabric: Fabric, images: 
         set_modes(network, tuned, frozen_norms=phase.batch_norm == "frozen")
         order = shuffled(len(images.train), batch_size, generator)
         mixings = [draw_mixing(batch_size, settings.side, phase, rng) for _ in order]
-        draws = [draw(batch_size, phase, generator) | {"partners": mixing.partners} for mixing in mixings]
+        draws = [draw_augmentation(batch_size, phase, generator) | {"partners": mixing.partners} for mixing in mixings]
         draws = draws_on(fabric.device, draws)
         for number, (batch, labels) in enumerate(images.train.batches(order)):
             step = (epoch - earlier) * steps_per_epoch + number
@@ -289,7 +289,7 @@ def augmented_batch(images: Data, settings: TrainingSettings) -> np.ndarray:
     generator = torch.Generator().manual_seed(settings.seed)
     if settings.method == "finetune":
         index = torch.randperm(len(images.train), generator=generator)[:SAMPLES]
-        [draws] = draws_on(images.train.device, [draw(len(index), settings.finetune, generator)])
+        [draws] = draws_on(images.train.device, [draw_augmentation(len(index), settings.finetune, generator)])
         batch = augment(images.train.take(index), draws, settings.side)
     else:
         batch = images.variants.take(torch.randperm(len(images.variants), generator=generator)[:SAMPLES])
