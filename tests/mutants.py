@@ -25,7 +25,12 @@ class Area(NamedTuple):
     tests: list[str]  # patterns below tests
 
 
-TRAINING = ["families/test_training.py", "families/test_resume.py", "families/test_*_training.py"]
+TRAINING = [
+    "families/test_loop_*.py",
+    "families/test_judging.py",
+    "families/test_*_steps.py",
+    "families/test_*_training.py",
+]
 AREAS = {
     "promotion": Area(
         ["promotion/*.py", "families/*/promote.py"],
