@@ -32,9 +32,9 @@ class MovingAverage:
 
     def _blend(self, pairs: list[tuple[Tensor, Tensor]]) -> None:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warm_up else self.decay
-        floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        if floats:
-            torch._foreach_lerp_(*(list(tensors) for tensors in zip(*floats, strict=True)), 1 - decay)
+        floats = [(mean, value) for mean, value in pairs if mean.is_floating_point()]
+        means, values = ([pair[side] for pair in floats] for side in (0, 1))
+        torch._foreach_lerp_(means, values, 1 - decay)  # means += (1 - decay) * (values - means)
         for mean, value in pairs:
             if not mean.is_floating_point():  # BatchNorm's count of batches, which nothing reads
                 mean.copy_(value if self.warm_up else mean * decay + value * (1 - decay))

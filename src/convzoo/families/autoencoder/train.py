@@ -96,11 +96,11 @@ def fit(
         losses = []
         model.train()
         order = shuffled(len(images), batch_size, generator)
-        changes = draw_augmentation(order, images, epoch, settings, generator)
+        draws = draw_augmentation(order, images, epoch, settings, generator)
         for number, (batch, _) in enumerate(images.batches(order)):
             multiplier = factor(settings.schedule, epoch * steps_per_epoch + number, steps, settings.warmup)
             optimizers.set_rates(network_optimizers, multiplier)
-            x = to_floats(augmented(batch, changes[number]), mean, std)[local]
+            x = to_floats(augmented(batch, draws[number]), mean, std)[local]
 
             loss = LOSSES[settings.loss](model(x).float(), x)
             fabric.backward(loss)

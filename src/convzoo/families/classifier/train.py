@@ -87,11 +87,11 @@ def fit(
         losses, correct = [], torch.zeros((), device=fabric.device)
         model.train()
         order = shuffled(len(images), batch_size, generator)
-        changes = draw_augmentation(order, images, epoch, settings, generator)
+        draws = draw_augmentation(order, images, epoch, settings, generator)
         for number, (batch, labels) in enumerate(images.batches(order)):
             multiplier = factor(settings.schedule, epoch * steps_per_epoch + number, steps, settings.warmup)
             optimizers.set_rates(network_optimizers, multiplier)
-            batch = augmented(batch, changes[number], settings)
+            batch = augmented(batch, draws[number], settings)
             x, labels = to_floats(batch, mean, std)[local], labels[local]
 
             logits = model(x).float()
