@@ -1,5 +1,6 @@
 """The augmentations that families share, each compared with what it must do to pixels."""
 
+import pytest
 import torch
 from helpers.fake_cuda import fake_cuda
 
@@ -45,6 +46,13 @@ def test_alternating_flips_show_both_sides_in_two_epochs():
     assert 0 < at(0).sum() < 20
     assert not augmentation.flips("none", index, 0, 50, 3, torch.Generator()).any()
     assert 0 < augmentation.flips("random", index, 0, 50, 3, torch.Generator()).sum() < 20
+
+
+@pytest.mark.parametrize("mode", ["alternating", "random"])
+def test_half_of_many_images_are_mirrored(mode):
+    generator = torch.Generator().manual_seed(0)
+    found = augmentation.flips(mode, torch.arange(2000), 0, 2000, 3, generator)
+    assert 0.46 < found.float().mean() < 0.54  # three and a half standard errors each way
 
 
 def test_cutout_paints_one_square_in_the_mean_colour():
