@@ -13,7 +13,7 @@ export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro docs test test-gpu test-ui screenshots chaos damages prove lint ui
+.PHONY: help setup check repro docs test test-gpu test-ui screenshots chaos damages prove mutants lint ui
 
 help:
 	@echo "make repro      rebuild everything with dvc repro, on params.yaml as it is"
@@ -23,6 +23,7 @@ help:
 	@echo "make chaos      trainings and stages killed at random moments, 30 times each family, 6 times each stage"
 	@echo "make damages    every command over every damaged file and registry"
 	@echo "make prove      rebuilds by force, in a second clone and with random kills: the same bytes"
+	@echo "make mutants    breaks the code in one place at a time: what no test notices; AREA=metrics COUNT=60 SEED=0"
 	@echo "make docs       the pictures of docs/networks/, from what make repro left"
 	@echo "make ui         the MLflow UI on http://127.0.0.1:5000"
 	@echo "make setup      only the environment, in .venv"
@@ -67,6 +68,11 @@ damages: setup
 
 prove: setup
 	python -m pytest -s -m prove
+
+# AREA is one or several of tests/mutants.py, all without it; COUNT=0 tries every change.
+mutants: setup
+	@python -c "import mutmut" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[mutants]"
+	PYTHONPATH=src:tests python tests/mutants.py $(AREA) --count $(or $(COUNT),60) --seed $(or $(SEED),0)
 
 lint: setup
 	python -m ruff check .

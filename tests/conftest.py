@@ -28,6 +28,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(GpuTable(ROOT / TABLE, device), "gpu-table")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`-m gpu` reads no other tests: a machine with a GPU may lack the packages that they import."""
+    if config.option.markexpr != "gpu":
+        return None
+    files = collection_path.rglob("test_*.py") if collection_path.is_dir() else [collection_path]
+    return None if any("mark.gpu" in file.read_text(encoding="utf-8") for file in files) else True
+
+
 @pytest.fixture(scope="session")
 def rebuilt(tmp_path_factory, worker_id) -> Rebuilt:
     """The profile `test` rebuilt from nothing, in a path with a space, and committed; once for all test processes."""

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -192,3 +194,18 @@ def test_an_added_a_changed_and_a_removed_picture_of_a_folder_are_noticed(projec
 
     shutil.rmtree(photos)
     assert check() == (first, ""), "what is cached can be used without the folder"
+
+
+@pytest.mark.parametrize("command", [["pipeline/check.py"], ["-m", "convzoo.cli", "check"]])
+def test_a_locale_without_utf8_is_refused_with_its_remedy(project, command):
+    before = {path.name: path.read_bytes() for path in (project / CODE).iterdir()}
+    ascii_locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONPATH": str(project / "src")}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=project, env=os.environ | ascii_locale, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "error: the locale has the encoding ascii, expected UTF-8; run: export LC_ALL=C.UTF-8"
+    )
+    assert len(done.stderr.splitlines()) == 1
+    assert {path.name: path.read_bytes() for path in (project / CODE).iterdir()} == before

@@ -31,6 +31,12 @@ def working_in(folder: Path):
     torch.use_deterministic_algorithms(False)
 
 
+@pytest.fixture
+def working():
+    """Makes a folder the current one."""
+    return working_in
+
+
 @pytest.fixture(params=FAMILIES)
 def family(request):
     """Every family; the files of a single one override this."""

@@ -63,6 +63,10 @@ def test_metrics_are_those_of_the_reconstructions(shipped):
         assert len(list(csv.DictReader(stream))) == 60
 
 
+def test_pca_has_no_more_components_than_images_to_fit_it_on(family, shipped):
+    assert family.evaluate(pca_images=5)["compared"]["pca"]["numbers"] == 5
+
+
 def test_a_map_by_t_sne_is_drawn_too(family, shipped):
     maps = [sha256_of(FOLDER / "plots/latents.png")]
     for _ in range(2):

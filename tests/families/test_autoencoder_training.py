@@ -72,24 +72,6 @@ def test_the_start_without_training_reconstructs_as_pca_does():
     torch.use_deterministic_algorithms(False)
 
 
-def test_the_best_epoch_on_val_is_kept_where_params_say_so(family, project, monkeypatch):
-    values = iter([20.0, 30.0, 25.0])
-    measured = []
-
-    def validate_as_told(fabric, body, val):
-        measured.append(validate(fabric, body, val))
-        return measured[-1][0], next(values)
-
-    monkeypatch.setattr(autoencoder, "validate", validate_as_told)
-    family.train(keep="best")
-    fabric = machine.start(COMPUTE, 0)
-    body = trained_network().train()
-    val = ImageSet([load_split(project / "data/prepared/cifar10/val")], fabric.device)
-    assert validate(fabric, body, val) == pytest.approx(measured[1], abs=1e-4)
-    assert len({loss for loss, _ in measured}) == 3
-    assert body.training, "the mode is put back"
-
-
 def test_psnr_is_that_of_rounded_pixels():
     class Grey(torch.nn.Module):
         def forward(self, x):

@@ -12,8 +12,10 @@ from helpers.small.images import shapes
 from safetensors.torch import load_file
 
 from convzoo.errors import ConvzooError
+from convzoo.families.dcgan.evaluate import _with_remark
 from convzoo.families.dcgan.network import build, to_signed
 from convzoo.files import read_json, sha256_of, write_json
+from convzoo.metrics.distances import Comparison
 from convzoo.shipping.model import Model
 
 NETWORK, FOLDER = DCGAN.network, DCGAN.folder
@@ -77,3 +79,9 @@ def test_another_feature_network_than_the_one_that_chose_is_refused(family, ship
     save_features(Path("data/weights/digits/features.onnx"), scale=1.0)
     with pytest.raises(ConvzooError, match=rf"was chosen by another feature network .* dvc repro train@{NETWORK}"):
         family.evaluate()
+
+
+@pytest.mark.parametrize(("images", "usable"), [((98, 200), True), ((200, 98), True), ((97, 200), False)])
+def test_a_frechet_distance_needs_two_images_per_feature(images, usable):
+    row = Comparison(*images, 1.0, 2.0, 0.5, 0.25, 0.75)
+    assert (_with_remark(row, 49)["frechet_distance_is"] == "usable") == usable

@@ -36,14 +36,6 @@ def test_epochs_are_validated_as_often_as_params_say_and_the_best_one_is_describ
     assert kept["features"] == {"name": "digits", "sha256": sha256_of(Path("data/weights/digits/features.onnx"))}
 
 
-def test_the_features_that_judge_are_part_of_the_identity(family, project):
-    family.train(epochs=1)
-    before = read_json(FOLDER / "fingerprint.json")["fingerprint"]
-    save_features(Path("data/weights/digits/features.onnx"), scale=1 / 128)
-    family.train(epochs=1)
-    assert read_json(FOLDER / "fingerprint.json")["fingerprint"] != before
-
-
 def test_plain_is_the_paper_whatever_the_block_says(family, project):
     settings = DCGAN.settings(variant="plain", loss="hinge", ema_decay=0.9, label_smoothing=0.2)
     values = settings.model_dump()

@@ -6,11 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.small import FAMILIES
 from lightning_fabric import Fabric
+from safetensors.torch import load_file
 
 from convzoo.errors import ConvzooError
-from convzoo.families.find import family_names
+from convzoo.families.find import family_module, family_names
 from convzoo.files import read_json
 from convzoo.tracking.live import LiveRun
 
@@ -39,7 +41,33 @@ def test_the_same_training_gives_the_same_bytes(family, shipped):
     assert family.outputs() == before
 
 
-def test_every_setting_reaches_weights_and_fingerprint(family, project):
+def test_the_files_hold_the_weights_and_the_history_that_the_loop_left(family, project, monkeypatch):
+    module, states = family_module(family.name, "train"), []
+
+    def keep_state(loop):
+        return lambda *arguments: states.append(arguments[-1]) or loop(*arguments)
+
+    for name in ("fit", "fit_head"):
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, keep_state(getattr(module, name)))
+    family.train(**family.short)
+    [state] = states
+    kept = {f"head.{name}": value for name, value in state.notes.get("head", {}).items()} or state.best
+    if family.name == "dcgan":
+        kept, discriminator = kept["generator"], kept["discriminator"]
+        assert_same_tensors(load_file(family.folder / "extra/discriminator.safetensors"), discriminator)
+    written = load_file(family.folder / "weights.safetensors")
+    assert_same_tensors({name: value for name, value in written.items() if not name.startswith("backbone.")}, kept)
+    for written_row, row in zip(family.history(), state.history, strict=True):
+        assert {name: float(value) for name, value in written_row.items()} == pytest.approx(row, rel=1e-5)
+
+
+def assert_same_tensors(some: dict, others: dict) -> None:
+    assert set(some) == set(others)
+    assert all(torch.equal(value, others[name]) for name, value in some.items())
+
+
+def test_settings_reach_weights_and_fingerprint(family, project):
     weights, fingerprints = {}, set()
     for changes in ({}, *family.switches):
         found = family.train(**family.short | changes)

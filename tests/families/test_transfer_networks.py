@@ -58,15 +58,20 @@ def pictures(count: int = 6) -> torch.Tensor:
     return torch.randint(0, 256, (count, 12, 12, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
 
+def augmented(side: int, **changes) -> torch.Tensor:
+    draws = augmentation.draw_augmentation(len(pictures()), phase(**changes), torch.Generator().manual_seed(0))
+    return augmentation.augment(pictures(), draws, side)
+
+
 def test_without_changes_images_are_resized_and_no_more():
-    found = augmentation.augment(pictures(), phase(), 24, torch.Generator().manual_seed(0))
+    found = augmented(24)
     expected = backbones.resized(pictures().permute(0, 3, 1, 2).float(), 24).permute(0, 2, 3, 1)
     torch.testing.assert_close(found[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], atol=1e-2, rtol=0)
 
 
 def test_images_are_mirrored_cut_out_and_lit():
     def found(**changes) -> torch.Tensor:
-        return augmentation.augment(pictures(), phase(**changes), 12, torch.Generator().manual_seed(0)).round()
+        return augmented(12, **changes).round()
 
     mirrored = [torch.equal(new, old.flip(1).float()) for new, old in zip(found(flip=True), pictures(), strict=True)]
     kept = [torch.equal(new, old.float()) for new, old in zip(found(flip=True), pictures(), strict=True)]
@@ -81,7 +86,8 @@ def test_images_are_mirrored_cut_out_and_lit():
 @pytest.mark.parametrize("way", ["mixup", "cutmix"])
 def test_images_are_mixed_in_pairs_and_their_shares_are_told(way):
     x = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 1, 20, 20).contiguous()
-    found, partners, share = augmentation.mix(x.clone(), phase(**{way: 1.0}), np.random.default_rng(3))
+    mixing = augmentation.draw_mixing(6, 20, phase(**{way: 1.0}), np.random.default_rng(3))
+    found, partners, share = augmentation.mix(x.clone(), mixing), mixing.partners, mixing.share
     assert 0 < share < 1
     expected = share * torch.arange(6.0) + (1 - share) * partners
     torch.testing.assert_close(found.mean((1, 2, 3)), expected)

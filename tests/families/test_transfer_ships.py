@@ -35,21 +35,6 @@ def test_the_head_alone_is_what_training_on_features_ships(family, shipped):
     np.testing.assert_allclose(Model(FOLDER / "model.onnx")(images), expected, atol=1e-5)
 
 
-def test_evaluation_compares_both_ways_over_the_average_views(shipped):
-    metrics = shipped.metrics
-    images, labels = load_split(Path("data/prepared/flowers/test"))
-    head = Model(FOLDER / "parts/features_head.onnx")
-    both = softmax(sum(np.log(head(np.ascontiguousarray(view))) for view in (images, images[:, :, ::-1])) / 2, axis=1)
-    assert metrics["test_features_accuracy"] == pytest.approx((both.argmax(1) == labels).mean(), abs=1e-6)
-    loss = metrics["ways"]["head on the untouched backbone"]["loss"]
-    assert loss == pytest.approx(-np.log(both[np.arange(len(labels)), labels]).mean(), abs=1e-5)
-    right = Model(FOLDER / "model.onnx")(np.array(images)).argmax(1) == labels
-    assert metrics["test_accuracy"] == pytest.approx(right.mean(), abs=1e-6)
-    alone = [metrics["ways"][way]["right_alone"] for way in ("fine-tuned", "head on the untouched backbone")]
-    gain = (alone[0] - alone[1]) / len(labels)
-    assert metrics["test_gain"] == pytest.approx(gain, abs=1e-6)
-
-
 def test_two_ways_are_compared_image_by_image():
     labels = np.zeros(12, int)
     first, second = labels.copy(), labels.copy()

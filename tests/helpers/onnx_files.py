@@ -29,3 +29,35 @@ def save_graph(path: Path, nodes: list, inputs: list, outputs: list, constants: 
     path.parent.mkdir(parents=True, exist_ok=True)
     graph = helper.make_graph(nodes, "test", inputs, outputs, constants)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+
+
+def save_linear(
+    path: Path, weights: np.ndarray, inputs: tuple, outputs: tuple, offset: np.ndarray | float = 0.0
+) -> None:
+    """A file that flattens its inputs and returns inputs @ weights + offset, as float32, or uint8 rounded and clipped.
+
+    `inputs` and `outputs` are each a dtype and the shape of one row.
+    """
+    kinds = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
+    nodes = [
+        helper.make_node("Cast", ["inputs"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["floats"], ["flat"], axis=1),
+        helper.make_node("MatMul", ["flat", "weights"], ["products"]),
+        helper.make_node("Add", ["products", "offset"], ["sums"]),
+        helper.make_node("Reshape", ["sums", "shape"], ["shaped"]),
+    ]
+    if outputs[0] == "uint8":
+        nodes += [
+            helper.make_node("Round", ["shaped"], ["whole"]),
+            helper.make_node("Clip", ["whole", "zero", "most"], ["clipped"]),
+        ]
+    nodes.append(helper.make_node("Cast", [nodes[-1].output[0]], ["outputs"], to=kinds[outputs[0]]))
+    constants = {"weights": weights.astype(np.float32), "shape": np.array([-1, *outputs[1]])}
+    constants |= {"offset": np.asarray(offset, np.float32), "zero": np.float32(0), "most": np.float32(255)}
+    save_graph(
+        path,
+        nodes,
+        [helper.make_tensor_value_info("inputs", kinds[inputs[0]], ["N", *inputs[1]])],
+        [helper.make_tensor_value_info("outputs", kinds[outputs[0]], ["N", *outputs[1]])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )

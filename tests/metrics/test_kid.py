@@ -1,7 +1,10 @@
 """The kernel Inception distance and diversity, with answers worked out by hand."""
 
+import statistics
+
 import numpy as np
 import pytest
+from helpers import references
 
 from convzoo.metrics.kid import diversity, kid, kid_over_subsets
 
@@ -34,3 +37,23 @@ def test_diversity_is_one_for_real_images_and_nothing_for_one_image_over_and_ove
     real = np.random.default_rng(0).standard_normal((50, 4))
     assert diversity(real, real[::-1]) == pytest.approx(1)
     assert diversity(real, np.repeat(real[:1], 9, axis=0)) == pytest.approx(0)
+
+
+def test_kid_and_its_subsets_are_those_of_scikit_learns_kernel():
+    rng = np.random.default_rng(5)
+    real, made = rng.normal(size=(23, 6)).astype(np.float32), rng.normal(0.4, 1, (19, 6)).astype(np.float32)
+    assert kid(real, made) == pytest.approx(references.kid(real.astype(float), made.astype(float)))
+    for images, count in ((7, 7), (18, 18), (19, 18), (500, 18)):  # at most one fewer than the smaller side
+        values = references.kids_of_subsets(real, made, 5, count, 8)
+        found = kid_over_subsets(real, made, 5, images, 8)
+        assert found == pytest.approx((statistics.fmean(values), statistics.stdev(values)))
+
+
+def test_diversity_is_the_ratio_of_mean_squared_distances_between_pairs():
+    rng = np.random.default_rng(2)
+    real, made = rng.normal(3, 1, (12, 5)).astype(np.float32), rng.normal(-9, 0.4, (9, 5)).astype(np.float32)
+
+    def spread(rows: np.ndarray) -> float:
+        return statistics.fmean(np.square(a - b).sum() for i, a in enumerate(rows) for b in rows[i + 1 :])
+
+    assert diversity(real, made) == pytest.approx(spread(made) / spread(real), rel=1e-5)

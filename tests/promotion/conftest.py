@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from helpers.memory_registry import registry  # noqa: F401 (a fixture)
 from helpers.promotions import write_data, write_params
 
 

@@ -1,8 +1,12 @@
 """The augmentations that families share, each compared with what it must do to pixels."""
 
+import pytest
 import torch
+from helpers.fake_cuda import fake_cuda
 
 from convzoo.training import augmentation
+
+STILL = torch.zeros(2, 4, 1, dtype=torch.int64)  # moves of four images
 
 
 def images(count: int = 4) -> torch.Tensor:
@@ -10,22 +14,23 @@ def images(count: int = 4) -> torch.Tensor:
 
 
 def test_no_augmentation_leaves_images_as_they_are():
-    found = augmentation.shift_and_flip(images(), torch.zeros(4, dtype=torch.bool), 0, torch.Generator())
+    found = augmentation.shift_and_flip(images(), torch.zeros(4, dtype=torch.bool), STILL)
     assert torch.equal(found, images())
-    torch.testing.assert_close(augmentation.rotate_and_scale(images(), 0, 0, torch.Generator()), images().float())
+    transforms = augmentation.draw_transforms(4, 0, 0, torch.Generator())
+    torch.testing.assert_close(augmentation.rotate_and_scale(images(), transforms), images().float())
 
 
 def test_a_flip_mirrors_and_a_shift_moves_with_mirrored_borders():
     flipped = torch.tensor([True, False, True, False])
-    found = augmentation.shift_and_flip(images(), flipped, 0, torch.Generator())
+    found = augmentation.shift_and_flip(images(), flipped, STILL)
     assert torch.equal(found[0], images()[0].flip(1))
     assert torch.equal(found[1], images()[1])
     padded = torch.nn.functional.pad(images().permute(0, 3, 1, 2).float(), (1, 1, 1, 1), mode="reflect")
     windows = {tuple(padded[0, 0, y : y + 6, x : x + 6].flatten().tolist()): (y, x) for y in range(3) for x in range(3)}
     seen = set()
     for seed in range(40):
-        generator = torch.Generator().manual_seed(seed)
-        moved = augmentation.shift_and_flip(images()[:1], torch.zeros(1, dtype=torch.bool), 1, generator)
+        moves = augmentation.draw_moves(1, 1, torch.Generator().manual_seed(seed))
+        moved = augmentation.shift_and_flip(images()[:1], torch.zeros(1, dtype=torch.bool), moves)
         seen.add(windows[tuple(moved.float().flatten().tolist())])
     assert len(seen) == 9
 
@@ -43,10 +48,37 @@ def test_alternating_flips_show_both_sides_in_two_epochs():
     assert 0 < augmentation.flips("random", index, 0, 50, 3, torch.Generator()).sum() < 20
 
 
+@pytest.mark.parametrize("mode", ["alternating", "random"])
+def test_half_of_many_images_are_mirrored(mode):
+    generator = torch.Generator().manual_seed(0)
+    found = augmentation.flips(mode, torch.arange(2000), 0, 2000, 3, generator)
+    assert 0.46 < found.float().mean() < 0.54  # three and a half standard errors each way
+
+
 def test_cutout_paints_one_square_in_the_mean_colour():
     white = torch.full((5, 12, 12, 3), 200, dtype=torch.uint8)
     white[0] = 0
-    found = augmentation.cutout(white, 4, torch.Generator().manual_seed(0))
+    corners = augmentation.draw_corners(5, 12, 12, 4, torch.Generator().manual_seed(0))
+    found = augmentation.cutout(white, corners, 4)
     mean = int(white.float().mean())
     assert ((found == mean).all(-1).flatten(1).sum(1) == 16).all()
     assert found.dtype == torch.uint8
+
+
+def test_the_squares_of_cutout_may_lie_anywhere():
+    corners = augmentation.draw_corners(400, 6, 5, 4, torch.Generator().manual_seed(0))
+    assert {tuple(corner) for corner in corners[:, :, 0].T.tolist()} == {(y, x) for y in range(3) for x in range(2)}
+
+
+def test_an_epochs_draws_reach_another_device_as_they_are():
+    drawn = [{"a": torch.tensor([step, 1]), "b": torch.full((2, 3), step / 3)} for step in range(3)]
+    drawn[1] = {"a": drawn[1]["a"]}
+    with fake_cuda() as cuda:
+        moved = augmentation.draws_on(torch.device("cuda", 0), drawn)
+        assert len(cuda.waits) == 1
+        assert [{name: value.device.type for name, value in draws.items()} for draws in moved] == [
+            dict.fromkeys(draws, "cuda") for draws in drawn
+        ]
+        found = [{name: value.cpu() for name, value in draws.items()} for draws in moved]
+    for expected, draws in zip(drawn, found, strict=True):
+        assert all(torch.equal(draws[name], expected[name]) for name in expected)

@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812 (the field's name)
 from torch import Tensor, nn
 
 from convzoo.data.arrays import evenly_spaced
-from convzoo.families.dcgan.augmentation import diff_augment
+from convzoo.families.dcgan.augmentation import diff_augment, draw_augmentation
 from convzoo.families.dcgan.latents import latents, walk
 from convzoo.families.dcgan.network import Discriminator, Generator, samples, to_pixels, to_signed
 from convzoo.families.dcgan.settings import AugmentSettings
@@ -216,7 +216,8 @@ def draw_changes(path: Path, images: np.ndarray) -> None:
         figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
         for line, (name, change) in zip(figure.subplots(len(rows), len(images)), rows, strict=True):
             settings = AugmentSettings.model_validate(none | change)
-            augmented = to_pixels(diff_augment(x, settings, torch.Generator().manual_seed(SEED)).clamp(-1, 1)).numpy()
+            draws = draw_augmentation(len(x), side, side, settings, torch.Generator().manual_seed(SEED))
+            augmented = to_pixels(diff_augment(x, settings, draws).clamp(-1, 1)).numpy()
             for axes, image in zip(line, augmented, strict=True):
                 show_image(axes, image)
             line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)

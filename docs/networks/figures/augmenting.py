@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from convzoo.plots import picture
+from convzoo.training import augmentation
 from convzoo.training.augmentation import cutout, flips, rotate_and_scale, shift_and_flip
 from figures.drawing import WIDTH, bare, show_image
 from figures.trained import Data
@@ -24,13 +25,18 @@ def draw_augmentation(path: Path, data: Data, image: np.ndarray) -> None:
 
     index = torch.zeros(REPEATS, dtype=torch.long)
     alternating = torch.cat([flips("alternating", index[:1], epoch, 1, 0, generator()) for epoch in range(REPEATS)])
-    pixels = max(1, image.shape[0] // 8)
+    pixels, side = max(1, image.shape[0] // 8), image.shape[0] // 3
+    still = torch.zeros(2, REPEATS, 1, dtype=torch.long)
+    moves = augmentation.draw_moves(REPEATS, pixels, generator())
+    turned = augmentation.draw_transforms(REPEATS, 15, 0, generator())
+    scaled = augmentation.draw_transforms(REPEATS, 0, 0.25, generator())
+    corners = augmentation.draw_corners(REPEATS, *image.shape[:2], side, generator())
     rows: list[tuple[str, Tensor]] = [
-        ("flip:\nalternating", shift_and_flip(batch, alternating, 0, generator())),
-        (f"shift: {pixels}", shift_and_flip(batch, unflipped, pixels, generator())),
-        ("rotation: 15", rotate_and_scale(batch, 15, 0, generator())),
-        ("scale: 0.25", rotate_and_scale(batch, 0, 0.25, generator())),
-        (f"cutout: {image.shape[0] // 3}", cutout(batch, image.shape[0] // 3, generator())),
+        ("flip:\nalternating", shift_and_flip(batch, alternating, still)),
+        (f"shift: {pixels}", shift_and_flip(batch, unflipped, moves)),
+        ("rotation: 15", rotate_and_scale(batch, turned)),
+        ("scale: 0.25", rotate_and_scale(batch, scaled)),
+        (f"cutout: {side}", cutout(batch, corners, side)),
     ]
     with picture(path, WIDTH, 0.9 * len(rows)) as figure:
         figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)

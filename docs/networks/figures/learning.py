@@ -6,11 +6,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name)
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from convzoo.families.classifier.network import Fast
 from convzoo.plots import BLUE, COLOURS, GREEN, GREY, INK, ORANGE, picture
 from convzoo.training import optimizers
+from convzoo.training.averaging import MovingAverage
 from convzoo.training.optimizers import NEWTON_SCHULZ, orthogonal
 from convzoo.training.schedules import factor
 from figures.drawing import PALE, WIDTH, labelled, show_image
@@ -206,7 +206,7 @@ def draw_average(path: Path, data: Data, decays: tuple[float, ...] = (0.9, 0.97)
     torch.manual_seed(0)
     network = Fast(data.train.images.shape[3], len(data.classes), "relu", [8, 16], True, True, 0.125)
     network.whiten(data.sample(1000)[0])
-    averages = [AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay)) for decay in decays]
+    averages = [MovingAverage(network, decay) for decay in decays]
     built = optimizers.build(network, **COMMON | AVERAGED)
     rng = np.random.default_rng(0)
     weights_by_step = []
@@ -217,7 +217,7 @@ def draw_average(path: Path, data: Data, decays: tuple[float, ...] = (0.9, 0.97)
             optimizer.step()
             optimizer.zero_grad()
         for average in averages:
-            average.update_parameters(network)
+            average.update(network)
         models = [network, *(average.module for average in averages)]
         weights_by_step.append([model.head.weight.detach().flatten().numpy().copy() for model in models])
     paths = np.array(weights_by_step)[steps // 2 :]  # (steps / 2, 1 + decays, weights)

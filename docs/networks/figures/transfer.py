@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from convzoo.data.arrays import evenly_spaced
 from convzoo.data.pixels import to_floats
-from convzoo.families.transfer.augmentation import augment
+from convzoo.families.transfer.augmentation import augment, draw_augmentation
 from convzoo.families.transfer.network import Transfer, blocks, build
 from convzoo.families.transfer.settings import FinetuneSettings, TrainingSettings
 from convzoo.plots import BLUE, BLUES, COLOURS, GREEN, GREY, INK, ORANGE, picture
@@ -264,7 +264,8 @@ def draw_variants(path: Path, data: Data, settings: TrainingSettings) -> None:
     phase: FinetuneSettings = settings.finetune
     lines = [("as they are", images.float())]
     for number in range(EPOCHS):
-        augmented = augment(images, phase, settings.side, torch.Generator().manual_seed(number))
+        draws = draw_augmentation(len(images), phase, torch.Generator().manual_seed(number))
+        augmented = augment(images, draws, settings.side)
         lines.append((f"epoch {number + 1}", augmented))
     with picture(path, WIDTH, 1.05 * len(lines)) as figure:
         figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)

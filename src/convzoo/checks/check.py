@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from convzoo.checks.code import CODE, FAMILY_STAGES, code_file, stage_inputs
 from convzoo.checks.folders import FileDigests
 from convzoo.checks.modules import ModuleCache
 from convzoo.checks.versions import version_warnings
+from convzoo.errors import ConvzooError
 from convzoo.files import project_root, write_json
 from convzoo.settings.load import Params, read_params
 from convzoo.settings.sources import FolderSource, source_settings
@@ -24,8 +26,9 @@ def check() -> None:
     and per file of weights. Prints what changed since the last check, and for which stages.
 
     A file is written only if its content changes, and one that is no longer due is removed. Raises SettingsError, and
-    ConvzooError for code that is not valid Python; data/code is then as it was.
+    ConvzooError for code that is not valid Python and a locale without UTF-8; data/code is then as it was.
     """
+    check_locale()
     params = read_params()
     check_all(params)
     with ModuleCache() as cache:
@@ -43,6 +46,15 @@ def check() -> None:
         file.unlink()
     for line in [*_changes(before, due), *version_warnings()]:
         print(line)
+
+
+def check_locale() -> None:
+    """Raise ConvzooError if Python expects anything but UTF-8 in names of files: some could not be read or shown."""
+    encoding = sys.getfilesystemencoding()
+    if encoding.replace("-", "").lower() != "utf8":
+        raise ConvzooError(
+            f"the locale has the encoding {encoding}, expected UTF-8; run: export LC_ALL=C.UTF-8 PYTHONUTF8=1"
+        )
 
 
 def _stages(params: Params) -> Iterator[tuple[str, str | None]]:

@@ -1,4 +1,4 @@
-"""Batches as index tensors, and the images at these indices on the device."""
+"""Batches as rows of an index, and the images at these indices on the device."""
 
 from collections.abc import Iterator, Sequence
 
@@ -26,29 +26,46 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, index: Tensor) -> Tensor:
-        """The images at `index` (B,), as uint8 (B, H, W, C) on the device."""
+    def batches(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each row of `order` (S, B): images uint8 (B, H, W, C) and labels (B,), on the device."""
+        # Copied to the device once per epoch; a step then waits for nothing, if the images are there too.
+        for index, row in zip(order, order.to(self.device), strict=True):
+            is_resident = self.parts[0].device.type == self.device.type
+            yield self.take(row if is_resident else index), self.labels[row]
+
+    def take(self, rows: Tensor | slice) -> Tensor:
+        """The images at `rows`, indices (B,) or a slice with both ends, as uint8 (B, H, W, C) on the device."""
         if len(self.parts) == 1:
-            return self.parts[0][index.to(self.parts[0].device)].to(self.device)
+            [part] = self.parts
+            images = part[rows.to(part.device) if isinstance(rows, Tensor) else rows]
+        else:
+            images = self._gathered(rows if isinstance(rows, Tensor) else torch.arange(rows.start, rows.stop))
+        if images.device.type == self.device.type:
+            return images
+        # From pinned memory a copy overlaps with the computation; torch reuses that memory only after the copy.
+        images = images.pin_memory() if self.device.type == "cuda" else images
+        return images.to(self.device, non_blocking=True)
+
+    def _gathered(self, index: Tensor) -> Tensor:
         index = index.cpu()
         images = torch.empty((len(index), *self.parts[0].shape[1:]), dtype=torch.uint8)
         for part, start in zip(self.parts, self.starts, strict=False):
             in_part = (index >= start) & (index < start + len(part))
             images[in_part] = part[index[in_part] - start]
-        return images.to(self.device)
+        return images
 
 
-def shuffled(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Index tensors that go over `count` images once, in random order, in full batches only.
+def shuffled(count: int, batch_size: int, generator: torch.Generator) -> Tensor:
+    """The indices of `count` images in random order, as full batches (S, `batch_size`).
 
     A last, shorter batch is dropped (other epochs contain its images); fewer images than a batch form one batch.
     """
+    batch_size = min(batch_size, count)
     order = torch.randperm(count, generator=generator)
-    for start in range(0, max(count - batch_size, 0) + 1, batch_size):
-        yield order[start : start + batch_size]
+    return order[: count // batch_size * batch_size].view(-1, batch_size)
 
 
-def in_order(count: int, batch_size: int) -> Iterator[Tensor]:
-    """Index tensors that go over `count` images once, in order, the last one shorter."""
+def in_order(count: int, batch_size: int) -> Iterator[slice]:
+    """Slices that go over `count` images once, in order, the last one shorter."""
     for start in range(0, count, batch_size):
-        yield torch.arange(start, min(start + batch_size, count))
+        yield slice(start, min(start + batch_size, count))

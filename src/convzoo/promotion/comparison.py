@@ -45,7 +45,8 @@ def accuracy_difference(candidate: np.ndarray, champion: np.ndarray, confidence:
     def score(difference: float) -> float:
         """How many standard errors the counts lie above a true `difference`."""
         b = (2 * images - gained + lost) * difference - gained - lost
-        share = (np.sqrt(b * b + 8 * images * lost * difference * (1 - difference)) - b) / (4 * images)
+        root = max(0.0, b * b + 8 * images * lost * difference * (1 - difference)) ** 0.5  # rounding may go below 0
+        share = (root - b) / (4 * images)
         variance = images * (2 * share + difference * (1 - difference))
         gap = gained - lost - images * difference
         return gap / np.sqrt(variance) if variance > 0 else np.copysign(np.inf, gap) if gap else 0.0

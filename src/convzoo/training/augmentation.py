@@ -1,10 +1,36 @@
-"""Random changes to whole batches in the loop: flip, shift, rotation, scale and cutout."""
+"""Random changes to whole batches in the loop: flip, shift, rotation, scale and cutout.
+
+The random numbers of an epoch are drawn on the CPU before its first step (`flips` and the functions `draw_...`) and
+moved to the device together (`draws_on`), so that a step neither copies nor waits, and that every device gets the same
+numbers.
+"""
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name)
 from torch import Tensor
+
+from convzoo.training.transfers import moved
+
+Draws = dict[str, Tensor]  # the random numbers of a step, by name
+
+
+def draws_on(device: torch.device, drawn: Sequence[Draws]) -> Sequence[Draws]:
+    """The random numbers of an epoch's steps, moved to `device` in one copy. A step may lack some of the names."""
+    if device.type == "cpu":
+        return drawn
+    steps = {
+        name: [step for step, draws in enumerate(drawn) if name in draws]
+        for name in dict.fromkeys(name for draws in drawn for name in draws)
+    }
+    stacked = [torch.stack([drawn[step][name] for step in steps[name]]) for name in steps]
+    on_device: list[Draws] = [{} for _ in drawn]
+    for name, values in zip(steps, moved(stacked, device), strict=True):
+        for step, value in zip(steps[name], values.unbind(), strict=True):
+            on_device[step][name] = value
+    return on_device
 
 
 def flips(mode: str, index: Tensor, epoch: int, count: int, seed: int, generator: torch.Generator) -> Tensor:
@@ -21,43 +47,60 @@ def flips(mode: str, index: Tensor, epoch: int, count: int, seed: int, generator
     return (coins[index] + epoch) % 2 == 1
 
 
-def shift_and_flip(images: Tensor, flipped: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
-    """Images (B, H, W, C) moved by up to `pixels` each way, what moves in being the mirror image of the border."""
+def draw_moves(count: int, pixels: int, generator: torch.Generator) -> Tensor:
+    """By how many rows and columns each of `count` images moves, up to `pixels` each way, as integers (2, B, 1)."""
+    return torch.randint(-pixels, pixels + 1, (2, count, 1), generator=generator)
+
+
+def shift_and_flip(images: Tensor, flipped: Tensor, moves: Tensor) -> Tensor:
+    """Images (B, H, W, C) moved by `moves` and mirrored where `flipped`.
+
+    What moves in is the mirror image of the border.
+    """
     count, height, width = images.shape[:3]
-    moves = torch.randint(-pixels, pixels + 1, (2, count, 1), generator=generator)
-    rows = _reflected(torch.arange(height) + moves[0], height)
-    columns = _reflected(torch.arange(width) + moves[1], width)
-    columns = torch.where(flipped[:, None], width - 1 - columns, columns)
-    row = torch.arange(count)[:, None, None]
     device = images.device
-    return images[row.to(device), rows[:, :, None].to(device), columns[:, None, :].to(device)]
+    rows = _reflected(torch.arange(height, device=device) + moves[0], height)
+    columns = _reflected(torch.arange(width, device=device) + moves[1], width)
+    columns = torch.where(flipped[:, None], width - 1 - columns, columns)
+    return images[torch.arange(count, device=device)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-def rotate_and_scale(images: Tensor, degrees: float, scale: float, generator: torch.Generator) -> Tensor:
-    """Images (B, H, W, C) turned by up to `degrees` and drawn up to `scale` larger or smaller, as floats."""
-    count = len(images)
+def draw_transforms(count: int, degrees: float, scale: float, generator: torch.Generator) -> Tensor:
+    """Rotations by up to `degrees`, up to `scale` larger or smaller, as affine matrices (B, 2, 3)."""
     angles = (torch.rand(count, generator=generator) * 2 - 1) * math.radians(degrees)
     zooms = 1 / (1 + (torch.rand(count, generator=generator) * 2 - 1) * scale)
-    turns = torch.zeros(count, 2, 3)
-    turns[:, 0, 0] = turns[:, 1, 1] = angles.cos() * zooms
-    turns[:, 0, 1], turns[:, 1, 0] = -angles.sin() * zooms, angles.sin() * zooms
+    transforms = torch.zeros(count, 2, 3)
+    transforms[:, 0, 0] = transforms[:, 1, 1] = angles.cos() * zooms
+    transforms[:, 0, 1], transforms[:, 1, 0] = -angles.sin() * zooms, angles.sin() * zooms
+    return transforms
+
+
+def rotate_and_scale(images: Tensor, transforms: Tensor) -> Tensor:
+    """Images (B, H, W, C) under affine `transforms` (B, 2, 3), as floats; the border continues beyond the image."""
     x = images.permute(0, 3, 1, 2).float()
-    grid = F.affine_grid(turns.to(images.device), list(x.shape), align_corners=False)
+    grid = F.affine_grid(transforms, list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False).permute(0, 2, 3, 1)
 
 
-def cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """Images (B, H, W, C) with a square of `side` pixels each painted in the batch's mean colour.
+def draw_corners(count: int, height: int, width: int, side: int, generator: torch.Generator) -> Tensor:
+    """The top row and left column of a square of `side` pixels in each of `count` images, as integers (2, B, 1)."""
+    top = torch.randint(height - side + 1, (count, 1), generator=generator)
+    left = torch.randint(width - side + 1, (count, 1), generator=generator)
+    return torch.stack([top, left])
+
+
+def cutout(images: Tensor, corners: Tensor, side: int) -> Tensor:
+    """Images (B, H, W, C) with a square of `side` pixels, at `corners`, painted in the batch's mean colour.
 
     DeVries and Taylor 2017, https://arxiv.org/abs/1708.04552.
     """
-    count, height, width = images.shape[:3]
-    top = torch.randint(height - side + 1, (count, 1), generator=generator)
-    left = torch.randint(width - side + 1, (count, 1), generator=generator)
-    rows, columns = torch.arange(height), torch.arange(width)
-    inside = ((rows >= top) & (rows < top + side))[:, :, None] & ((columns >= left) & (columns < left + side))[:, None]
+    height, width = images.shape[1:3]
+    top, left = corners
+    rows = torch.arange(height, device=images.device) - top
+    columns = torch.arange(width, device=images.device) - left
+    inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[:, None]
     mean = images.float().mean(dim=(0, 1, 2)).to(images.dtype)
-    return torch.where(inside[..., None].to(images.device), mean, images)
+    return torch.where(inside[..., None], mean, images)
 
 
 def _reflected(positions: Tensor, size: int) -> Tensor:

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from convzoo.errors import ConvzooError, DiskFullError
 from convzoo.files import new_file, project_root
+from convzoo.training.transfers import to_host
 
 
 class Checkpoints:
@@ -55,7 +56,7 @@ class Checkpoints:
         if not self.leader:
             return
         tensors: dict[str, torch.Tensor] = {}
-        packed = _packed(state, tensors)
+        packed = _packed(to_host(state), tensors)
         with new_file(self.file) as temporary:
             save_file(tensors, temporary, metadata={"state": json.dumps(packed, sort_keys=True)})
         self.epoch = state["epoch"]
@@ -87,7 +88,7 @@ def _packed(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     """`value` with each tensor moved to `tensors` and its name in its place; dicts as lists of pairs, to keep keys."""
     if isinstance(value, torch.Tensor):
         name = str(len(tensors))
-        tensors[name] = value.detach().cpu().contiguous().clone()
+        tensors[name] = value.detach().contiguous().clone()
         return {"tensor": name}
     if isinstance(value, dict):
         return {"pairs": [[key, _packed(item, tensors)] for key, item in value.items()]}

@@ -9,9 +9,12 @@ from torch.optim import Optimizer
 
 from convzoo.errors import ConvzooError
 from convzoo.tracking.live import LiveRun
+from convzoo.training.averaging import MovingAverage
 from convzoo.training.checkpoints import Checkpoints
 from convzoo.training.history import Row
 from convzoo.training.progress import Progress
+
+Part = nn.Module | MovingAverage | Optimizer
 
 
 @dataclass
@@ -28,7 +31,7 @@ class TrainState:
     history: list[Row] = field(default_factory=list)
     best: dict[str, Any] = field(default_factory=dict)  # weights of the best epoch so far: the result
     notes: dict[str, Any] = field(default_factory=dict)  # whatever else a family carries from epoch to epoch
-    parts: list[nn.Module | Optimizer | None] = field(default_factory=list)  # what is trained, and with what
+    parts: list[Part | None] = field(default_factory=list)  # what is trained, and with what
     saved_parts: list[dict[str, Any]] = field(default_factory=list)  # their state in the checkpoint
 
     def resume(self) -> None:
@@ -84,10 +87,10 @@ class TrainState:
             self.run.log(self.epoch, metrics)
         progress.epoch(row)
 
-    def _present(self) -> list[nn.Module | Optimizer]:
+    def _present(self) -> list[Part]:
         return [part for part in self.parts if part is not None]
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
-    """A copy of a network's weights and statistics on the CPU."""
-    return {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
+    """A copy of a network's weights and statistics, on its device."""
+    return {name: value.detach().contiguous().clone() for name, value in network.state_dict().items()}

@@ -19,6 +19,7 @@ from convzoo.training.checkpoints import Checkpoints
 from convzoo.training.fingerprint import check_data, fingerprint
 from convzoo.training.history import write_history
 from convzoo.training.state import TrainState
+from convzoo.training.transfers import to_host
 
 # In the order in which they get their final names: architecture.json, which names all tensors by their sha256, is last.
 OUTPUTS = ("extra", "fingerprint.json", "history.csv", "weights.safetensors", "architecture.json")
@@ -53,7 +54,7 @@ class Workspace(NamedTuple):
             write_json(new / "fingerprint.json", self.identity)
             write_history(new / "history.csv", self.state.history)
             with new_file(new / "weights.safetensors") as temporary:
-                save_file(weights, temporary)
+                save_file(to_host(weights), temporary)
             extra = sorted((new / "extra").glob("*.safetensors"))
             digests = {
                 "weights_sha256": sha256_of(new / "weights.safetensors"),

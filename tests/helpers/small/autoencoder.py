@@ -69,7 +69,7 @@ AUTOENCODER = Family(
     ],
     short={"epochs": 1},
     long={"epochs": 5},
-    switches=[{"seed": 1}, {"linear_learning_rate": 1e-4}, {"pca": False}, {"ema_decay": 0.9}, {"loss": "l1"}],
+    switches=[{"seed": 1}, {"pca": False}],
     diverging=[({"learning_rate": 1e30, "optimizer": "sgd", "schedule": "constant", "warmup": 0.0}, 1)],
     rate="learning_rate",
     columns=["epoch", "learning_rate", "train_loss", "val_loss", "val_psnr"],

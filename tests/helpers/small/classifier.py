@@ -68,7 +68,7 @@ CLASSIFIER = Family(
     ],
     short={"epochs": 1},
     long={"epochs": 5},
-    switches=[{"seed": 1}, {"learning_rate": 0.05}, {"activation": "silu"}, {"ema_decay": 0.0}],
+    switches=[{"seed": 1}, {"activation": "silu"}],
     diverging=[({"learning_rate": 1e30, "schedule": "constant", "warmup": 0.0, "ema_decay": 0.0}, 1)],
     rate="learning_rate",
     columns=["epoch", "learning_rate", "train_loss", "train_accuracy", "val_loss", "val_accuracy"],

@@ -70,7 +70,7 @@ TRANSFER = Family(
     variants=[{"keep": "best", "finetune": {"mixup": 0.2, "cutmix": 1, "rotation": 20, "blocks": 9}}],
     short={"method": "features"},
     long={},
-    switches=[{"seed": 1}, {"head": "dense"}, {"label_smoothing": 0.3}, {"features": {"learning_rate": 0.1}}],
+    switches=[{"seed": 1}, {"head": "dense"}],
     diverging=[
         (CONSTANT | {"features": {"learning_rate": 1e30}}, 1),
         (CONSTANT | {"finetune": {"learning_rate": 1e30}}, 3),

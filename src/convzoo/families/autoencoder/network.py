@@ -202,7 +202,7 @@ class PixelAutoencoder(nn.Module):
 
 def scale(device: torch.device) -> tuple[Tensor, Tensor]:
     """Return the mean and standard deviation to scale floats with, as arguments of `to_floats`."""
-    return torch.tensor(MEAN, device=device), torch.tensor(STD, device=device)
+    return torch.full((), MEAN, device=device), torch.full((), STD, device=device)
 
 
 def to_pixels(x: Tensor) -> Tensor:

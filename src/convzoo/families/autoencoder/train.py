@@ -1,5 +1,7 @@
 """Trains an autoencoder from settings and validated data to weights and a history."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name)
@@ -14,11 +16,13 @@ from convzoo.families.autoencoder.settings import TrainingSettings
 from convzoo.metrics.images import psnr
 from convzoo.settings.compute import ComputeSettings
 from convzoo.training import augmentation, optimizers
+from convzoo.training.augmentation import Draws, draws_on
 from convzoo.training.averaging import moving_average
 from convzoo.training.machine import seed_epoch
 from convzoo.training.progress import Progress
 from convzoo.training.schedules import factor
 from convzoo.training.state import TrainState, weights_of
+from convzoo.training.transfers import to_host
 from convzoo.training.workspace import load_data, open_workspace
 
 LOSSES = {"mse": F.mse_loss, "l1": F.l1_loss}
@@ -41,10 +45,11 @@ def train(network: str, settings: TrainingSettings, compute: ComputeSettings, pr
         images = ImageSet([data.train, data.augmented], work.fabric.device)
         val = ImageSet([data.val], work.fabric.device)
         fit(settings, architecture, work.fabric, images, val, work.state)
+        weights = to_host(work.state.best)
         if work.fabric.is_global_zero:
             trained = build(architecture["architecture"], architecture["arguments"])
-            trained.load_state_dict(work.state.best)
-            with work.results(architecture, work.state.best) as extra:
+            trained.load_state_dict(weights)
+            with work.results(architecture, weights) as extra:
                 save_array(extra / "training_images.npy", training_images(images, settings))
                 if trained.linear_parameters():
                     save_array(extra / "linear_path.npy", linear_maps(trained))
@@ -73,6 +78,7 @@ def fit(
     batch_size = min(settings.batch_size, len(images))
     steps_per_epoch = len(images) // batch_size
     steps = steps_per_epoch * settings.epochs
+    mean, std = scale(fabric.device)
     local = slice(fabric.global_rank, None, fabric.world_size)  # this process's share of a batch
 
     network = build(architecture["architecture"], architecture["arguments"]).to(fabric.device)
@@ -89,10 +95,12 @@ def fit(
         generator = seed_epoch(settings.seed, epoch)
         losses = []
         model.train()
-        for number, index in enumerate(shuffled(len(images), batch_size, generator)):
+        order = shuffled(len(images), batch_size, generator)
+        draws = draw_augmentation(order, images, epoch, settings, generator)
+        for number, (batch, _) in enumerate(images.batches(order)):
             multiplier = factor(settings.schedule, epoch * steps_per_epoch + number, steps, settings.warmup)
             optimizers.set_rates(network_optimizers, multiplier)
-            x = to_floats(augmented(images, index, epoch, settings, generator), *scale(fabric.device))[local]
+            x = to_floats(augmented(batch, draws[number]), mean, std)[local]
 
             loss = LOSSES[settings.loss](model(x).float(), x)
             fabric.backward(loss)
@@ -100,12 +108,13 @@ def fit(
                 optimizer.step()
                 optimizer.zero_grad()
             if average:
-                average.update_parameters(network)
+                average.update(network)
 
             losses.append(loss.detach())
             progress.step()
 
-        losses = fabric.all_reduce(torch.stack(losses))
+        # An accelerator is waited for here: for losses and validation, and in `end_epoch` for a checkpoint.
+        losses = fabric.all_reduce(torch.stack(losses)).cpu()
         state.check_finite({"learning_rate and linear_learning_rate": losses})
         val_loss, val_psnr = validate(fabric, averaged, val)
         row = {
@@ -129,17 +138,20 @@ def validate(fabric: Fabric, network: nn.Module, val: ImageSet) -> tuple[float, 
     """
     training = network.training
     network.eval()
-    loss, levels, values = 0.0, 0.0, 0
-    for index in in_order(len(val), VAL_BATCH):
-        images = val.take(index)
-        x = to_floats(images, *scale(fabric.device))
+    sums, values = [], 0
+    mean, std = scale(fabric.device)
+    for rows in in_order(len(val), VAL_BATCH):
+        images = val.take(rows)
+        x = to_floats(images, mean, std)
         with fabric.autocast():
             reconstructions = network(x).float()
-        loss += (reconstructions - x).square().sum().item()
-        levels += (to_pixels(reconstructions).float() - images.float()).square().sum().item()
+        loss = (reconstructions - x).square().sum()
+        levels = (to_pixels(reconstructions).float() - images.float()).square().sum()
+        sums.append(torch.stack([loss, levels]))
         values += images.numel()
     network.train(training)
-    return loss / values, float(psnr(levels / values))
+    losses, levels = torch.stack(sums, dim=1).tolist()
+    return sum(losses) / values, float(psnr(sum(levels) / values))
 
 
 @torch.no_grad()
@@ -150,8 +162,8 @@ def principal_components(images: ImageSet, count: int) -> tuple[Tensor, Tensor]:
     such that its largest value is positive.
     """
     total, products = 0, 0
-    for index in in_order(len(images), COVARIANCE_BATCH):
-        x = to_floats(images.take(index), *scale(images.device)).flatten(1)
+    for rows in in_order(len(images), COVARIANCE_BATCH):
+        x = to_floats(images.take(rows), *scale(images.device)).flatten(1)
         total, products = total + x.double().sum(0), products + (x.T @ x).double()
     mean = total / len(images)
     covariance = products / len(images) - torch.outer(mean, mean)
@@ -182,19 +194,31 @@ def build_optimizers(network: nn.Module, settings: TrainingSettings) -> list[tor
     return built
 
 
-def augmented(
-    images: ImageSet, index: Tensor, epoch: int, settings: TrainingSettings, generator: torch.Generator
-) -> Tensor:
-    """Return the augmented images at `index` in `epoch`: (B, H, W, C), 0 to 255."""
-    flipped = augmentation.flips(settings.flip, index, epoch, len(images), settings.seed, generator)
-    return augmentation.shift_and_flip(images.take(index), flipped, settings.shift, generator)
+def draw_augmentation(
+    order: Tensor, images: ImageSet, epoch: int, settings: TrainingSettings, generator: torch.Generator
+) -> Sequence[Draws]:
+    """Draw the random numbers of the augmentation of each batch of `order` (S, B), and move them to the device."""
+    drawn = [
+        {
+            "flips": augmentation.flips(settings.flip, index, epoch, len(images), settings.seed, generator),
+            "moves": augmentation.draw_moves(len(index), settings.shift, generator),
+        }
+        for index in order
+    ]
+    return draws_on(images.device, drawn)
+
+
+def augmented(batch: Tensor, draws: Draws) -> Tensor:
+    """Return the augmented images of a batch (B, H, W, C), 0 to 255."""
+    return augmentation.shift_and_flip(batch, draws["flips"], draws["moves"])
 
 
 def training_images(images: ImageSet, settings: TrainingSettings) -> np.ndarray:
     """Return augmented images of the first epoch, for inspection: uint8 (B, H, W, C)."""
     generator = torch.Generator().manual_seed(settings.seed)
     index = torch.randperm(len(images), generator=generator)[:SAMPLES]
-    return augmented(images, index, 0, settings, generator).cpu().numpy()
+    [draws] = draw_augmentation(index[None], images, 0, settings, generator)
+    return augmented(images.take(index), draws).cpu().numpy()
 
 
 def linear_maps(network: nn.Module) -> np.ndarray:

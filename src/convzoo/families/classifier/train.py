@@ -1,5 +1,7 @@
 """Trains a classifier from settings and validated data to weights and a history."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name)
@@ -13,6 +15,7 @@ from convzoo.families.classifier.network import build
 from convzoo.families.classifier.settings import TrainingSettings
 from convzoo.settings.compute import ComputeSettings
 from convzoo.training import augmentation, optimizers
+from convzoo.training.augmentation import Draws, draws_on
 from convzoo.training.averaging import moving_average
 from convzoo.training.machine import seed_epoch
 from convzoo.training.progress import Progress
@@ -83,11 +86,13 @@ def fit(
         generator = seed_epoch(settings.seed, epoch)
         losses, correct = [], torch.zeros((), device=fabric.device)
         model.train()
-        for number, index in enumerate(shuffled(len(images), batch_size, generator)):
+        order = shuffled(len(images), batch_size, generator)
+        draws = draw_augmentation(order, images, epoch, settings, generator)
+        for number, (batch, labels) in enumerate(images.batches(order)):
             multiplier = factor(settings.schedule, epoch * steps_per_epoch + number, steps, settings.warmup)
             optimizers.set_rates(network_optimizers, multiplier)
-            batch = augmented(images, index, epoch, settings, generator)
-            x, labels = to_floats(batch, mean, std)[local], images.labels[index.to(fabric.device)][local]
+            batch = augmented(batch, draws[number], settings)
+            x, labels = to_floats(batch, mean, std)[local], labels[local]
 
             logits = model(x).float()
             loss = F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
@@ -96,13 +101,14 @@ def fit(
                 optimizer.step()
                 optimizer.zero_grad()
             if average:
-                average.update_parameters(network)
+                average.update(network)
 
             losses.append(loss.detach())
             correct += (logits.argmax(1) == labels).sum()
             progress.step()
 
-        losses = fabric.all_reduce(torch.stack(losses))
+        # An accelerator is waited for here: for losses, accuracies and, in `end_epoch`, for a checkpoint.
+        losses = fabric.all_reduce(torch.stack(losses)).cpu()
         state.check_finite({"learning_rate": losses})
         val_loss, val_accuracy = validate(fabric, averaged, val, mean, std)
         row = {
@@ -124,15 +130,16 @@ def validate(fabric: Fabric, network: nn.Module, val: ImageSet, mean: Tensor, st
     """Return the mean cross-entropy (nats) and accuracy (0 to 1) of `network` on val, and restore its mode."""
     training = network.training
     network.eval()
-    loss, correct = 0.0, 0
-    for index in in_order(len(val), VAL_BATCH):
-        labels = val.labels[index.to(fabric.device)]
+    sums = []
+    for rows in in_order(len(val), VAL_BATCH):
+        labels = val.labels[rows]
         with fabric.autocast():
-            logits = network(to_floats(val.take(index), mean, std)).float()
-        loss += F.cross_entropy(logits, labels, reduction="sum").item()
-        correct += (logits.argmax(1) == labels).sum().item()
+            logits = network(to_floats(val.take(rows), mean, std)).float()
+        loss, correct = F.cross_entropy(logits, labels, reduction="sum"), (logits.argmax(1) == labels).sum()
+        sums.append(torch.stack([loss, correct.float()]))
     network.train(training)
-    return loss / len(val), correct / len(val)
+    losses, corrects = torch.stack(sums, dim=1).tolist()
+    return sum(losses) / len(val), sum(corrects) / len(val)
 
 
 def build_optimizers(network: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
@@ -148,16 +155,34 @@ def build_optimizers(network: nn.Module, settings: TrainingSettings) -> list[tor
     )
 
 
-def augmented(
-    images: ImageSet, index: Tensor, epoch: int, settings: TrainingSettings, generator: torch.Generator
-) -> Tensor:
-    """Return the augmented images at `index` in `epoch`: (B, H, W, C), 0 to 255."""
-    flipped = augmentation.flips(settings.flip, index, epoch, len(images), settings.seed, generator)
-    batch = augmentation.shift_and_flip(images.take(index), flipped, settings.shift, generator)
-    if settings.rotation or settings.scale:
-        batch = augmentation.rotate_and_scale(batch, settings.rotation, settings.scale, generator)
-    if settings.cutout:
-        batch = augmentation.cutout(batch, settings.cutout, generator)
+def draw_augmentation(
+    order: Tensor, images: ImageSet, epoch: int, settings: TrainingSettings, generator: torch.Generator
+) -> Sequence[Draws]:
+    """Draw the random numbers of the augmentation of each batch of `order` (S, B), and move them to the device."""
+    height, width = images.parts[0].shape[1:3]
+    drawn = []
+    for index in order:
+        count = len(index)
+        draws = {
+            "flips": augmentation.flips(settings.flip, index, epoch, len(images), settings.seed, generator),
+            "moves": augmentation.draw_moves(count, settings.shift, generator),
+        }
+        if settings.rotation or settings.scale:
+            transforms = augmentation.draw_transforms(count, settings.rotation, settings.scale, generator)
+            draws["transforms"] = transforms
+        if settings.cutout:
+            draws["corners"] = augmentation.draw_corners(count, height, width, settings.cutout, generator)
+        drawn.append(draws)
+    return draws_on(images.device, drawn)
+
+
+def augmented(batch: Tensor, draws: Draws, settings: TrainingSettings) -> Tensor:
+    """Return the augmented images of a batch (B, H, W, C), 0 to 255."""
+    batch = augmentation.shift_and_flip(batch, draws["flips"], draws["moves"])
+    if "transforms" in draws:
+        batch = augmentation.rotate_and_scale(batch, draws["transforms"])
+    if "corners" in draws:
+        batch = augmentation.cutout(batch, draws["corners"], settings.cutout)
     return batch
 
 
@@ -165,5 +190,6 @@ def augmented_batch(images: ImageSet, settings: TrainingSettings) -> np.ndarray:
     """Return augmented images of the first epoch, for inspection: uint8 (B, H, W, C)."""
     generator = torch.Generator().manual_seed(settings.seed)
     index = torch.randperm(len(images), generator=generator)[:SAMPLES]
-    batch = augmented(images, index, 0, settings, generator)
+    [draws] = draw_augmentation(index[None], images, 0, settings, generator)
+    batch = augmented(images.take(index), draws, settings)
     return batch.round().clamp(0, 255).to(torch.uint8).cpu().numpy()

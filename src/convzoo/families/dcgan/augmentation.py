@@ -5,21 +5,34 @@ from torch import Tensor
 
 from convzoo.families.dcgan.settings import AugmentSettings
 from convzoo.training import augmentation
+from convzoo.training.augmentation import Draws
 
 
-def diff_augment(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
-    """Augment images (B, C, H, W), -1 to 1, for the discriminator.
+def draw_augmentation(
+    count: int, height: int, width: int, settings: AugmentSettings, generator: torch.Generator
+) -> Draws:
+    """Draw the random numbers to augment `count` images with."""
+    draws = {"amounts": torch.rand(3, count, 1, 1, 1, generator=generator) * 2 - 1}
+    if settings.flip or settings.shift:
+        mode = "random" if settings.flip else "none"
+        draws["flips"] = augmentation.flips(mode, torch.arange(count), 0, count, 0, generator)
+        draws["moves"] = augmentation.draw_moves(count, settings.shift, generator)
+    if settings.cutout:
+        draws["corners"] = augmentation.draw_corners(count, height, width, settings.cutout, generator)
+    return draws
+
+
+def diff_augment(x: Tensor, settings: AugmentSettings, draws: Draws, prefix: str = "") -> Tensor:
+    """Augment images (B, C, H, W), -1 to 1, for the discriminator, with those `draws` whose names start with `prefix`.
 
     Gradients flow through every change (Zhao et al. 2020, https://arxiv.org/abs/2006.10738).
     """
-    amounts = (torch.rand(3, len(x), 1, 1, 1, generator=generator) * 2 - 1).to(x.device)
+    amounts = draws[f"{prefix}amounts"]
     x = colour_jitter(x, amounts, settings.brightness, settings.saturation, settings.contrast).permute(0, 2, 3, 1)
     if settings.flip or settings.shift:
-        order = torch.arange(len(x))
-        flips = augmentation.flips("random" if settings.flip else "none", order, 0, len(x), 0, generator)
-        x = augmentation.shift_and_flip(x, flips, settings.shift, generator)
+        x = augmentation.shift_and_flip(x, draws[f"{prefix}flips"], draws[f"{prefix}moves"])
     if settings.cutout:
-        x = augmentation.cutout(x, settings.cutout, generator)
+        x = augmentation.cutout(x, draws[f"{prefix}corners"], settings.cutout)
     return x.permute(0, 3, 1, 2)
 
 

@@ -6,8 +6,6 @@ discriminator's input, and initial weights from N(0, 0.02). The generator uses R
 LeakyReLU.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name)
@@ -160,11 +158,10 @@ def samples(generator: Generator, latents: np.ndarray, batch_size: int = 250) ->
     """
     training, device = generator.training, next(generator.parameters()).device
     pixel_generator = PixelGenerator(generator).eval()
-    starts = range(0, len(latents), batch_size)
-    batches = (torch.from_numpy(latents[start : start + batch_size]) for start in starts)
-    parts = [pixel_generator(batch.to(device)).cpu() for batch in batches]
+    batches = torch.from_numpy(latents).to(device).split(batch_size)
+    images = torch.cat([pixel_generator(batch) for batch in batches]).cpu().numpy()
     generator.train(training)
-    return torch.cat(parts).numpy()
+    return images
 
 
 def discriminator_loss(loss: str, on_real: Tensor, on_fake: Tensor, label_smoothing: float) -> Tensor:
@@ -198,17 +195,6 @@ def gradient_penalty(discriminator: nn.Module, x: Tensor) -> Tensor:
     x = x.detach().requires_grad_(True)
     [gradient] = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
     return gradient.square().sum(dim=(1, 2, 3)).mean()
-
-
-def averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
-    """Return an exponential moving average with a warm-up: at step n, the decay is at most (1 + n) / (10 + n)."""
-
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
-        weight = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
-        for mean, value in zip(averaged, current, strict=True):
-            mean.lerp_(value, weight) if mean.is_floating_point() else mean.copy_(value)
-
-    return update
 
 
 def without_parametrizations(discriminator: Discriminator) -> Discriminator:

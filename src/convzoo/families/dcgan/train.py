@@ -1,5 +1,6 @@
 """Trains a DCGAN from settings and validated data to a generator and a history."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,12 @@ import torch
 from lightning_fabric import Fabric
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from convzoo.data.arrays import evenly_spaced, save_array
 from convzoo.data.batches import ImageSet, shuffled
 from convzoo.errors import ConvzooError
 from convzoo.families.dcgan import network as players
-from convzoo.families.dcgan.augmentation import diff_augment
+from convzoo.families.dcgan.augmentation import diff_augment, draw_augmentation
 from convzoo.families.dcgan.collapse import collapse_alarms
 from convzoo.families.dcgan.latents import latents, walk
 from convzoo.families.dcgan.network import build, samples, to_pixels, to_signed
@@ -23,11 +23,14 @@ from convzoo.metrics.features import FeatureNetwork
 from convzoo.metrics.kid import diversity, kid
 from convzoo.settings.compute import ComputeSettings
 from convzoo.training import optimizers
+from convzoo.training.augmentation import Draws, draws_on
+from convzoo.training.averaging import MovingAverage
 from convzoo.training.history import Row
 from convzoo.training.machine import seed_epoch
 from convzoo.training.progress import Progress
 from convzoo.training.schedules import factor
 from convzoo.training.state import TrainState, weights_of
+from convzoo.training.transfers import to_host
 from convzoo.training.workspace import load_data, open_workspace
 
 WALK_STEPS, WALK_PATHS = 10, 6  # images from one latent to the next, and the number of such paths
@@ -51,6 +54,7 @@ def train(network: str, settings: TrainingSettings, compute: ComputeSettings, pr
         val = data.val.images
         real = features(val[evenly_spaced(len(val), settings.select_images)])
         fit(settings, architecture, work.fabric, images, real, features, work.state)
+        work.state.best = to_host(work.state.best)
         if work.fabric.is_global_zero:
             with work.results(architecture, work.state.best["generator"]) as extra:
                 write_extra(extra, settings, architecture, work.state, images, features)
@@ -98,7 +102,7 @@ def fit(
 
     generator, discriminator = build(architecture["generator"], architecture["discriminator"])
     generator, discriminator = generator.to(fabric.device), discriminator.to(fabric.device)
-    average = AveragedModel(generator, multi_avg_fn=players.averaging(settings.ema_decay), use_buffers=True)
+    average = MovingAverage(generator, settings.ema_decay, warm_up=True)
     generate, g_optimizer = fabric.setup(generator, adam(generator, settings, settings.generator_learning_rate))
     discriminate, d_optimizer = fabric.setup(
         discriminator, adam(discriminator, settings, settings.discriminator_learning_rate)
@@ -112,18 +116,20 @@ def fit(
         randomness = seed_epoch(settings.seed, epoch)
         d_losses, g_losses, probabilities = [], [], []
         generator.train(), discriminator.train()
-        for step, index in enumerate(shuffled(len(images), batch_size, randomness), epoch * steps_per_epoch):
+        order = shuffled(len(images), batch_size, randomness)
+        first = epoch * steps_per_epoch
+        draws = draw_epoch(settings, images, order, local, first, randomness)
+        for step, ((batch, _), drawn) in enumerate(zip(images.batches(order), draws, strict=True), first):
             multiplier = factor(settings.schedule, step, steps_per_epoch * settings.epochs, warmup=0)
             optimizers.set_rates([g_optimizer, d_optimizer], multiplier)
-            generators_turn = (step + 1) % settings.discriminator_steps == 0
-            x = to_signed(images.take(index))[local]
-            z = torch.randn(batch_size, settings.latents, generator=randomness)[local].to(fabric.device)
+            x = to_signed(batch)[local]
+            generators_turn = is_generators_turn(step, settings)
             with torch.set_grad_enabled(generators_turn):
-                fake = generate(z)
+                fake = generate(drawn["latents"])
 
             # Discriminator: real towards one, generated towards zero, in separate batches for BatchNorm.
-            on_real = discriminate(diff_augment(x, settings.augment, randomness)).float()
-            on_fake = discriminate(diff_augment(fake.detach(), settings.augment, randomness)).float()
+            on_real = discriminate(diff_augment(x, settings.augment, drawn, "real ")).float()
+            on_fake = discriminate(diff_augment(fake.detach(), settings.augment, drawn, "fake ")).float()
             d_loss = players.discriminator_loss(settings.loss, on_real, on_fake, settings.label_smoothing)
             if settings.r1 and step % settings.r1_every == 0:
                 weight = settings.r1_every * settings.r1 / 2
@@ -137,17 +143,18 @@ def fit(
             # Generator: scored by the updated discriminator, which stays fixed and passes gradients on.
             if generators_turn:
                 discriminator.requires_grad_(False)
-                on_fake = discriminate(diff_augment(fake, settings.augment, randomness)).float()
+                on_fake = discriminate(diff_augment(fake, settings.augment, drawn, "generator ")).float()
                 g_loss = players.generator_loss(settings.loss, on_fake)
                 fabric.backward(g_loss)
                 g_optimizer.step()
                 g_optimizer.zero_grad()
                 discriminator.requires_grad_(True)
-                average.update_parameters(generator)
+                average.update(generator)
                 g_losses.append(g_loss.detach())
             progress.step()
 
-        d_losses, g_losses = fabric.all_reduce(torch.stack(d_losses)), fabric.all_reduce(torch.stack(g_losses))
+        # An accelerator is waited for here: for losses, probabilities and samples, and in `end_epoch` for a checkpoint.
+        d_losses, g_losses = (fabric.all_reduce(torch.stack(losses)).cpu() for losses in (d_losses, g_losses))
         state.check_finite({"discriminator_learning_rate": d_losses, "generator_learning_rate": g_losses})
         real_probability, fake_probability = fabric.all_reduce(torch.stack(probabilities)).mean(0).tolist()
         row: Row = {
@@ -170,6 +177,31 @@ def fit(
                 state.notes["best_epoch"] = row["epoch"]
         state.end_epoch(row, progress)
     progress.close()
+
+
+def draw_epoch(
+    settings: TrainingSettings, images: ImageSet, order: Tensor, local: slice, first: int, generator: torch.Generator
+) -> Sequence[Draws]:
+    """Draw the random numbers of the steps from `first` on, one for each row of `order` (S, B), for the device.
+
+    Each has `latents` (B, L), and for the images that are augmented (`real` and `fake` ones for the discriminator, and
+    those of the `generator` if it is its turn) what `diff_augment` takes. All processes draw the latents of the whole
+    batch; `local` is the share of this one.
+    """
+    height, width = images.parts[0].shape[1:3]
+    count, drawn = len(order[0, local]), []
+    for step in range(first, first + len(order)):
+        draws = {"latents": torch.randn(order.shape[1], settings.latents, generator=generator)[local]}
+        for use in ("real", "fake", "generator") if is_generators_turn(step, settings) else ("real", "fake"):
+            augmentation = draw_augmentation(count, height, width, settings.augment, generator)
+            draws |= {f"{use} {name}": value for name, value in augmentation.items()}
+        drawn.append(draws)
+    return draws_on(images.device, drawn)
+
+
+def is_generators_turn(step: int, settings: TrainingSettings) -> bool:
+    """Return whether the generator learns in this step, too."""
+    return (step + 1) % settings.discriminator_steps == 0
 
 
 def validate(real: np.ndarray, generated: np.ndarray) -> Row:
@@ -217,6 +249,7 @@ def write_extra(
     generated = torch.from_numpy(samples(generator, latents(len(real), settings.latents, settings.seed)))
     rows = []
     for part in (real, generated):
-        rows += [part, to_pixels(diff_augment(to_signed(part), settings.augment, randomness).clamp(-1, 1))]
+        draws = draw_augmentation(len(part), *part.shape[1:3], settings.augment, randomness)
+        rows += [part, to_pixels(diff_augment(to_signed(part), settings.augment, draws).clamp(-1, 1))]
     save_array(folder / "real_augmented_generated.npy", torch.stack(rows).numpy())
     save_file(state.best["discriminator"], folder / "discriminator.safetensors")

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from convzoo.data import pixels
+from convzoo.data import batches, pixels
 from convzoo.data.batches import ImageSet, in_order
 from convzoo.data.pixels import to_floats
 from convzoo.families.transfer import network as transfer
@@ -23,7 +23,13 @@ from convzoo.weights.backbones import resized
 
 CACHE = Path(".features")  # in the project's root folder
 BATCH = 50  # images at a time
-CODE = (pixels.__file__, transfer.__file__, backbones.__file__, __file__)  # files that determine the bits of features
+CODE = (
+    batches.__file__,
+    pixels.__file__,
+    transfer.__file__,
+    backbones.__file__,
+    __file__,
+)  # files that determine the bits of features
 
 
 @torch.no_grad()
@@ -64,11 +70,11 @@ def compute_features(
     network.backbone.eval()
     features = []
     bar = tqdm(total=len(images), desc=f"features of {title}", unit=" images", leave=False, disable=None)
-    for index in in_order(len(images), BATCH):
+    for rows in in_order(len(images), BATCH):
         with fabric.autocast():
-            x = resized(to_floats(images.take(index), *scale), network.side)
+            x = resized(to_floats(images.take(rows), *scale), network.side)
             features.append(network.backbone(x).float())
-        bar.update(len(index))
+        bar.update(rows.stop - rows.start)
     bar.close()
     return torch.cat(features)
 

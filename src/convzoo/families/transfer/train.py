@@ -15,17 +15,19 @@ from convzoo.data.arrays import save_array
 from convzoo.data.batches import ImageSet, in_order, shuffled
 from convzoo.data.pixels import to_floats
 from convzoo.errors import ConvzooError
-from convzoo.families.transfer.augmentation import augment, mix
+from convzoo.families.transfer.augmentation import augment, draw_augmentation, draw_mixing, mix
 from convzoo.families.transfer.features import cached_features
 from convzoo.families.transfer.network import Transfer, blocks, build, set_modes
 from convzoo.families.transfer.settings import TrainingSettings
 from convzoo.settings.compute import ComputeSettings
 from convzoo.training import optimizers
+from convzoo.training.augmentation import draws_on
 from convzoo.training.averaging import moving_average
 from convzoo.training.machine import seed_epoch
 from convzoo.training.progress import Progress
 from convzoo.training.schedules import factor
 from convzoo.training.state import TrainState, weights_of
+from convzoo.training.transfers import to_host
 from convzoo.training.workspace import load_data, open_workspace
 from convzoo.weights.backbones import published, scale
 
@@ -82,7 +84,7 @@ def train(network: str, settings: TrainingSettings, compute: ComputeSettings, pr
             with work.results(architecture, weights) as extra:
                 save_array(extra / "augmented_batch.npy", augmented_batch(images, settings))
                 if settings.method == "finetune":
-                    save_file(head, extra / "features_head.safetensors")
+                    save_file(to_host(head), extra / "features_head.safetensors")
 
 
 def describe(settings: TrainingSettings, about: dict, meta: dict) -> dict:
@@ -125,10 +127,10 @@ def fit_head(
         generator = seed_epoch(settings.seed, epoch)
         losses, correct = [], torch.zeros((), device=fabric.device)
         model.train()
-        for number, index in enumerate(shuffled(len(labels), batch_size, generator)):
+        order = shuffled(len(labels), batch_size, generator)[:, local].to(fabric.device)
+        for number, rows in enumerate(order):
             multiplier = factor(settings.schedule, epoch * steps_per_epoch + number, steps, settings.warmup)
             optimizers.set_rates([optimizer], multiplier)
-            rows = index[local].to(fabric.device)
 
             logits = model(features["train"][rows]).float()
             loss = F.cross_entropy(logits, labels[rows], label_smoothing=settings.label_smoothing)
@@ -140,7 +142,7 @@ def fit_head(
             correct += (logits.argmax(1) == labels[rows]).sum()
             progress.step()
 
-        losses = fabric.all_reduce(torch.stack(losses))
+        losses = fabric.all_reduce(torch.stack(losses)).cpu()
         state.check_finite({"learning_rate": losses})
         row = {
             "epoch": epoch + 1,
@@ -148,7 +150,7 @@ def fit_head(
             "learning_rate": phase.learning_rate * multiplier,
             "train_loss": losses.mean().item(),
             "train_accuracy": fabric.all_reduce(correct, reduce_op="sum").item() / (steps_per_epoch * batch_size),
-            **validate(fabric, network.head, lambda index: features["val"][index.to(fabric.device)], images.val.labels),
+            **validate(fabric, network.head, lambda rows: features["val"][rows], images.val.labels),
         }
         if settings.keep == "last" or state.is_best(row, "val_accuracy"):
             state.notes["head"] = weights_of(network.head)
@@ -186,29 +188,32 @@ def tune(settings: TrainingSettings, network: Transfer, fabric: Fabric, images: 
         generator, rng = seed_epoch(settings.seed, epoch), np.random.default_rng([settings.seed, epoch])
         losses, correct = [], torch.zeros((), device=fabric.device)
         set_modes(network, tuned, frozen_norms=phase.batch_norm == "frozen")
-        for number, index in enumerate(shuffled(len(images.train), batch_size, generator)):
+        order = shuffled(len(images.train), batch_size, generator)
+        mixings = [draw_mixing(batch_size, settings.side, phase, rng) for _ in order]
+        draws = [draw_augmentation(batch_size, phase, generator) | {"partners": mixing.partners} for mixing in mixings]
+        draws = draws_on(fabric.device, draws)
+        for number, (batch, labels) in enumerate(images.train.batches(order)):
             step = (epoch - earlier) * steps_per_epoch + number
             multiplier = factor(settings.schedule, step, steps, settings.warmup)
             optimizers.set_rates([optimizer], multiplier)
-            x = to_floats(augment(images.train.take(index), phase, settings.side, generator), *images.scale)
-            x, partners, share = mix(x, phase, rng)
-            labels = images.train.labels[index.to(fabric.device)]
-            labels, others = labels[local], labels[partners.to(fabric.device)][local]
+            x = to_floats(augment(batch, draws[number], settings.side), *images.scale)
+            mixing = mixings[number]._replace(partners=draws[number]["partners"])
+            labels, others, share = labels[local], labels[mixing.partners][local], mixing.share
 
-            logits = model(x[local]).float()
+            logits = model(mix(x, mixing)[local]).float()
             loss = mixed_loss(logits, labels, others, share, settings)
             fabric.backward(loss)
             optimizer.step()
             optimizer.zero_grad()
             if average:
-                average.update_parameters(network)
+                average.update(network)
 
             losses.append(loss.detach())
             predictions = logits.argmax(1)
             correct += share * (predictions == labels).sum() + (1 - share) * (predictions == others).sum()
             progress.step()
 
-        losses = fabric.all_reduce(torch.stack(losses))
+        losses = fabric.all_reduce(torch.stack(losses)).cpu()
         state.check_finite({"learning_rate": losses})
         row = {
             "epoch": epoch + 1,
@@ -217,7 +222,7 @@ def tune(settings: TrainingSettings, network: Transfer, fabric: Fabric, images: 
             "train_loss": losses.mean().item(),
             "train_accuracy": fabric.all_reduce(correct, reduce_op="sum").item() / (steps_per_epoch * batch_size),
             **validate(
-                fabric, averaged, lambda index: to_floats(images.val.take(index), *images.scale), images.val.labels
+                fabric, averaged, lambda rows: to_floats(images.val.take(rows), *images.scale), images.val.labels
             ),
         }
         if settings.keep == "last" or state.is_best(row, "val_accuracy"):
@@ -227,25 +232,23 @@ def tune(settings: TrainingSettings, network: Transfer, fabric: Fabric, images: 
 
 
 @torch.no_grad()
-def validate(
-    fabric: Fabric, network: nn.Module, inputs: Callable[[Tensor], Tensor], labels: Tensor
-) -> dict[str, float]:
+def validate(fabric: Fabric, network: nn.Module, inputs: Callable[[slice], Tensor], labels: Tensor) -> dict[str, float]:
     """Return `val_loss` (mean cross-entropy, nats) and `val_accuracy` (0 to 1), and restore the modes of all modules.
 
-    `inputs` maps an index (B,) to the inputs of `network`: floats of images for a whole network, features for a head.
+    `inputs` maps a slice of rows to the inputs of `network`: floats of images for a whole network, features for a head.
     """
     modes = {module: module.training for module in network.modules()}
     network.eval()
-    loss, correct = 0.0, 0
-    for index in in_order(len(labels), VAL_BATCH):
-        targets = labels[index.to(fabric.device)]
+    sums = []
+    for rows in in_order(len(labels), VAL_BATCH):
         with fabric.autocast():
-            logits = network(inputs(index)).float()
-        loss += F.cross_entropy(logits, targets, reduction="sum").item()
-        correct += (logits.argmax(1) == targets).sum().item()
+            logits = network(inputs(rows)).float()
+        loss = F.cross_entropy(logits, labels[rows], reduction="sum")
+        sums.append(torch.stack([loss, (logits.argmax(1) == labels[rows]).sum().float()]))
     for module, training in modes.items():
         module.training = training
-    return {"val_loss": loss / len(labels), "val_accuracy": correct / len(labels)}
+    losses, correct = torch.stack(sums, dim=1).tolist()
+    return {"val_loss": sum(losses) / len(labels), "val_accuracy": sum(correct) / len(labels)}
 
 
 def epochs_of(settings: TrainingSettings) -> int:
@@ -286,7 +289,8 @@ def augmented_batch(images: Data, settings: TrainingSettings) -> np.ndarray:
     generator = torch.Generator().manual_seed(settings.seed)
     if settings.method == "finetune":
         index = torch.randperm(len(images.train), generator=generator)[:SAMPLES]
-        batch = augment(images.train.take(index), settings.finetune, settings.side, generator)
+        [draws] = draws_on(images.train.device, [draw_augmentation(len(index), settings.finetune, generator)])
+        batch = augment(images.train.take(index), draws, settings.side)
     else:
         batch = images.variants.take(torch.randperm(len(images.variants), generator=generator)[:SAMPLES])
     return batch.round().clamp(0, 255).to(torch.uint8).cpu().numpy()

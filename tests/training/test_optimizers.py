@@ -1,0 +1,122 @@
+"""Optimizers: which weights get which step, and each step computed a second way."""
+
+import pytest
+import torch
+from torch import nn
+
+from convzoo.training import optimizers
+from convzoo.training.optimizers import Muon, build, orthogonal, set_rates
+
+RATES = {"learning_rate": 0.1, "momentum": 0.8, "beta2": 0.9, "weight_decay": 0.05, "muon_learning_rate": 0.02}
+TORCH = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}
+
+
+class Small(nn.Module):
+    """Filters, a matrix, vectors, and a layer that is not trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.filters, self.norm, self.linear = nn.Conv2d(2, 5, 3), nn.BatchNorm2d(5), nn.Linear(5, 3)
+        self.frozen = nn.Linear(2, 2).requires_grad_(False)
+
+
+def names_of(network: nn.Module, weights: list[torch.Tensor]) -> set[str]:
+    return {name for name, weight in network.named_parameters() if any(weight is other for other in weights)}
+
+
+VECTORS = {"filters.bias", "norm.weight", "norm.bias", "linear.bias"}
+
+
+@pytest.mark.parametrize("optimizer", TORCH)
+def test_vectors_have_no_weight_decay_and_settings_reach_the_optimizer(optimizer):
+    network = Small()
+    (built,) = build(network, optimizer=optimizer, **RATES)
+    assert type(built) is TORCH[optimizer]
+    groups = [(names_of(network, group["params"]), group["weight_decay"]) for group in built.param_groups]
+    assert groups == [({"filters.weight", "linear.weight"}, 0.05), (VECTORS, 0.0)]
+    expected = {
+        "adam": {"betas": (0.8, 0.9)},
+        "adamw": {"betas": (0.8, 0.9)},
+        "rmsprop": {"alpha": 0.9, "momentum": 0.8},
+        "sgd": {"momentum": 0.8, "nesterov": True},
+    }[optimizer]
+    for group in built.param_groups:
+        assert {key: group[key] for key in expected} == expected
+        assert group["lr"] == group["peak"] == 0.1
+
+
+def test_muon_has_the_filters_and_sgd_the_rest():
+    network = Small()
+    rest, muon = build(network, optimizer="muon", **RATES)
+    assert (type(rest), type(muon)) == (torch.optim.SGD, Muon)
+    assert [names_of(network, group["params"]) for group in rest.param_groups] == [{"linear.weight"}, VECTORS]
+    (group,) = muon.param_groups
+    assert names_of(network, group["params"]) == {"filters.weight"}
+    assert (group["lr"], group["peak"], group["momentum"]) == (0.02, 0.02, 0.8)
+
+
+def test_without_filters_or_momentum_or_matrices_the_empty_parts_are_left_out():
+    (only,) = build(nn.Linear(3, 2), optimizer="muon", **RATES)
+    assert type(only) is torch.optim.SGD
+    (plain,) = build(nn.Linear(3, 2), optimizer="sgd", **RATES | {"momentum": 0.0})
+    assert [group["nesterov"] for group in plain.param_groups] == [False, False]
+    (single,) = build(nn.BatchNorm1d(3), optimizer="adam", **RATES)
+    assert [len(group["params"]) for group in single.param_groups] == [2]
+
+
+def test_rates_are_the_peaks_times_the_factor():
+    built = build(Small(), optimizer="muon", **RATES)
+    for factor in (0.5, 0.1):  # of the peak, not of the last rate
+        set_rates(built, factor)
+        assert [group["lr"] for one in built for group in one.param_groups] == pytest.approx(
+            [0.1 * factor, 0.1 * factor, 0.02 * factor]
+        )
+
+
+@pytest.mark.parametrize("shape", [(4, 9), (9, 4), (5, 5)])
+def test_an_orthogonal_matrix_has_the_polynomial_of_each_singular_value(shape):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    u, values, v = torch.linalg.svd(matrix, full_matrices=False)
+    a, b, c = 3.4445, -4.7750, 2.0315
+    for iterations in (3, 5):
+        expected = values / (values.square().sum().sqrt() + 1e-7)
+        for _ in range(iterations):
+            expected = a * expected + b * expected**3 + c * expected**5
+        found = orthogonal(matrix, iterations)
+        torch.testing.assert_close(found, u @ expected.diag() @ v)
+        if iterations == 3:
+            assert torch.equal(orthogonal(matrix), found)
+
+
+def test_a_matrix_of_zeros_stays_one():
+    assert torch.equal(orthogonal(torch.zeros(3, 4)), torch.zeros(3, 4))
+    tiny = torch.full((1, 1), 1e-7, dtype=torch.float64)
+    half = 3.4445 / 2 - 4.7750 / 2**3 + 2.0315 / 2**5  # the norm is as large as epsilon
+    assert orthogonal(tiny, 1).item() == pytest.approx(half)
+
+
+def test_muon_takes_nesterov_steps_from_normalised_weights():
+    generator = torch.Generator().manual_seed(0)
+    weight, idle = (nn.Parameter(torch.randn(6, 2, 3, 3, generator=generator)) for _ in range(2))
+    muon, momentum, before = Muon([weight, idle], lr=0.03, momentum=0.7), torch.zeros(6, 2, 3, 3), idle.clone()
+    expected = weight.detach().clone()
+    for rate in (0.03, 0.01):
+        muon.param_groups[0]["lr"] = rate
+        weight.grad = torch.randn(6, 2, 3, 3, generator=generator)
+        gradient = weight.grad.clone()
+        momentum = 0.7 * momentum + gradient
+        step = orthogonal((gradient + 0.7 * momentum).reshape(6, 18)).reshape(6, 2, 3, 3)
+        expected = expected * 6**0.5 / expected.square().sum().sqrt() - rate * step
+        muon.step()
+        torch.testing.assert_close(weight.detach(), expected)
+        assert torch.equal(weight.grad, gradient)
+    assert torch.equal(idle, before) and idle not in muon.state
+    torch.testing.assert_close(muon.state[weight]["momentum_buffer"], momentum)
+
+
+def test_muon_steps_have_singular_values_near_one():
+    matrix = torch.randn(16, 40, generator=torch.Generator().manual_seed(0))
+    for shaped in (matrix, matrix.T):
+        values = torch.linalg.svdvals(optimizers.orthogonal(shaped, iterations=6))
+        assert 0.6 < values.min() <= values.max() < 1.3
