@@ -12,10 +12,11 @@ from helpers.project import ROOT, commit, convzoo, copy_project, dvc
 
 
 class Rebuilt(NamedTuple):
-    """A copy of the project after `dvc repro`, and what that said."""
+    """A copy of the project after `dvc repro`, what that said, and what each of its stages did."""
 
     folder: Path
     told: str
+    steps: Path  # a folder; helpers/steps.py
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,15 +42,18 @@ def rebuilt(tmp_path_factory, worker_id) -> Rebuilt:
     """The profile `test` rebuilt from nothing, in a path with a space, and committed; once for all test processes."""
     shared = tmp_path_factory.getbasetemp()
     shared = shared if worker_id == "master" else shared.parent
-    folder, told = shared / "end to end" / "a clone", shared / "told.txt"
+    folder, told, steps = shared / "end to end" / "a clone", shared / "told.txt", shared / "steps"
     with FileLock(shared / "rebuilt.lock"):
         if not told.exists():
             copy_project(folder)
             convzoo(folder, "profile", "test")
-            said = dvc(folder, "repro")
+            steps.mkdir()
+            watch = Path(shutil.copy(Path(__file__).with_name("helpers") / "steps.py", folder / "src/sitecustomize.py"))
+            said = dvc(folder, "repro", STEPS=str(steps))
+            watch.unlink()
             commit(folder, "what was rebuilt")
             told.write_text(said)
-    return Rebuilt(folder, told.read_text())
+    return Rebuilt(folder, told.read_text(), steps)
 
 
 @pytest.fixture

@@ -1,10 +1,15 @@
-"""Put into a clone's src as sitecustomize.py: each stage lists the modules that it loaded, each training its steps."""
+"""Put into a clone's src as sitecustomize.py: each stage lists the modules that it loaded, each training its steps.
+
+Writes into the folder STEPS, if the environment names one.
+"""
 
 import atexit
 import importlib.util
 import os
 import sys
 from pathlib import Path
+
+FOLDER = os.environ.get("STEPS")
 
 
 class Finder:
@@ -22,7 +27,7 @@ class Finder:
             execute(module)
             steps = []
             module.register_optimizer_step_post_hook(lambda *_: steps.append(1))
-            atexit.register(lambda: steps and Path("steps", os.environ["DVC_STAGE"]).write_text(str(len(steps))))
+            atexit.register(lambda: steps and Path(FOLDER, os.environ["DVC_STAGE"]).write_text(str(len(steps))))
 
         spec.loader.exec_module = execute_and_count
         return spec
@@ -32,12 +37,10 @@ def list_modules() -> None:
     """Write the names of this project's modules that were loaded; empty ones left out."""
     files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
     names = [name for name, file in files.items() if name.startswith("convzoo.") and file and Path(file).stat().st_size]
-    Path("steps", f"{os.environ['DVC_STAGE']} modules").write_text("\n".join(sorted(names)))
+    Path(FOLDER, f"{os.environ['DVC_STAGE']} modules").write_text("\n".join(sorted(names)))
 
 
-if "DVC_STAGE" in os.environ:
-    Path("steps").mkdir(exist_ok=True)
+if "DVC_STAGE" in os.environ and FOLDER:
     atexit.register(list_modules)
-if os.environ.get("DVC_STAGE", "").startswith("train@"):
-    Path("steps").mkdir(exist_ok=True)
-    sys.meta_path.insert(0, Finder)
+    if os.environ["DVC_STAGE"].startswith("train@"):
+        sys.meta_path.insert(0, Finder)

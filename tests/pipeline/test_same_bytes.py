@@ -6,10 +6,11 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.project import ROOT, commit, convzoo, dvc, environment, git, python, query, ran
+from helpers.project import ROOT, convzoo, dvc, environment, git, python, query, ran
 
 from convzoo.checks.code import COUNTED, FAMILY_STAGES, LEFT_OUT, is_left_out, stage_code
 from convzoo.files import read_json, sha256_of, write_json
@@ -20,32 +21,40 @@ PARAMS = read_params(ROOT / "params.yaml").values
 NETWORKS = list(PARAMS["networks"])
 
 
-def test_a_forced_repro_in_another_folder_trains_again_and_leaves_the_lock_as_it_was(clone, rebuilt):
-    before = (clone / "dvc.lock").read_bytes()
-    shutil.copy(ROOT / "tests/helpers/steps.py", clone / "src/sitecustomize.py")
-    commit(clone, "steps are counted")
-
-    told = dvc(clone, "repro", "--force")
-    assert sorted(ran(told)) == sorted(ran(rebuilt.told)), "every stage"
-    assert (clone / "dvc.lock").read_bytes() == before
-    assert query(clone, "SELECT count(*) FROM model_versions") == [(len(NETWORKS),)], "the same files, no new versions"
-
-    for stage in ran(told):
+def test_a_stage_loads_only_modules_that_its_file_in_data_code_lists(rebuilt):
+    for stage in ran(rebuilt.told):
         verb, _, name = stage.partition("@")
-        loaded = set((clone / "steps" / f"{stage} modules").read_text().split())
+        loaded = set((rebuilt.steps / f"{stage} modules").read_text().split())
         code = stage_code(verb, PARAMS["networks"][name]["family"] if verb in FAMILY_STAGES else None)
         listed = {path.removeprefix("src/").removesuffix(".py").replace("/", ".") for path in code["modules"]}
         left_out = LEFT_OUT.keys() - set(COUNTED.get(verb, ()))
         surplus = {name for name in loaded - listed if not is_left_out(name, left_out)}
         assert verb == "check" or surplus == set(), f"{stage} loads what data/code does not list"
 
-    steps = {network: int((clone / "steps" / f"train@{network}").read_text()) for network in NETWORKS}
+
+def steps_of(folder: Path) -> dict[str, int]:
+    return {network: int((folder / f"train@{network}").read_text()) for network in NETWORKS}
+
+
+def test_a_training_goes_over_its_images_once_an_epoch(rebuilt):
+    steps = steps_of(rebuilt.steps)
     assert min(steps.values()) > 0
-    settings = read_params(clone / "params.yaml").values["networks"][NETWORK]
-    images = sum(
-        len(np.load(clone / f"data/{part}/images.npy")) for part in ("prepared/mnist/train", "augmented/mnist")
-    )
+    settings = read_params(rebuilt.folder / "params.yaml").values["networks"][NETWORK]
+    parts = ("prepared/mnist/train", "augmented/mnist")
+    images = sum(len(np.load(rebuilt.folder / f"data/{part}/images.npy")) for part in parts)
     assert steps[NETWORK] == images // settings["batch_size"] * settings["epochs"]
+
+
+@pytest.mark.prove
+def test_a_forced_repro_in_another_folder_trains_again_and_leaves_the_lock_as_it_was(clone, rebuilt, tmp_path):
+    before, steps = (clone / "dvc.lock").read_bytes(), tmp_path / "steps"
+    steps.mkdir()
+    shutil.copy(ROOT / "tests/helpers/steps.py", clone / "src/sitecustomize.py")
+    told = dvc(clone, "repro", "--force", STEPS=str(steps))
+    assert sorted(ran(told)) == sorted(ran(rebuilt.told)), "every stage"
+    assert (clone / "dvc.lock").read_bytes() == before
+    assert query(clone, "SELECT count(*) FROM model_versions") == [(len(NETWORKS),)], "the same files, no new versions"
+    assert steps_of(steps) == steps_of(rebuilt.steps)
 
 
 def test_a_clone_with_dvcs_cache_alone_fills_mlflow_and_twice_changes_nothing(rebuilt, tmp_path):
@@ -77,6 +86,7 @@ def test_a_clone_with_dvcs_cache_alone_fills_mlflow_and_twice_changes_nothing(re
     assert {table: query(clone, f"SELECT * FROM {table}") for table in tables} == before
 
 
+@pytest.mark.prove
 def test_killed_with_dvc_a_training_goes_on_in_the_same_run_with_the_same_bytes(clone):
     params = clone / "params.yaml"
     params.write_text(params.read_text().replace("    epochs: 2\n", "    epochs: 6\n", 1))

@@ -26,6 +26,7 @@ def test_what_the_pipeline_registered_becomes_the_champion(clone, network, condi
     ]
 
 
+@pytest.mark.prove
 def test_a_variant_is_held_against_the_champion_and_both_can_be_traced(clone):
     network = "mnist-classifier"
     told = convzoo(clone, "promote", network, "--dry-run", expected=3)
