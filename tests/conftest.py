@@ -46,9 +46,10 @@ def rebuilt(tmp_path_factory, worker_id) -> Rebuilt:
     with FileLock(shared / "rebuilt.lock"):
         if not told.exists():
             copy_project(folder)
+            watch = Path(shutil.copy(Path(__file__).with_name("helpers") / "steps.py", folder / "src/sitecustomize.py"))
+            commit(folder, "stages are watched")
             convzoo(folder, "profile", "test")
             steps.mkdir()
-            watch = Path(shutil.copy(Path(__file__).with_name("helpers") / "steps.py", folder / "src/sitecustomize.py"))
             said = dvc(folder, "repro", STEPS=str(steps))
             watch.unlink()
             commit(folder, "what was rebuilt")

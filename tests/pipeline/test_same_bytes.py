@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.project import ROOT, convzoo, dvc, environment, git, python, query, ran
+from helpers.project import ROOT, commit, convzoo, dvc, environment, git, python, query, ran
 
 from convzoo.checks.code import COUNTED, FAMILY_STAGES, LEFT_OUT, is_left_out, stage_code
 from convzoo.files import read_json, sha256_of, write_json
@@ -50,6 +50,7 @@ def test_a_forced_repro_in_another_folder_trains_again_and_leaves_the_lock_as_it
     before, steps = (clone / "dvc.lock").read_bytes(), tmp_path / "steps"
     steps.mkdir()
     shutil.copy(ROOT / "tests/helpers/steps.py", clone / "src/sitecustomize.py")
+    commit(clone, "stages are watched")
     told = dvc(clone, "repro", "--force", STEPS=str(steps))
     assert sorted(ran(told)) == sorted(ran(rebuilt.told)), "every stage"
     assert (clone / "dvc.lock").read_bytes() == before
