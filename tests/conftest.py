@@ -12,10 +12,10 @@ from helpers.project import ROOT, commit, convzoo, copy_project, dvc
 
 
 class Rebuilt(NamedTuple):
-    """A copy of the project after `dvc repro`, what that said, and what each of its stages did."""
+    """A copy of the project after `dvc repro`, what that printed, and what each of its stages did."""
 
     folder: Path
-    told: str
+    output: str
     steps: Path  # a folder; helpers/steps.py
 
 
@@ -42,19 +42,19 @@ def rebuilt(tmp_path_factory, worker_id) -> Rebuilt:
     """The profile `test` rebuilt from nothing, in a path with a space, and committed; once for all test processes."""
     shared = tmp_path_factory.getbasetemp()
     shared = shared if worker_id == "master" else shared.parent
-    folder, told, steps = shared / "end to end" / "a clone", shared / "told.txt", shared / "steps"
+    folder, output, steps = shared / "end to end" / "a clone", shared / "output.txt", shared / "steps"
     with FileLock(shared / "rebuilt.lock"):
-        if not told.exists():
+        if not output.exists():
             copy_project(folder)
             watch = Path(shutil.copy(Path(__file__).with_name("helpers") / "steps.py", folder / "src/sitecustomize.py"))
             commit(folder, "stages are watched")
             convzoo(folder, "profile", "test")
             steps.mkdir()
-            said = dvc(folder, "repro", STEPS=str(steps))
+            printed = dvc(folder, "repro", STEPS=str(steps))
             watch.unlink()
             commit(folder, "what was rebuilt")
-            told.write_text(said)
-    return Rebuilt(folder, told.read_text(), steps)
+            output.write_text(printed)
+    return Rebuilt(folder, output.read_text(), steps)
 
 
 @pytest.fixture

@@ -93,8 +93,8 @@ def judge(name: str, area: Area, count: int, seed: int) -> None:
     failures: Counter[str] = Counter()
     first = run_forked(tests, failures, limit=1800, keep_bytecode=True)
     if not first.passed:
-        sys.exit(f"{name}: the tests fail without any change: {', '.join(first.told)}; fix that first")
-    preload(first.told)
+        sys.exit(f"{name}: the tests fail without any change: {', '.join(first.failed)}; fix that first")
+    preload(first.libraries)
     limit = 20 + 3 * run_forked(tests, failures, limit=1800).seconds
     print(f"{name}: {len(drawn)} of {total} mutants, at most {limit:.0f} s each", flush=True)
     survivors = []
@@ -105,7 +105,7 @@ def judge(name: str, area: Area, count: int, seed: int) -> None:
             ran = run_forked(tests, failures, limit)
         finally:
             file.write_text(mutant.original)
-        failures.update(ran.told)
+        failures.update(ran.failed)
         print("" if ran.passed else ".", end="", flush=True)
         if ran.passed:
             survivors.append(mutant)

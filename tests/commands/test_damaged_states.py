@@ -7,6 +7,7 @@ import os
 import random
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,7 +46,8 @@ COMMANDS = {
     "sync": ["sync", NET],
 }
 # What no message may hold: words of Python and of the system, and names of files that convzoo makes and removes.
-LEAK = re.compile(r"Traceback|Errno|<class| object at 0x|\.new\b|/tmp/tmp\w+|/convzoo-\w{8}/")
+TEMPORARY = re.escape(tempfile.gettempdir())
+LEAK = re.compile(rf"Traceback|Errno|<class| object at 0x|\.new\b|{TEMPORARY}/tmp\w+|/convzoo-\w{{8}}/")
 NAMED = re.compile(r"error: (the registry|profile '\S+'|\S+): \S")  # a path or another name, and what is wrong with it
 MARKERS = b"<<<<<<< HEAD\n1\n=======\n2\n>>>>>>> other\n"
 FILES = [

@@ -23,32 +23,32 @@ class Ran(NamedTuple):
     """How a fork ended."""
 
     passed: bool
-    told: list[str]  # the tests that failed; for a run without a failure the libraries that it imported
+    failed: list[str]  # tests
+    libraries: list[str]  # that the fork imported; only of a run that passed and keeps its bytecode
     seconds: float
 
 
 class Reporter:
-    """A plugin that runs the tests first that failed most often before, and writes down which one fails."""
+    """A plugin that first runs the tests that failed most often before, and writes down which one fails."""
 
-    def __init__(self, failures: Counter[str], file: Path) -> None:
-        self.failures, self.file = failures, file
+    def __init__(self, failures: Counter[str], folder: Path) -> None:
+        self.failures, self.folder = failures, folder
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: -self.failures[item.nodeid])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            self.file.write_text(report.nodeid)
+            (self.folder / "failed").write_text(report.nodeid)
 
 
 def run_forked(tests: list[str], failures: Counter[str], limit: float, keep_bytecode: bool = False) -> Ran:
     """Run `tests` up to the first failure; after `limit` seconds they have failed."""
     folder, started = Path(tempfile.mkdtemp(prefix="mutant-")), time.monotonic()
-    (folder / "told").touch()
     gc.freeze()
     child = os.fork()
     if not child:
-        run_here(tests, Reporter(failures, folder / "told"), folder, keep_bytecode)
+        run_here(tests, Reporter(failures, folder), keep_bytecode)
     ended, status = 0, 1
     try:
         while not ended and time.monotonic() - started < limit:
@@ -61,12 +61,13 @@ def run_forked(tests: list[str], failures: Counter[str], limit: float, keep_byte
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)  # before it has a group of its own
             os.waitpid(child, 0)
-    told = (folder / "told").read_text().splitlines()
+    lines = {file.name: file.read_text().splitlines() for file in folder.iterdir() if file.is_file()}
     shutil.rmtree(folder, ignore_errors=True)
-    return Ran(bool(ended) and status == 0, told, time.monotonic() - started)
+    passed, seconds = bool(ended) and status == 0, time.monotonic() - started
+    return Ran(passed, lines.get("failed", []), lines.get("libraries", []), seconds)
 
 
-def run_here(tests: list[str], reporter: Reporter, folder: Path, keep_bytecode: bool) -> None:
+def run_here(tests: list[str], reporter: Reporter, keep_bytecode: bool) -> None:
     """The life of a fork: it ends with pytest's exit code."""
     code = 1
     try:
@@ -79,11 +80,11 @@ def run_here(tests: list[str], reporter: Reporter, folder: Path, keep_bytecode: 
         if not keep_bytecode:  # that of a mutant would be taken for that of the next
             sys.dont_write_bytecode = True
             os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
-        options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--basetemp", f"{folder}/tests"]
+        os.environ["TMPDIR"] = tempfile.tempdir = str(reporter.folder)
+        options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--basetemp", f"{reporter.folder}/tests"]
         code = int(pytest.main([*options, *tests], plugins=[reporter]))
         if not code and keep_bytecode:
-            reporter.file.write_text("\n".join(libraries()))
+            (reporter.folder / "libraries").write_text("\n".join(libraries()))
     finally:
         os._exit(code)
 
@@ -95,9 +96,9 @@ def libraries() -> list[str]:
 
 
 def preload(names: list[str]) -> None:
-    """Import libraries for all forks to come."""
+    """Import libraries for all forks to come; one that cannot be imported on its own is left to the forks."""
     for name in names:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(ImportError):
             importlib.import_module(name)
     torch = sys.modules.get("torch")
     if torch:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import contextmanager
 from copy import deepcopy
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -142,28 +143,29 @@ def run_classifier(images: Split, val: Split, answer: Callable | None = None, **
     settings = settings.model_copy(
         update={name: getattr(settings, name).model_copy(update=part) for name, part in parts.items()}
     )
-    fabric = machine.start(COMPUTE, settings.seed)
-    networks = (classifier.Fast, classifier.Reference)
-    with Recording(settings, lambda part: isinstance(part, networks), answer).watching() as found:
-        sets = (ImageSet([split], fabric.device) for split in (images, val))
-        classifier_train.fit(settings, classifier_train.describe(settings, META), fabric, *sets, found.state)
-    return found
+    return run_fit(classifier_train, (classifier.Fast, classifier.Reference), settings, images, val, answer)
 
 
 def run_autoencoder(images: Split, val: Split, answer: Callable | None = None, **changes: Any) -> Recording:
     defaults = STILL | PLAIN | {"ema_decay": 0.0, "latent": 5, "features": 4, "decoder_blocks": 0}
     settings = AUTOENCODER.settings(**defaults | changes)
     settings = settings.model_copy(update={"reference": settings.reference.model_copy(update={"features": [4, 2]})})
+    return run_fit(autoencoder_train, (autoencoder.Fast, autoencoder.Reference), settings, images, val, answer)
+
+
+def run_fit(
+    family: ModuleType, networks: tuple[type, ...], settings: Any, images: Split, val: Split, answer: Callable | None
+) -> Recording:
+    """Train by the `fit` of a family's module; records what modules of the types `networks` receive."""
     fabric = machine.start(COMPUTE, settings.seed)
-    networks = (autoencoder.Fast, autoencoder.Reference)
     with Recording(settings, lambda part: isinstance(part, networks), answer).watching() as found:
         sets = (ImageSet([split], fabric.device) for split in (images, val))
-        autoencoder_train.fit(settings, autoencoder_train.describe(settings, META), fabric, *sets, found.state)
+        family.fit(settings, family.describe(settings, META), fabric, *sets, found.state)
     return found
 
 
 class Features:
-    """Stands in for a feature network: each image's mean brightness by row and by channel, (N, 11)."""
+    """A feature network for tests: each image's mean brightness by row and by channel, (N, 11)."""
 
     name, sha256 = "rows", "0" * 64
 

@@ -30,16 +30,16 @@ def last_epoch(folder: Path, network: str) -> str:
 
 
 def test_a_repro_from_nothing_runs_every_stage_and_makes_every_output(rebuilt):
-    folder, told, _ = rebuilt
-    assert sorted(ran(told)) == sorted(STAGES)
-    assert ran(told)[0] == "check"
+    folder, output, _ = rebuilt
+    assert sorted(ran(output)) == sorted(STAGES)
+    assert ran(output)[0] == "check"
     made = [f"data/validated/{name}.json" for name in SETS]
     made += [f"models/{name}/{file}" for name in NETWORKS for file in ("model.onnx", f"plots/{PICTURES[name]}")]
     for path in (*made, "reports/index.html", "reports/data_docs/index.html"):
         assert (folder / path).stat().st_size > 0, path
     assert not list(folder.glob("**/*.new"))
     for network in NETWORKS:
-        assert last_epoch(folder, network) in told
+        assert last_epoch(folder, network) in output
 
 
 def test_the_network_learned_real_digits(rebuilt):
@@ -97,7 +97,7 @@ def test_broken_settings_stop_everything_with_a_line(clone):
 
 
 def test_the_run_in_mlflow_has_all_that_was_live_and_all_that_came_after(rebuilt):
-    folder, *_ = rebuilt
+    folder = rebuilt.folder
     assert query(folder, "SELECT DISTINCT status FROM runs") == [("FINISHED",)]
     [(run,)] = query(folder, f"SELECT run_id FROM model_versions WHERE name = '{NETWORK}'")
     metrics = query(folder, f"SELECT key, step FROM metrics WHERE run_uuid = '{run}' AND key NOT LIKE 'system/%'")
@@ -119,7 +119,7 @@ def test_the_run_in_mlflow_has_all_that_was_live_and_all_that_came_after(rebuilt
 
 
 def test_the_registered_file_is_the_one_that_was_evaluated(rebuilt):
-    folder, *_ = rebuilt
+    folder = rebuilt.folder
     aliases = query(folder, "SELECT name, alias, version FROM registered_model_aliases")
     assert sorted(aliases) == sorted((name, "candidate", 1) for name in NETWORKS)
     stored = (folder / "mlruns/artifacts").rglob("extra_files/model.onnx")
@@ -130,7 +130,7 @@ def test_the_registered_file_is_the_one_that_was_evaluated(rebuilt):
 
 
 def test_nothing_in_an_output_tells_of_the_machine(rebuilt):
-    folder, *_ = rebuilt
+    folder = rebuilt.folder
     files = [file for name in ("models", "reports/data", "data/validated") for file in (folder / name).rglob("*.*")]
     files.append(folder / "reports/index.html")
     assert len(files) > 12

@@ -22,7 +22,7 @@ NETWORKS = list(PARAMS["networks"])
 
 
 def test_a_stage_loads_only_modules_that_its_file_in_data_code_lists(rebuilt):
-    for stage in ran(rebuilt.told):
+    for stage in ran(rebuilt.output):
         verb, _, name = stage.partition("@")
         loaded = set((rebuilt.steps / f"{stage} modules").read_text().split())
         code = stage_code(verb, PARAMS["networks"][name]["family"] if verb in FAMILY_STAGES else None)
@@ -52,7 +52,7 @@ def test_a_forced_repro_in_another_folder_trains_again_and_leaves_the_lock_as_it
     shutil.copy(ROOT / "tests/helpers/steps.py", clone / "src/sitecustomize.py")
     commit(clone, "stages are watched")
     told = dvc(clone, "repro", "--force", STEPS=str(steps))
-    assert sorted(ran(told)) == sorted(ran(rebuilt.told)), "every stage"
+    assert sorted(ran(told)) == sorted(ran(rebuilt.output)), "every stage"
     assert (clone / "dvc.lock").read_bytes() == before
     assert query(clone, "SELECT count(*) FROM model_versions") == [(len(NETWORKS),)], "the same files, no new versions"
     assert steps_of(steps) == steps_of(rebuilt.steps)
