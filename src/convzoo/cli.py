@@ -1,8 +1,8 @@
 """The command `convzoo`.
 
-`convzoo NAME` is the file commands/NAME.py: its docstring is the help, its function `command` has the arguments and
-options and does the work. The file is imported when the command is called, so that one command never waits for the
-libraries of another, and `convzoo --help` for none.
+`convzoo NAME` is the file commands/NAME.py (`add-data` is add_data.py): its docstring is the help, its function
+`command` has the arguments and options and does the work. The file is imported when the command is called, so that one
+command never waits for the libraries of another, and `convzoo --help` for none.
 """
 
 import ast
@@ -20,6 +20,7 @@ COMMANDS = (
     "check",
     "status",
     "profile",
+    "add-data",
     "predict",
     "reconstruct",
     "sample",
@@ -49,7 +50,7 @@ class LazyGroup(TyperGroup):
         """The command with its options; None if there is no such command."""
         if cmd_name not in self.commands:
             return None
-        module = import_module(f"convzoo.commands.{cmd_name}")
+        module = import_module(f"convzoo.commands.{_file(cmd_name)}")
         single = typer.Typer(**PLAIN)
         single.command(cmd_name, help=module.__doc__)(module.command)
         return typer.main.get_command(single)
@@ -72,8 +73,12 @@ class LazyGroup(TyperGroup):
             raise typer.Exit(1) from None
 
 
+def _file(name: str) -> str:
+    return name.replace("-", "_")
+
+
 def _summary(name: str) -> str:
-    source = Path(__file__).with_name("commands") / f"{name}.py"
+    source = Path(__file__).with_name("commands") / f"{_file(name)}.py"
     return ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))).splitlines()[0]
 
 

@@ -13,9 +13,8 @@ NO_COMMANDS = {"__init__", "outputs", "shared"}
 
 
 def test_every_command_is_a_file():
-    assert sorted(COMMANDS) == sorted(
-        {file.stem for file in (ROOT / "src/convzoo/commands").glob("*.py")} - NO_COMMANDS
-    )
+    files = {file.stem for file in (ROOT / "src/convzoo/commands").glob("*.py")} - NO_COMMANDS
+    assert sorted(COMMANDS) == sorted(name.replace("_", "-") for name in files)
 
 
 def test_the_help_has_a_line_per_command():

@@ -31,9 +31,9 @@ def pack(origin: Path, layout: str, limits: Limits, folder: Path) -> None:
     pictures or with more than `limits`, a link that leads out of it, and a file that cannot be read.
     """
     origin = origin.resolve()
-    pictures, others, empty = _find_pictures(origin, limits)
+    pictures, others, empty = find_pictures(origin, limits)
     if not pictures:
-        contents = f"; it has {_summary(others)}" if others else ""
+        contents = f"; it has {summary(others)}" if others else ""
         raise PackingError(f"{origin}: has no pictures ({NAMES}), expected {layout}{contents}; put some there")
     packed = folder / PACKED
     with room_for(packed), tarfile.open(packed, "w", format=tarfile.PAX_FORMAT) as archive:
@@ -55,11 +55,11 @@ def pack(origin: Path, layout: str, limits: Limits, folder: Path) -> None:
             entry.type = tarfile.DIRTYPE
             archive.addfile(entry)
     size = packed.stat().st_size
-    left = f"; left out {_summary(others)}" if others else ""
+    left = f"; left out {summary(others)}" if others else ""
     print(f"{origin}: {len(pictures)} pictures packed, {size / 1e6:.1f} MB{left}", flush=True)
 
 
-def _find_pictures(origin: Path, limits: Limits) -> tuple[dict[str, Path], list[str], set[str]]:
+def find_pictures(origin: Path, limits: Limits) -> tuple[dict[str, Path], list[str], set[str]]:
     """The picture files by name, the names of the other files, and those of the folders without pictures."""
     pictures, others, empty, size = {}, [], set(), 0
     for parent, folders, files in os.walk(origin, onerror=_raise_unreadable):
@@ -100,7 +100,7 @@ def _raise_unreadable(error: OSError) -> NoReturn:
     raise PackingError(f"{error.filename}: cannot be read ({error.strerror}); fix its permissions, or take it out")
 
 
-def _summary(names: list[str]) -> str:
+def summary(names: list[str]) -> str:
     kinds = Counter(Path(name).suffix.lower() or "no ending" for name in names)
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(NAMED))
     shown = first_names([f"{name!a}"[1:-1] for name in names], NAMED)
