@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dvc.repo import Repo
+from helpers.markdown import commands
 from helpers.project import ROOT
 from PIL import Image
 from typer.testing import CliRunner
@@ -231,7 +232,8 @@ def test_a_folder_becomes_a_data_set_and_a_registered_classifier_and_nothing_els
     monkeypatch.setattr(sys, "argv", sys.argv)
     for name in ("DVC_ROOT", "CONVZOO_TRACKING", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
-    add_data("../photos", "--name", "pets")
+    [shown] = [command for command in commands(ROOT / "README.md") if "add-data" in command.words]
+    assert add_data(*shown.words[2:]).splitlines() == shown.output
     run_stage("check")
     with Repo(str(clone)) as repo:
         out_of_date = set(repo.status())

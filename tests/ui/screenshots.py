@@ -1,4 +1,4 @@
-"""The pictures of docs/images: MLflow's UI on a run of starter. `make screenshots`."""
+"""The pictures of docs/images: MLflow's UI on a run of starter, and this clone's report. `make screenshots`."""
 
 import os
 import re
@@ -34,6 +34,7 @@ from helpers.shown import CLASSIFIER, DCGAN, VARIANT, build, promote, server  # 
 from PIL import Image  # noqa: E402
 
 TARGET = ROOT / "docs/images"
+REPORT = ROOT / "reports/index.html"
 COLOURS = 128
 
 
@@ -70,6 +71,13 @@ def shoot(page: Page, address: str) -> None:
     save(page, "mlflow-version")
 
 
+def shoot_report(page: Page) -> None:
+    """The beginning of the report, for the figure at the top of README.md."""
+    page.set_viewport_size({"width": SIZE["width"], "height": SIZE["width"]})
+    page.goto(REPORT.as_uri())
+    save(page, "report")
+
+
 def save(page: Page, name: str) -> None:
     """Write a picture of what the page shows once it has come to rest."""
     page.mouse.move(0, 0)
@@ -82,9 +90,18 @@ def save(page: Page, name: str) -> None:
 
 
 def main() -> None:
-    """Make a project, show it and take the pictures; `screenshots.py FOLDER` takes one that is there."""
+    """Take the pictures of a new project, or of the one in FOLDER: `screenshots.py FOLDER`.
+
+    `screenshots.py report` takes the one of this clone's report alone.
+    """
     os.environ["LOGNAME"] = "reader"  # the user that runs name
     TARGET.mkdir(exist_ok=True)
+    if not REPORT.is_file():
+        sys.exit(f"{REPORT}: is missing, expected the report of this clone; run: make repro")
+    with chromium() as browser, visitor(browser) as page:
+        shoot_report(page)
+    if sys.argv[1:] == ["report"]:
+        return
     with tempfile.TemporaryDirectory() as folder:
         project = Path(sys.argv[1]) if sys.argv[1:] else build(Path(folder, "convzoo"), epochs=None)
         with server(project) as address, chromium() as browser, visitor(browser) as page:
