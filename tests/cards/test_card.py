@@ -100,7 +100,7 @@ def write_family(write_network):
             (folder / "plots/confusion.csv").write_text(ANSWERS)
         write_json(folder / "export.json", export | {"model_sha256": sha256_of(folder / "model.onnx")})
         write_json(folder / "architecture.json", {"family": family})
-        write_json(folder / "metrics.json", MEASURED[family])
+        write_json(folder / "evaluation.json", MEASURED[family])
         return network
 
     return write
@@ -167,7 +167,7 @@ def test_the_python_shown_gives_the_answer_of_the_file(write_family, family, mon
 def test_a_card_is_made_without_the_files_that_may_be_missing(write_family, family):
     network = write_family(family, seed=3)
     folder = Path("models", network)
-    write_json(folder / "metrics.json", {"test_images": 5})
+    write_json(folder / "evaluation.json", {"test_images": 5})
     for name in ("plots", "extra"):
         shutil.rmtree(folder / name)
     write_json(META, {"source": {}})
@@ -231,7 +231,7 @@ def test_new_figures_reach_the_description_and_what_a_promotion_wrote_stays(writ
     before = contents()
     register(network)
     assert contents() == before
-    write_json(Path("models", network, "metrics.json"), PROBABILITIES | {"test_accuracy": 0.75})
+    write_json(Path("models", network, "evaluation.json"), PROBABILITIES | {"test_accuracy": 0.75})
     register(network)
     assert "| `test_accuracy` | 75.00 % |" in described(network) and "40.00 %" not in described(network)
     assert described(network).endswith(f"\n\n{verdict}") and described(network).count("## Promotion") == 1
@@ -246,7 +246,7 @@ def test_a_thousand_classes_with_long_names_fit(write_family, family, promoted):
     folder = Path("models", network)
     write_json(folder / "export.json", read_json(folder / "export.json") | {"classes": names})
     row = {"recall": 0.1, "psnr": 20.0, "images": 5}
-    write_json(folder / "metrics.json", MEASURED[family] | {"classes": dict.fromkeys(names, row)})
+    write_json(folder / "evaluation.json", MEASURED[family] | {"classes": dict.fromkeys(names, row)})
     rows = [f'"{"path/" * 50}{name}","{name}",0.99,"{names[0]}"' for name in names]
     (folder / "plots/confusion.csv").write_text("id,actual,probability,predicted\n" + "\n".join(rows) + "\n")
     identity = identity_of(10)

@@ -56,6 +56,6 @@ def test_ten_lines_make_a_data_set_and_a_classifier_and_nothing_else_runs(rebuil
     meta = json.loads((clone / "data/prepared/pets/meta.json").read_text())
     assert meta["classes"] == list(KINDS)
     assert meta["counts"]["read"] == 120
-    metrics = json.loads((clone / "models/pets-classifier/metrics.json").read_text())
+    metrics = json.loads((clone / "models/pets-classifier/evaluation.json").read_text())
     assert metrics["test_images"] == 24
     assert metrics["test_accuracy"] > 0.7, "three kinds of stripes"

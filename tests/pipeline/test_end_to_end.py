@@ -43,7 +43,7 @@ def test_a_repro_from_nothing_runs_every_stage_and_makes_every_output(rebuilt):
 
 
 def test_the_network_learned_real_digits(rebuilt):
-    metrics = json.loads((rebuilt.folder / f"models/{NETWORK}/metrics.json").read_text())
+    metrics = json.loads((rebuilt.folder / f"models/{NETWORK}/evaluation.json").read_text())
     assert metrics["test_images"] == 1000
     assert metrics["test_accuracy"] > 0.8
 

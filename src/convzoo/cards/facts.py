@@ -60,7 +60,7 @@ def data(files: NetworkFiles) -> str:
 
 
 def metrics(files: NetworkFiles, confidence: float | None, most: int | None) -> str:
-    """A table of the numbers in metrics.json with their intervals or spreads, the most important first.
+    """A table of the numbers in evaluation.json with their intervals or spreads, the most important first.
 
     Shows `most` of them, or all. `confidence` is that of the intervals; None if unknown.
     """

@@ -16,7 +16,7 @@ class FamilyCard(NamedTuple):
     main_metrics: tuple[str, ...]  # the most important ones, which come first in the table
     intended_use: Callable[[NetworkFiles, str], list[str]]  # lines of Markdown, given the name of the data
     weaknesses: Callable[[NetworkFiles, int], list[str]]  # lines, each with at most so many classes or images
-    intervals: Callable[[NetworkFiles], dict[str, str]] = lambda files: {}  # of metrics, besides those in metrics.json
+    intervals: Callable[[NetworkFiles], dict[str, str]] = lambda files: {}  # of metrics, besides `_low` and `_high`
 
 
 def family_card(family: str) -> FamilyCard:

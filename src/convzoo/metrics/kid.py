@@ -48,6 +48,23 @@ def kid_over_subsets(real: np.ndarray, generated: np.ndarray, subsets: int, imag
     return Subsets(float(np.mean(values)), float(np.std(values, ddof=1)))
 
 
+def kid_error(real: np.ndarray, generated: np.ndarray) -> float:
+    """Return the standard error of KID between at least three images per side: the jackknife over images of each side.
+
+    Source: Arvesen 1969 (https://doi.org/10.1214/aoms/1177697287).
+    """
+    between = kernel(real, generated)
+    sides = (_shifts(kernel(real, real), between), _shifts(kernel(generated, generated), between.T))
+    return float(sum((len(shifts) - 1) * shifts.var() for shifts in sides) ** 0.5)
+
+
+def _shifts(within: np.ndarray, between: np.ndarray) -> np.ndarray:
+    """Return how KID shifts, up to a constant, if an image is left out, for each row of the kernels."""
+    n = len(within)
+    same = (within.sum(axis=1) - within.diagonal()) / (n - 1)
+    return 2 * between.mean(axis=1) / (n - 1) - 2 * same / (n - 2)
+
+
 def diversity(real: np.ndarray, generated: np.ndarray) -> float:
     """Return the ratio of the variances of generated and real features: near 0 if all samples are alike."""
     return _variance(generated) / _variance(real)

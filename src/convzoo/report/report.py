@@ -60,7 +60,7 @@ def write_report(params: Params) -> None:
 
 def _network(folder: Path, datasets: dict[str, dict[str, Any]]) -> dict[str, Any]:
     architecture, export = _json(folder / "architecture.json"), _json(folder / "export.json")
-    metrics = _json(folder / "metrics.json")
+    metrics = _json(folder / "evaluation.json")
     learned, stored = _count_weights(folder / "weights.safetensors")
     name, dataset = folder.name, export["dataset"]
     if dataset not in datasets:

@@ -83,7 +83,7 @@ AUTOENCODER = Family(
     metrics={
         *("classes", "compared", "latent", "test_images", "test_mse", "test_psnr", "test_image_psnr", "test_ssim"),
         *("test_pca_mse", "test_pca_psnr", "test_pca_image_psnr", "test_pca_ssim"),
-        *("test_probe_accuracy", "test_psnr_above_pca"),
+        *("test_probe_accuracy", "test_psnr_above_pca", "test_psnr_low", "test_psnr_high"),
     },
     plots={
         *("best_and_worst.png", "latents.png", "linear_path.png", "psnr.png", "psnr_per_image.csv"),
