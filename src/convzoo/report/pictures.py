@@ -1,21 +1,26 @@
-"""Pictures for the report: their bytes as part of the page, and the curves of a training."""
+"""Pictures for the report: their bytes as part of the page, compressed so that the page stays small, and curves."""
 
 import base64
 import io
 import math
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from convzoo.errors import ConvzooError
 from convzoo.plots import picture
 from convzoo.report.tables import Table, read_csv, words
 
-TYPES = {".png": "image/png", ".gif": "image/gif"}
+SUFFIXES = (".png", ".gif")
 MOST_ROWS = 120  # a CSV file with more rows is not shown beside its picture
 LEAST_WIDTH = 480  # pixels; a smaller picture is enlarged by a whole factor
+MOST_WIDTH, MOST_WIDTH_ANIMATED, THUMBNAIL = 1600, 800, 400  # pixels; a wider picture is reduced
+FRAMES = 12  # of an animation at most
+MOST_COLOURS = 1024  # a picture with more of them is compressed with loss
+QUALITY = 80  # of that compression, from 0 to 100
 
 KINDS = ("loss", "accuracy", "probability")  # columns of history.csv with these endings share a panel; these come first
 SPLITS = ("train_", "val_", "test_")
@@ -24,7 +29,8 @@ SPLITS = ("train_", "val_", "test_")
 class Picture(NamedTuple):
     """A picture as part of the page."""
 
-    caption: str
+    name: str
+    caption: str  # a sentence
     address: str  # a data: URI with the bytes
     width: int  # as shown, in pixels
     height: int
@@ -32,16 +38,32 @@ class Picture(NamedTuple):
     table: Table | None  # the numbers behind it
 
 
-def pictures_in(folder: Path) -> list[Picture]:
-    """Every picture in a folder, sorted by name; with the numbers of a CSV file of the same name."""
-    files = sorted(file for file in folder.glob("*") if file.suffix in TYPES) if folder.is_dir() else []
-    return [_picture(words(file.stem), file, _numbers(file.with_suffix(".csv"))) for file in files]
+def pictures_in(folder: Path, captions: Mapping[str, str]) -> list[Picture]:
+    """Every picture in a folder, sorted by name; with the numbers of a CSV file of the same name.
+
+    `captions` are by name without suffix; other pictures have their name as caption.
+    """
+    files = sorted(file for file in folder.glob("*") if file.suffix in SUFFIXES) if folder.is_dir() else []
+    return [
+        _picture(file, captions.get(file.stem) or _sentence(words(file.stem)), _numbers(file.with_suffix(".csv")))
+        for file in files
+    ]
+
+
+def thumbnail(file: Path) -> str | None:
+    """A picture reduced to THUMBNAIL pixels, as a data: URI; None if there is no such file."""
+    if not file.is_file():
+        return None
+    (frame, *_), _ = _frames(file)
+    return _address(_reduced(frame, THUMBNAIL))
 
 
 def curves(history: list[list[str]]) -> Picture:
-    """The columns of history.csv over the epochs, those of one kind (loss, accuracy, ...) in one panel."""
+    """The columns of history.csv over the epochs, those of one kind (loss, accuracy, ...) in one panel.
+
+    A line connects the epochs that have a value.
+    """
     header, *rows = history
-    epochs = [float(row[0]) for row in rows]
     panels: dict[str, list[int]] = {kind: [] for kind in KINDS}
     for index, column in enumerate(header[1:], start=1):
         panels.setdefault(_kind(column), []).append(index)
@@ -54,25 +76,57 @@ def curves(history: list[list[str]]) -> Picture:
             for place, (kind, columns) in enumerate(panels.items(), start=1):
                 axes = figure.add_subplot(down, across, place)
                 for index in columns:
-                    values = [float(row[index] or "nan") for row in rows]
-                    axes.plot(epochs, values, marker="o" if len(rows) <= 30 else None, label=words(header[index]))
+                    points = [(float(row[0]), float(row[index])) for row in rows if row[index]]
+                    marker = "o" if len(points) <= 30 else None
+                    axes.plot(*zip(*points, strict=True), marker=marker, label=words(header[index])) if points else None
                 axes.set(title=words(kind), xlabel=header[0])
                 axes.xaxis.get_major_locator().set_params(integer=True)
                 if len(columns) > 1:
                     axes.legend()
-        return _picture(", ".join(map(words, panels)) + " in each " + header[0], file)
+        names = [words(kind) for kind in panels]
+        listed = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+        with_gaps = [words(name) for index, name in enumerate(header) if any(not row[index] for row in rows)]
+        gaps = f" Some epochs have no value of {', '.join(with_gaps)}." if with_gaps else ""
+        return _picture(file, f"{_sentence(f'{listed} by {header[0]}')}{gaps}")
 
 
-def _picture(caption: str, file: Path, table: Table | None = None) -> Picture:
-    content = file.read_bytes()
+def _picture(file: Path, caption: str, table: Table | None = None) -> Picture:
+    frames, duration = _frames(file)
+    frames = [_reduced(frame, MOST_WIDTH if len(frames) == 1 else MOST_WIDTH_ANIMATED) for frame in frames]
+    width, height = frames[0].size
+    factor = math.ceil(LEAST_WIDTH / width)
+    more: dict[str, Any] = {}
+    if len(frames) > 1:
+        more = {"save_all": True, "append_images": frames[1:], "duration": duration, "loop": 0}
+    return Picture(
+        words(file.stem), caption, _address(frames[0], **more), width * factor, height * factor, factor > 1, table
+    )
+
+
+def _frames(file: Path) -> tuple[list[Image.Image], int]:
+    """The picture, or at most FRAMES evenly spaced frames of an animation, and how long each is shown (ms)."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            width, height = image.size
+        with Image.open(file) as image:
+            frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(image)]
+            duration = int(image.info.get("duration", 500))
     except OSError as error:
         raise ConvzooError(f"{file}: is not a picture, expected a PNG or GIF file; run: dvc checkout") from error
-    factor = math.ceil(LEAST_WIDTH / width)
-    address = f"data:{TYPES[file.suffix]};base64,{base64.b64encode(content).decode()}"
-    return Picture(caption, address, width * factor, height * factor, factor > 1, table)
+    count = min(FRAMES, len(frames))
+    chosen = [frames[round(number * (len(frames) - 1) / max(count - 1, 1))] for number in range(count)]
+    return chosen, duration
+
+
+def _reduced(image: Image.Image, width: int) -> Image.Image:
+    if image.width <= width:
+        return image
+    return image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.LANCZOS)
+
+
+def _address(image: Image.Image, **more: Any) -> str:
+    is_lossless = image.getcolors(MOST_COLOURS) is not None or image.width < LEAST_WIDTH
+    stream = io.BytesIO()
+    image.save(stream, "WEBP", lossless=is_lossless, quality=QUALITY, method=4, **more)
+    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def _numbers(file: Path) -> Table | None:
@@ -80,6 +134,10 @@ def _numbers(file: Path) -> Table | None:
         return None
     header, *rows = read_csv(file)
     return Table([words(name) for name in header], rows) if len(rows) <= MOST_ROWS else None
+
+
+def _sentence(name: str) -> str:
+    return f"{name[0].upper()}{name[1:]}."
 
 
 def _kind(column: str) -> str:
