@@ -65,7 +65,7 @@ TOLD = {
         "| `test_kid` | 12.58 | 11.9 to 13.2 |",
         "Generates images like those of the data set shapes; distance to the test images (KID, lower is better) 12.58 "
         "(95 % confidence interval 11.9 to 13.2).",
-        "Rating: failed. This training failed. 19.1 % of the generated images look like real ones (precision), and",
+        "Rating: failed. This training failed. Of the generated images, 19.1 % look real (precision);",
         "100.0 % of the test images have no generated one like them (1 - recall); between two sets of real images it "
         "is 20.9 %.",
         "80.9 % of the generated images look like no test image",

@@ -58,15 +58,15 @@ def _judge(files: NetworkFiles, main: MainMetric, value: float, promotion: Mappi
     """The baseline decides; a network that beats it but misses its target is weak."""
     outcome, reason = family_card(files.family).rating(files)
     if outcome is Outcome.FAILED:
-        reason = f"This training failed. {reason}"
+        return outcome, f"This training failed. {reason}"
     name = main.key.removeprefix("test_")
     target = promotion.get("floors" if main.higher_is_better else "ceilings", {}).get(name)
     if target is None:
         return outcome, reason
     is_met = value >= target if main.higher_is_better else value <= target
     limit = f"{'at least' if main.higher_is_better else 'at most'} {quantity(main.key, target)}"
-    reason += f" It {'meets' if is_met else 'misses'} the target for a promotion, {limit}."
-    if outcome in (Outcome.GOOD, Outcome.UNRATED):
+    reason += f" It {'meets' if is_met else 'misses'} its target of {limit}."
+    if outcome is not Outcome.WEAK:
         outcome = Outcome.GOOD if is_met else Outcome.WEAK
     return outcome, reason
 

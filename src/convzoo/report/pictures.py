@@ -17,10 +17,11 @@ from convzoo.report.tables import Table, read_csv, words
 SUFFIXES = (".png", ".gif")
 MOST_ROWS = 120  # a CSV file with more rows is not shown beside its picture
 LEAST_WIDTH = 480  # pixels; a smaller picture is enlarged by a whole factor
-MOST_WIDTH, MOST_WIDTH_ANIMATED, THUMBNAIL = 1600, 800, 400  # pixels; a wider picture is reduced
-FRAMES = 12  # of an animation at most
+MOST_WIDTH, MOST_WIDTH_BROAD = 800, 1200  # pixels; a wider picture is reduced
+THUMBNAIL = 240  # pixels of a side
+FRAMES = 8  # of an animation at most
 MOST_COLOURS = 1024  # a picture with more of them is compressed with loss
-QUALITY = 80  # of that compression, from 0 to 100
+QUALITY = 65  # of that compression, from 0 to 100
 
 KINDS = ("loss", "accuracy", "probability")  # columns of history.csv with these endings share a panel; these come first
 SPLITS = ("train_", "val_", "test_")
@@ -34,6 +35,7 @@ class Picture(NamedTuple):
     address: str  # a data: URI with the bytes
     width: int  # as shown, in pixels
     height: int
+    is_broad: bool  # needs the whole width of the page
     is_enlarged: bool
     table: Table | None  # the numbers behind it
 
@@ -51,11 +53,12 @@ def pictures_in(folder: Path, captions: Mapping[str, str]) -> list[Picture]:
 
 
 def thumbnail(file: Path) -> str | None:
-    """A picture reduced to THUMBNAIL pixels, as a data: URI; None if there is no such file."""
+    """The largest square at the top left of a picture, reduced, as a data: URI; None if there is no such file."""
     if not file.is_file():
         return None
     (frame, *_), _ = _frames(file)
-    return _address(_reduced(frame, THUMBNAIL))
+    side = min(frame.size)
+    return _address(_reduced(frame.crop((0, 0, side, side)), THUMBNAIL), is_lossless=False)
 
 
 def curves(history: list[list[str]]) -> Picture:
@@ -92,14 +95,19 @@ def curves(history: list[list[str]]) -> Picture:
 
 def _picture(file: Path, caption: str, table: Table | None = None) -> Picture:
     frames, duration = _frames(file)
-    frames = [_reduced(frame, MOST_WIDTH if len(frames) == 1 else MOST_WIDTH_ANIMATED) for frame in frames]
     width, height = frames[0].size
-    factor = math.ceil(LEAST_WIDTH / width)
+    is_broad = width > MOST_WIDTH and width > 1.6 * height and len(frames) == 1
+    most = MOST_WIDTH_BROAD if is_broad else MOST_WIDTH
+    is_lossless = width <= most and (width < LEAST_WIDTH or frames[0].getcolors(MOST_COLOURS) is not None)
     more: dict[str, Any] = {}
     if len(frames) > 1:
-        more = {"save_all": True, "append_images": frames[1:], "duration": duration, "loop": 0}
+        more = {"save_all": True, "append_images": [_reduced(frame, most) for frame in frames[1:]], "loop": 0}
+        more |= {"duration": duration}
+    image = _reduced(frames[0], most)
+    factor = math.ceil(LEAST_WIDTH / width)
+    width, height = image.width * factor, image.height * factor
     return Picture(
-        words(file.stem), caption, _address(frames[0], **more), width * factor, height * factor, factor > 1, table
+        words(file.stem), caption, _address(image, is_lossless, **more), width, height, is_broad, factor > 1, table
     )
 
 
@@ -122,8 +130,7 @@ def _reduced(image: Image.Image, width: int) -> Image.Image:
     return image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.LANCZOS)
 
 
-def _address(image: Image.Image, **more: Any) -> str:
-    is_lossless = image.getcolors(MOST_COLOURS) is not None or image.width < LEAST_WIDTH
+def _address(image: Image.Image, is_lossless: bool, **more: Any) -> str:
     stream = io.BytesIO()
     image.save(stream, "WEBP", lossless=is_lossless, quality=QUALITY, method=4, **more)
     return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"

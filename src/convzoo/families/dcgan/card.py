@@ -41,13 +41,13 @@ def rating(files: NetworkFiles) -> Rating:
         return UNRATED
     precision, recall = shares
     reason = (
-        f"{percent(precision, 1)} of the generated images look like real ones (precision), and {percent(recall, 1)} of "
-        "the real images have a generated one like them (recall)"
+        f"Of the generated images, {percent(precision, 1)} look real (precision); of the real images, "
+        f"{percent(recall, 1)} have a generated one like them (recall)"
     )
     if None in of_real:
         reason, weak = f"{reason}.", False
     else:
-        reason += f"; between two sets of real images it is {percent(of_real[0], 1)} and {percent(of_real[1], 1)}."
+        reason += f". Real images reach {percent(of_real[0], 1)} and {percent(of_real[1], 1)}."
         weak = any(share < WEAK_BELOW * best for share, best in zip(shares, of_real, strict=True))
     alike = _alike(files)
     if alike or min(shares) < FAILED_BELOW:
@@ -63,8 +63,8 @@ def _alike(files: NetworkFiles) -> str:
     if diversity is None or limit is None or diversity >= limit:
         return ""
     return (
-        f"Its images are nearly all alike: their features vary {percent(diversity, 1)} as much as those of real "
-        f"images, and less than {percent(limit, 1)} counts as mode collapse."
+        f"Mode collapse: its images vary {percent(diversity, 1)} as much as real ones, expected at least "
+        f"{percent(limit, 1)}."
     )
 
 

@@ -8,6 +8,7 @@ from convzoo.shipping.network_files import NetworkFiles
 
 USAGE = "predict {} photo.png"
 MAIN = MainMetric("test_accuracy", "accuracy on the test images", higher_is_better=True)
+MOST = 0.5  # accuracy below which a network is weak, however many classes there are
 CONFIDENT = 0.9  # probability from which a wrong prediction counts as a confident one
 PICTURE = "confusion.png"
 CAPTIONS = {
@@ -33,7 +34,10 @@ def result(files: NetworkFiles, value: str) -> str:
 
 
 def rating(files: NetworkFiles) -> Rating:
-    """Compare the accuracy with guessing: a network has failed if the interval of its accuracy includes that."""
+    """Compare the accuracy with guessing: a network has failed if the interval of its accuracy includes that.
+
+    It is weak if most of its predictions are wrong.
+    """
     classes = files.export.get("classes") or []
     if not classes:
         return UNRATED
@@ -41,6 +45,8 @@ def rating(files: NetworkFiles) -> Rating:
     guessing = f"guessing one of {len(classes)} classes reaches {quantity(MAIN.key, chance)}"
     if files.numbers.get("test_accuracy_low", accuracy) <= chance:
         return Rating(Outcome.FAILED, f"It is no better than guessing: {guessing}.")
+    if accuracy < MOST:
+        return Rating(Outcome.WEAK, f"Most predictions are wrong, although it is better than guessing: {guessing}.")
     return Rating(Outcome.GOOD, f"{guessing.capitalize()}.")
 
 
