@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 from helpers.project import ROOT
 
 from convzoo.commands.profile import merged, profile_keys, profile_names, use_profile
@@ -241,6 +242,34 @@ def test_going_round_all_profiles_and_back_gives_the_same_bytes(tmp_path, monkey
     assert Path("params.yaml").read_bytes() == text
     assert not any(newline == "\r\n" and re.search(rb"[^\r]\n", each) for each in seen)
     assert len(seen) == len(PROFILES)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_dvc_changes_only_the_line_of_the_value_that_it_sets(tmp_path, name):
+    before, _ = merged(PARAMS, (ROOT / f"profiles/{name}.yaml").read_text(), name)
+    file = tmp_path / "params.yaml"
+    file.write_text(before)
+    apply_overrides(file, ["networks.mnist-classifier.learning_rate=0.0123"])  # as `dvc exp run --set-param` does
+    lines = zip(before.splitlines(), file.read_text().splitlines(), strict=True)
+    assert [new for old, new in lines if old != new] == ["    learning_rate: 0.0123"]
+
+
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [
+        ("rate: 0.1   # c", "rate: 0.25   # c"),
+        ("rate:   # c", "rate: 0.25   # c"),
+        ("rate: none   # c", "rate:   # c\n    - 1\n    - - 2"),
+        ("rate:\n    - 1", "rate: [2]"),
+        ("rate:\n    - 1", "rate:"),
+        ("rate: none", "rate: \n      a-long-word"),
+        ("rate: {a: \n      1}   # c", "rate: {a: 2}   # c"),
+    ],
+)
+def test_a_value_takes_the_place_of_another_in_any_form(value, other):
+    params, profile = (f"# top\nnet:\n  a:\n    {text}\n    last:\n# end\n" for text in (value, other))
+    assert merged(params, profile, "p") == (profile, ["net.a.rate"])
+    assert merged(profile, params, "p") == (params, ["net.a.rate"])
 
 
 def test_a_profile_that_does_not_pass_leaves_params_as_they_were(tmp_path, monkeypatch):
