@@ -78,7 +78,7 @@ MISTAKES = [
     ("activation: relu", "activation: swish", "activation: got 'swish', expected one of: relu, leaky_relu"),
     ("optimizer: sgd", "optimizer: sdg", "optimizer: got 'sdg', expected one of: sgd, adam, adamw, rmsprop, muon"),
     ("label_smoothing: 0.1", "label_smoothing: 1", "got 1, expected a number of at least 0 and below 1"),
-    ("widths: [32, 64, 128]", "widths: [32, 0, 128]", "fast.widths.1: got 0, expected a whole number of at least 1"),
+    ("      - 64\n", "      - 0\n", "fast.widths.1: got 0, expected a whole number of at least 1"),
     ("deterministic: true", "deterministic: 1", "compute.deterministic: got 1, expected true or false"),
     ("val_fraction: 0.1", "val_fraction: 1.5", "val_fraction: got 1.5, expected a number above 0 and below 1"),
     ("kind: archive", "kind: torrent", "kind: got 'torrent', expected one of: archive, folder, kaggle, package, syn"),
@@ -112,12 +112,12 @@ MISTAKES = [
         "../train-images:\n",
         "files.../train-images: got '../train-images', expected text",
     ),
-    ('classes: ["0", "1"', 'classes: ["0", "0"', "expected every class name in `classes` once"),
+    ("      - '1'\n", "      - '0'\n", "expected every class name in `classes` once"),
     ("  mnist-classifier:\n    views", "  mnist-clasifier:\n    views", "there is no network of this name"),
     ("seed: 0", "seed: -1", "seed: got -1, expected a whole number of at least 0"),
     ("compute:", "compute: 3\nold:", "compute: got 3, expected a block"),
     ("networks:\n", "networks: [\n", "is not valid YAML"),
-    ("widths: [32, 64, 128]", "widths: [8, 8, 8, 8, 8]", "fast.widths: 5 halvings leave nothing of pictures of 28x28"),
+    ("      - 128\n", "      - 8\n" * 3, "fast.widths: 5 halvings leave nothing of pictures of 28x28"),
     ("shift: 2  ", "shift: 28  ", "shift: got 28, expected less than the side of pictures of 28x28"),
     ("cutout: 0  ", "cutout: 40  ", "cutout: got 40, expected less than the side"),
     ("ema_decay: 0.9 ", "ema_decay: .nan ", "ema_decay: got nan, expected a number of at least 0 and below 1"),
@@ -190,7 +190,7 @@ def test_a_mistake_is_answered_with_the_key_and_what_it_may_be(complaint, old, n
 
 def test_a_reference_layout_that_pools_the_picture_away_is_named(complaint, monkeypatch):
     monkeypatch.setattr(f"{__name__}.PARAMS", PARAMS.replace("architecture: fast", "architecture: reference"))
-    told = complaint("blocks: [[32], [64, 64]]", "blocks: [[8], [8, 8], [8], [8]]")
+    told = complaint("      - - 64\n        - 64\n", "      - - 8\n        - 8\n      - - 8\n      - - 8\n")
     assert "reference.blocks: convolutions and pooling leave nothing of pictures of 28x28; expected fewer" in told
 
 
