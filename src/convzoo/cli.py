@@ -20,6 +20,7 @@ COMMANDS = (
     "check",
     "status",
     "profile",
+    "schema",
     "predict",
     "reconstruct",
     "sample",

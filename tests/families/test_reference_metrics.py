@@ -237,6 +237,10 @@ def test_metrics_and_tables_of_an_autoencoder(capsys, monkeypatch):
     same_metrics(metrics, expected, abs=2e-5, rel=2e-5)
     shown_are(metrics, "test_psnr", "test_ssim")
 
+    columns = ("images", "mse", "psnr", "image_psnr", "ssim")
+    table = [[name, *(str(row[column]) for column in columns)] for name, row in metrics["classes"].items()]
+    assert rows("classes.csv") == table
+
     psnr = scores["autoencoder"]["psnr"]
     table = zip(range(31), psnr, scores["pca"]["psnr"], strict=True)
     for found, row in zip(rows("psnr_per_image.csv"), table, strict=True):

@@ -191,7 +191,7 @@ def test_a_missing_file_and_another_model_are_named_with_what_to_do(write_networ
     with pytest.raises(ConvzooError, match=r"model\.onnx: has sha256 .* dvc repro -f export@broken"):
         register("broken")
     Path("models/broken/evaluation.json").unlink()
-    with pytest.raises(ConvzooError, match=r"metrics\.json: is missing; run: dvc repro evaluate@broken"):
+    with pytest.raises(ConvzooError, match=r"evaluation\.json: is missing; run: dvc repro evaluate@broken"):
         register("broken")
     assert not Path("models/broken/registration.json").exists()
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+ROWS = 1000  # of a kernel, in memory at a time
+
 
 class Subsets(NamedTuple):
     """KID over random subsets, as papers report it: the mean, and the standard deviation of a single subset."""
@@ -53,16 +55,20 @@ def kid_error(real: np.ndarray, generated: np.ndarray) -> float:
 
     Source: Arvesen 1969 (https://doi.org/10.1214/aoms/1177697287).
     """
-    between = kernel(real, generated)
-    sides = (_shifts(kernel(real, real), between), _shifts(kernel(generated, generated), between.T))
+    sides = (_shifts(real, generated), _shifts(generated, real))
     return float(sum((len(shifts) - 1) * shifts.var() for shifts in sides) ** 0.5)
 
 
-def _shifts(within: np.ndarray, between: np.ndarray) -> np.ndarray:
-    """Return how KID shifts, up to a constant, if an image is left out, for each row of the kernels."""
-    n = len(within)
-    same = (within.sum(axis=1) - within.diagonal()) / (n - 1)
-    return 2 * between.mean(axis=1) / (n - 1) - 2 * same / (n - 2)
+def _shifts(side: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return how KID shifts, up to a constant, if an image of `side` (N, D) is left out: (N,)."""
+    n = len(side)
+    shifts = np.empty(n)
+    for start in range(0, n, ROWS):
+        rows = side[start : start + ROWS]
+        within = kernel(rows, side)
+        same = (within.sum(axis=1) - within.diagonal(start)) / (n - 1)
+        shifts[start : start + ROWS] = 2 * kernel(rows, other).mean(axis=1) / (n - 1) - 2 * same / (n - 2)
+    return shifts
 
 
 def diversity(real: np.ndarray, generated: np.ndarray) -> float:

@@ -86,7 +86,7 @@ AUTOENCODER = Family(
         *("test_probe_accuracy", "test_psnr_above_pca", "test_psnr_low", "test_psnr_high"),
     },
     plots={
-        *("best_and_worst.png", "latents.png", "linear_path.png", "psnr.png", "psnr_per_image.csv"),
+        *("best_and_worst.png", "classes.csv", "latents.png", "linear_path.png", "psnr.png", "psnr_per_image.csv"),
         *("reconstructions.png", "training_images.png"),
     },
     summary=r"60 test images of cifar10 \(drawn by convzoo, not the real set\) from 12 numbers each(.|\n)*images/s",

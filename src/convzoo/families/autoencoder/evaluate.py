@@ -71,6 +71,10 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
         _draw_extremes(plots / "best_and_worst.png", evaluation, settings.shown)
         _draw_histogram(plots / "psnr.png", evaluation.fidelity)
         _write_psnr(plots / "psnr_per_image.csv", evaluation.fidelity)
+        if by_class := metrics.get("classes"):
+            columns = ["images", "mse", "psnr", "image_psnr", "ssim"]
+            rows = [(name, *map(row.get, columns)) for name, row in by_class.items()]
+            write_csv(plots / "classes.csv", ["class", *columns], rows)
         _draw_map(plots / "latents.png", evaluation, export["classes"], settings)
         _draw_training(plots, folder / "extra", network)
 
