@@ -7,7 +7,7 @@ from convzoo.settings.networks import family_of, network_settings
 
 
 def run(network: str) -> None:
-    """Write models/NETWORK/metrics.json and plots/."""
+    """Write models/NETWORK/evaluation.json, metrics.json and plots/."""
     params = read_params()
     settings = network_settings(params, "evaluation", network)
     family_module(family_of(params, network), "evaluate").evaluate(network, settings)

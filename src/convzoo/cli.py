@@ -20,6 +20,7 @@ COMMANDS = (
     "check",
     "status",
     "profile",
+    "schema",
     "add-data",
     "predict",
     "reconstruct",

@@ -247,7 +247,7 @@ def test_a_folder_becomes_a_data_set_and_a_registered_classifier_and_nothing_els
     meta = json.loads(Path("data/prepared/pets/meta.json").read_text())
     assert meta["classes"] == list(KINDS)
     assert meta["counts"]["read"] == 120
-    metrics = json.loads(Path("models/pets-classifier/metrics.json").read_text())
+    metrics = json.loads(Path("models/pets-classifier/evaluation.json").read_text())
     assert metrics["test_images"] == 24
     assert metrics["test_accuracy"] > 0.7, "three kinds of stripes"
     with Repo(str(clone)) as repo:

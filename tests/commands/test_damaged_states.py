@@ -52,7 +52,7 @@ NAMED = re.compile(r"error: (the registry|profile '\S+'|\S+): \S")  # a path or 
 MARKERS = b"<<<<<<< HEAD\n1\n=======\n2\n>>>>>>> other\n"
 FILES = [
     "params.yaml", "profiles/test.yaml", "dvc.lock", "photo.png", f"models/{NET}/export.json",
-    f"models/{NET}/metrics.json", f"models/{NET}/fingerprint.json", f"models/{NET}/architecture.json",
+    f"models/{NET}/evaluation.json", f"models/{NET}/fingerprint.json", f"models/{NET}/architecture.json",
     f"models/{NET}/history.csv", f"models/{NET}/model.onnx", "data/prepared/shapes/val/images.npy",
     "reports/data/shapes.json", "mlruns/mlflow.db",
 ]  # fmt: skip

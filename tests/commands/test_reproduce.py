@@ -68,7 +68,7 @@ def made(tmp_path):
     folder.mkdir()
     save_linear_classifier(folder / "model.onnx", weights, (4, 4, 1))
     (folder / "weights.safetensors").write_bytes(b"now")
-    write_json(folder / "metrics.json", {"test_accuracy": 0.5, "test_images": 8})
+    write_json(folder / "evaluation.json", {"test_accuracy": 0.5, "test_images": 8})
     write_json(folder / "fingerprint.json", {"fingerprint": "2", "versions": {"torch": "2.8"}, "params": {"seed": 0}})
     return folder
 

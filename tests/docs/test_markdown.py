@@ -94,7 +94,7 @@ def test_the_notebook_runs_and_shows_what_the_pipeline_measured(rebuilt, monkeyp
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             exec("".join(cell["source"]), names)
-    metrics = json.loads((rebuilt.folder / "models/mnist-classifier/metrics.json").read_text())
+    metrics = json.loads((rebuilt.folder / "models/mnist-classifier/evaluation.json").read_text())
     assert f"accuracy on 1000 test images: {metrics['test_accuracy']:.1%}\n" in capsys.readouterr().out
     mistakes, generated, reconstructed = shown
     assert mistakes.size[0] == generated.size[0] * 6 // 8 + 1 or mistakes.size[0] > 6 * 28

@@ -79,7 +79,7 @@ def test_superclasses_have_an_accuracy_a_picture_and_a_table_and_change_nothing_
     assert "drawn" not in capsys.readouterr().out
     write_superclasses()
     metrics = evaluate("small", SETTINGS)
-    assert metrics == json.loads(Path("models/small/metrics.json").read_text())
+    assert metrics == json.loads(Path("models/small/evaluation.json").read_text())
     # Of the three under a wrong label one is on the other side: right as a superclass.
     low, high = measures.wilson_interval(27, 30, 0.95)
     assert metrics.pop("test_coarse_accuracy") == 0.9

@@ -29,7 +29,7 @@ def numbers_in(metrics: dict) -> Iterator[float]:
 
 
 def test_metrics_and_plots_are_written_and_said(family, shipped):
-    metrics = read_json(family.folder / "metrics.json")
+    metrics = read_json(family.folder / "evaluation.json")
     assert metrics == shipped.metrics
     assert set(metrics) == family.metrics
     assert any(key.startswith("test_") for key, value in metrics.items() if isinstance(value, int | float))

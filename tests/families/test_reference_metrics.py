@@ -1,4 +1,4 @@
-"""Every number of metrics.json, of the tables and of the printed summary, computed a second way for every family.
+"""Every number of evaluation.json, of the tables and of the printed summary, computed a second way for every family.
 
 The files are linear and made by hand, and they are wrong often enough that no two metrics are equal by chance.
 """
@@ -15,7 +15,7 @@ from helpers.small import AUTOENCODER, CLASSIFIER, DCGAN, TRANSFER
 from helpers.small.dcgan import save_features
 from helpers.small.images import BARS, pictures, shapes
 from scipy.special import softmax
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
 from convzoo.data.arrays import evenly_spaced, save_array
 from convzoo.families import evaluation as shared
@@ -29,7 +29,7 @@ from convzoo.files import read_json, sha256_of, write_json
 
 FOLDER, PREPARED = Path("models/small"), Path("data/prepared/drawn")
 CLASSES, SHAPE = ["left", "right", "up", "down"], (6, 5, 1)
-ROUNDED = {"abs": 1e-6, "rel": 0}  # metrics.json has six digits
+ROUNDED = {"abs": 1e-6, "rel": 0}  # evaluation.json has six digits
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +97,14 @@ def same_metrics(found: dict[str, Any], expected: dict[str, Any], **tolerance: f
     assert {key: found_values.pop(key) for key in texts} == texts
     rest = {key: value for key, value in values.items() if key not in texts}
     assert found_values == pytest.approx(rest, **(tolerance or ROUNDED))
-    assert read_json(FOLDER / "metrics.json") == found
+    assert read_json(FOLDER / "evaluation.json") == found
+
+
+def shown_are(metrics: dict[str, Any], main: str, *others: str) -> None:
+    """metrics.json has the main metric, its interval and `others`, with the values of `metrics`."""
+    expected = {key: metrics[key] for key in (main, *others)}
+    expected |= {"ci_lower": metrics[f"{main}_low"], "ci_upper": metrics[f"{main}_high"]}
+    assert read_json(FOLDER / "metrics.json") == expected
 
 
 def test_metrics_and_tables_of_a_classifier(capsys, monkeypatch):
@@ -114,6 +121,7 @@ def test_metrics_and_tables_of_a_classifier(capsys, monkeypatch):
     assert len({expected[key] for key in expected if key != "classes"}) == len(expected) - 1
     more = references.accuracy("test_coarse_accuracy", labels // 2, coarse.argmax(axis=1), 0.9)
     same_metrics(metrics, expected | more)
+    shown_are(metrics, "test_accuracy", "test_loss")
 
     predicted, top = found.argmax(axis=1), found.max(axis=1)
     answers = [(f"test-{row}", CLASSES[labels[row]], top[row], CLASSES[predicted[row]]) for row in range(60)]
@@ -174,6 +182,7 @@ def test_metrics_and_tables_of_a_transfer_network(views, capsys):
         },
     }
     same_metrics(metrics, expected)
+    shown_are(metrics, "test_accuracy", "test_loss")
 
     table = []
     for way, values in zip(("fine-tuned", "features"), right.values(), strict=True):
@@ -212,6 +221,8 @@ def test_metrics_and_tables_of_an_autoencoder(capsys, monkeypatch):
     expected: dict[str, Any] = {"test_images": 31, "latent": 10}
     expected |= {f"test_{key}": value for key, value in summaries["autoencoder"].items()}
     expected |= {f"test_pca_{key}": value for key, value in summaries["pca"].items()}
+    bounds = references.psnr_interval(scores["autoencoder"]["mse"], 0.95)
+    expected["test_psnr_low"], expected["test_psnr_high"] = bounds
     expected["test_psnr_above_pca"] = summaries["autoencoder"]["psnr"] - summaries["pca"]["psnr"]
     expected["compared"] = {name: {"numbers": 10, **found} for name, found in summaries.items()}
     expected["classes"] = {
@@ -224,6 +235,11 @@ def test_metrics_and_tables_of_an_autoencoder(capsys, monkeypatch):
     expected["test_probe_accuracy"] = (predicted == labels).mean()
     assert 0.2 < expected["test_probe_accuracy"] < 1
     same_metrics(metrics, expected, abs=2e-5, rel=2e-5)
+    shown_are(metrics, "test_psnr", "test_ssim")
+
+    columns = ("images", "mse", "psnr", "image_psnr", "ssim")
+    table = [[name, *(str(row[column]) for column in columns)] for name, row in metrics["classes"].items()]
+    assert rows("classes.csv") == table
 
     psnr = scores["autoencoder"]["psnr"]
     table = zip(range(31), psnr, scores["pca"]["psnr"], strict=True)
@@ -291,7 +307,10 @@ def test_metrics_of_a_generator(capsys, monkeypatch):
     right = references.linear_probe(codes[0], train.labels[chosen], codes[1], C=0.001, max_iter=300) == test.labels
     low, high = references.normal_interval(right.mean(), 64, 0.95)
     expected |= {"test_probe_accuracy": right.mean(), "test_probe_accuracy_low": low, "test_probe_accuracy_high": high}
+    error = references.kid_error(features["test"], features["generated"])
+    expected["test_kid_low"], expected["test_kid_high"] = norm.interval(0.95, expected["test_kid"], error)
     same_metrics(metrics, expected | {"test_probe_train_images": 40}, abs=2e-5, rel=1e-4)
+    shown_are(metrics, "test_kid")
 
     kid, spread, real = metrics["test_kid"], metrics["test_kid_spread"], compared["test against train"]["kid"]
     assert (

@@ -80,7 +80,7 @@ def test_a_history_has_a_row_an_epoch_of_numbers(folder):
 
 
 def test_something_is_there_to_look_at_and_counted(folder):
-    metrics = read_json(folder / "metrics.json")
+    metrics = read_json(folder / "evaluation.json")
     assert any(key.startswith("test_") for key, value in metrics.items() if isinstance(value, int | float))
     assert list((folder / "plots").glob("*.png"))
     assert list((folder / "extra").glob("*.npy"))

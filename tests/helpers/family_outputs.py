@@ -40,9 +40,13 @@ COMPARISONS = {
 }
 MEASURED = {
     "classifier": PROBABILITIES,
-    "transfer": PROBABILITIES | {"test_gain": -0.05, "test_gain_p_value": 0.25},
+    "transfer": PROBABILITIES | {"test_features_accuracy": 0.45, "test_gain": -0.05, "test_gain_p_value": 0.25},
     "autoencoder": {
         "test_psnr": 23.129,
+        "test_psnr_low": 21.5,
+        "test_psnr_high": 24.75,
+        "test_pca_psnr": 23.06,
+        "latent": 64,
         "test_image_psnr": 22.5,
         "test_ssim": 0.8419,
         "test_images": 4,
@@ -57,6 +61,8 @@ MEASURED = {
     "dcgan": {
         "test_kid": 12.58,
         "test_kid_spread": 0.49,
+        "test_kid_low": 11.9,
+        "test_kid_high": 13.2,
         "test_recall": 0.0,
         "kept_epoch": 3,
         "comparisons": COMPARISONS,

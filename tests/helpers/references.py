@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import sqrtm
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, norm, sem
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -49,7 +49,7 @@ def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def of_probabilities(probabilities: np.ndarray, labels: np.ndarray, classes: list[str], settings: Any) -> dict:
-    """What metrics.json has of every network with class probabilities, except for superclasses."""
+    """What evaluation.json has of every network with class probabilities, except for superclasses."""
     predicted, kinds, k = probabilities.argmax(axis=1), range(len(classes)), settings.top_k
     table = bins(probabilities, labels, settings.calibration_bins)
     scores = zip(*precision_recall_fscore_support(labels, predicted, labels=kinds, zero_division=0), strict=True)
@@ -85,6 +85,12 @@ def summary(of_images: dict[str, np.ndarray], rows: Any = slice(None)) -> dict[s
     return {"mse": mse, "psnr": 20 * np.log10(255) - 10 * np.log10(mse), "image_psnr": psnr, "ssim": ssim}
 
 
+def psnr_interval(mse: np.ndarray, confidence: float) -> list[float]:
+    """The PSNRs of the bounds of the mean, those of a normal interval of its logarithm."""
+    bounds = norm.interval(confidence, np.log(mse.mean()), sem(mse) / mse.mean())
+    return sorted(20 * np.log10(255) - 10 * np.log10(np.exp(bounds)))
+
+
 def pca(train: np.ndarray, test: np.ndarray, components: int) -> np.ndarray:
     """Reconstructions uint8 of `test` from principal components of `train`."""
     fitted = PCA(components, svd_solver="full").fit(train.reshape(len(train), -1).astype(float))
@@ -111,6 +117,15 @@ def kid(real: np.ndarray, generated: np.ndarray) -> float:
         polynomial_kernel(side, **kernel)[~np.eye(len(side), dtype=bool)].mean() for side in (real, generated)
     )
     return float(one + other - 2 * polynomial_kernel(real, generated, **kernel).mean())
+
+
+def kid_error(real: np.ndarray, generated: np.ndarray) -> float:
+    """The jackknife's standard error of KID, image by image left out."""
+    sides = (
+        [kid(np.delete(real, row, axis=0), generated) for row in range(len(real))],
+        [kid(real, np.delete(generated, row, axis=0)) for row in range(len(generated))],
+    )
+    return sum((len(values) - 1) * np.var(values) for values in sides) ** 0.5
 
 
 def kids_of_subsets(real: np.ndarray, generated: np.ndarray, subsets: int, count: int, seed: int) -> list[float]:

@@ -64,7 +64,7 @@ def write_network() -> Callable[[str, int], None]:
         write_json(folder / "fingerprint.json", identity_of(seed))
         write_json(folder / "architecture.json", {"family": "classifier", "architecture": "fast"})
         measured = {"test_accuracy": 0.5 + seed / 100, "test_images": 8, "classes": {"0": {"recall": 1.0}}}
-        write_json(folder / "metrics.json", measured)
+        write_json(folder / "evaluation.json", measured)
         (folder / "history.csv").write_text("epoch,learning_rate,train_loss\n1,0.1,2.5\n2,0.05,1.25\n")
 
     return write

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import references
 
-from convzoo.metrics.kid import diversity, kid, kid_over_subsets
+from convzoo.metrics.kid import diversity, kid, kid_error, kid_over_subsets
 
 
 def test_kid_is_unbiased_and_grows_with_the_distance():
@@ -57,3 +57,19 @@ def test_diversity_is_the_ratio_of_mean_squared_distances_between_pairs():
         return statistics.fmean(np.square(a - b).sum() for i, a in enumerate(rows) for b in rows[i + 1 :])
 
     assert diversity(real, made) == pytest.approx(spread(made) / spread(real), rel=1e-5)
+
+
+def test_the_error_of_kid_is_that_of_the_jackknife_in_any_number_of_pieces(monkeypatch):
+    rng = np.random.default_rng(0)
+    real, generated = rng.normal(size=(25, 6)), rng.normal(0.3, 1, size=(17, 6))
+    expected = pytest.approx(references.kid_error(real, generated), rel=1e-9)
+    assert kid_error(real, generated) == expected
+    monkeypatch.setattr("convzoo.metrics.kid.ROWS", 4)
+    assert kid_error(real, generated) == expected
+
+
+def test_the_error_of_kid_is_its_spread_over_samples():
+    rng = np.random.default_rng(1)
+    samples = [(rng.normal(size=(200, 4)), rng.normal(0.5, 1, size=(150, 4))) for _ in range(60)]
+    errors, values = ([measure(*sample) for sample in samples] for measure in (kid_error, kid))
+    assert np.mean(errors) == pytest.approx(np.std(values, ddof=1), rel=0.25)

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,17 @@ def test_a_repro_from_nothing_runs_every_stage_and_makes_every_output(rebuilt):
 
 
 def test_the_network_learned_real_digits(rebuilt):
-    metrics = json.loads((rebuilt.folder / f"models/{NETWORK}/metrics.json").read_text())
+    metrics = json.loads((rebuilt.folder / f"models/{NETWORK}/evaluation.json").read_text())
     assert metrics["test_images"] == 1000
     assert metrics["test_accuracy"] > 0.8
+
+
+def test_the_metrics_of_all_networks_fit_on_a_screen_and_are_in_git(rebuilt):
+    header, *rows = dvc(rebuilt.folder, "metrics", "show").splitlines()
+    assert len(rows) == len(NETWORKS) and max(map(len, (header, *rows))) <= 130
+    command = ["git", "ls-files", "models"]
+    tracked = subprocess.run(command, cwd=rebuilt.folder, capture_output=True, text=True, check=True).stdout
+    assert tracked.split() == ["models/.gitignore", *sorted(f"models/{name}/metrics.json" for name in NETWORKS)]
 
 
 def test_a_second_repro_has_nothing_to_do(clone):

@@ -93,8 +93,8 @@ def make_files():
             folder / "weights.safetensors",
         )
         metrics = {"test_accuracy": 0.95, "test_accuracy_low": 0.9, "test_accuracy_high": 0.975, "test_images": 1000}
-        write_json(folder / "metrics.json", {**metrics, "classes": {"round": {"precision": 0.5, "images": 500}}})
-    write_json(Path("models/painter/metrics.json"), {"test_psnr": 31.4159, "test_images": 12})
+        write_json(folder / "evaluation.json", {**metrics, "classes": {"round": {"precision": 0.5, "images": 500}}})
+    write_json(Path("models/painter/evaluation.json"), {"test_psnr": 31.4159, "test_images": 12})
     Path("models/painter/history.csv").write_text("epoch,d_loss,g_loss,val_psnr\n1,0.5,,20\n")
     save_picture(Path("models/painter/plots/growth.gif"), seed=50)
     save_picture(Path("models/painter/plots/samples.png"), seed=51)
@@ -245,7 +245,7 @@ def test_text_from_files_is_escaped(text):
 @pytest.mark.parametrize(
     "path",
     [
-        "models/first/metrics.json",
+        "models/first/evaluation.json",
         "models/first/history.csv",
         "models/first/weights.safetensors",
         "reports/data/shapes.json",

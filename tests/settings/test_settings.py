@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 from helpers.project import ROOT
 
 from convzoo.commands.profile import merged, profile_keys, profile_names, use_profile
@@ -77,7 +78,7 @@ MISTAKES = [
     ("activation: relu", "activation: swish", "activation: got 'swish', expected one of: relu, leaky_relu"),
     ("optimizer: sgd", "optimizer: sdg", "optimizer: got 'sdg', expected one of: sgd, adam, adamw, rmsprop, muon"),
     ("label_smoothing: 0.1", "label_smoothing: 1", "got 1, expected a number of at least 0 and below 1"),
-    ("widths: [32, 64, 128]", "widths: [32, 0, 128]", "fast.widths.1: got 0, expected a whole number of at least 1"),
+    ("      - 64\n", "      - 0\n", "fast.widths.1: got 0, expected a whole number of at least 1"),
     ("deterministic: true", "deterministic: 1", "compute.deterministic: got 1, expected true or false"),
     ("val_fraction: 0.1", "val_fraction: 1.5", "val_fraction: got 1.5, expected a number above 0 and below 1"),
     ("kind: archive", "kind: torrent", "kind: got 'torrent', expected one of: archive, folder, kaggle, package, syn"),
@@ -111,12 +112,12 @@ MISTAKES = [
         "../train-images:\n",
         "files.../train-images: got '../train-images', expected text",
     ),
-    ('classes: ["0", "1"', 'classes: ["0", "0"', "expected every class name in `classes` once"),
+    ("      - '1'\n", "      - '0'\n", "expected every class name in `classes` once"),
     ("  mnist-classifier:\n    views", "  mnist-clasifier:\n    views", "there is no network of this name"),
     ("seed: 0", "seed: -1", "seed: got -1, expected a whole number of at least 0"),
     ("compute:", "compute: 3\nold:", "compute: got 3, expected a block"),
     ("networks:\n", "networks: [\n", "is not valid YAML"),
-    ("widths: [32, 64, 128]", "widths: [8, 8, 8, 8, 8]", "fast.widths: 5 halvings leave nothing of pictures of 28x28"),
+    ("      - 128\n", "      - 8\n" * 3, "fast.widths: 5 halvings leave nothing of pictures of 28x28"),
     ("shift: 2  ", "shift: 28  ", "shift: got 28, expected less than the side of pictures of 28x28"),
     ("cutout: 0  ", "cutout: 40  ", "cutout: got 40, expected less than the side"),
     ("ema_decay: 0.9 ", "ema_decay: .nan ", "ema_decay: got nan, expected a number of at least 0 and below 1"),
@@ -189,7 +190,7 @@ def test_a_mistake_is_answered_with_the_key_and_what_it_may_be(complaint, old, n
 
 def test_a_reference_layout_that_pools_the_picture_away_is_named(complaint, monkeypatch):
     monkeypatch.setattr(f"{__name__}.PARAMS", PARAMS.replace("architecture: fast", "architecture: reference"))
-    told = complaint("blocks: [[32], [64, 64]]", "blocks: [[8], [8, 8], [8], [8]]")
+    told = complaint("      - - 64\n        - 64\n", "      - - 8\n        - 8\n      - - 8\n      - - 8\n")
     assert "reference.blocks: convolutions and pooling leave nothing of pictures of 28x28; expected fewer" in told
 
 
@@ -241,6 +242,34 @@ def test_going_round_all_profiles_and_back_gives_the_same_bytes(tmp_path, monkey
     assert Path("params.yaml").read_bytes() == text
     assert not any(newline == "\r\n" and re.search(rb"[^\r]\n", each) for each in seen)
     assert len(seen) == len(PROFILES)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_dvc_changes_only_the_line_of_the_value_that_it_sets(tmp_path, name):
+    before, _ = merged(PARAMS, (ROOT / f"profiles/{name}.yaml").read_text(), name)
+    file = tmp_path / "params.yaml"
+    file.write_text(before)
+    apply_overrides(file, ["networks.mnist-classifier.learning_rate=0.0123"])  # as `dvc exp run --set-param` does
+    lines = zip(before.splitlines(), file.read_text().splitlines(), strict=True)
+    assert [new for old, new in lines if old != new] == ["    learning_rate: 0.0123"]
+
+
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [
+        ("rate: 0.1   # c", "rate: 0.25   # c"),
+        ("rate:   # c", "rate: 0.25   # c"),
+        ("rate: none   # c", "rate:   # c\n    - 1\n    - - 2"),
+        ("rate:\n    - 1", "rate: [2]"),
+        ("rate:\n    - 1", "rate:"),
+        ("rate: none", "rate: \n      a-long-word"),
+        ("rate: {a: \n      1}   # c", "rate: {a: 2}   # c"),
+    ],
+)
+def test_a_value_takes_the_place_of_another_in_any_form(value, other):
+    params, profile = (f"# top\nnet:\n  a:\n    {text}\n    last:\n# end\n" for text in (value, other))
+    assert merged(params, profile, "p") == (profile, ["net.a.rate"])
+    assert merged(profile, params, "p") == (params, ["net.a.rate"])
 
 
 def test_a_profile_that_does_not_pass_leaves_params_as_they_were(tmp_path, monkeypatch):

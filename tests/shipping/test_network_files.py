@@ -27,7 +27,7 @@ def network(tmp_path, monkeypatch):
     write_export()
     write_json(FOLDER / "architecture.json", {"family": "classifier"})
     write_json(FOLDER / "fingerprint.json", IDENTITY)
-    write_json(FOLDER / "metrics.json", METRICS)
+    write_json(FOLDER / "evaluation.json", METRICS)
     (FOLDER / "history.csv").write_text("epoch,loss,kid\n1,2.5,\n3,inf,-0.5\n")
     write_json(Path("data/prepared/drawn/meta.json"), META)
 
@@ -75,7 +75,7 @@ def test_a_missing_file_is_named_with_the_stage_that_writes_it(name, stage):
     assert missing_files("net") == [name]
     with pytest.raises(ConvzooError, match=rf"^{FOLDER / name}: is missing; run: dvc repro {stage}@net$"):
         read_network("net")
-    assert stage == {"model.onnx": "export", "export.json": "export", "metrics.json": "evaluate"}.get(name, "train")
+    assert stage == {"model.onnx": "export", "export.json": "export", "evaluation.json": "evaluate"}.get(name, "train")
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def lose_artifacts(network):
 
 
 def cut_artifacts(network):
-    for name in (RECORD, "evaluation/metrics.json"):
+    for name in (RECORD, "evaluation/evaluation.json"):
         file = artifacts_of(network) / name
         file.write_bytes(file.read_bytes()[:-5])
     (artifacts_of(network) / "evaluation/export.json").unlink()

@@ -76,7 +76,7 @@ def test_the_test_images_of_other_data_are_not_taken_for_those_of_the_network(wr
 def test_new_measurements_are_added_to_the_model_too(write_network):
     write_network("measured", 1)
     register("measured")
-    write_json(Path("models/measured/metrics.json"), {"test_accuracy": 0.75})
+    write_json(Path("models/measured/evaluation.json"), {"test_accuracy": 0.75})
     register("measured")
     values = [value for key, value, *_ in metrics_of(model_behind(*versions_of("measured"))) if key == "test_accuracy"]
     assert values == [0.51, 0.75]

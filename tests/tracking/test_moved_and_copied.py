@@ -135,7 +135,7 @@ def test_mlflow_serves_a_model_of_a_moved_clone(moved, variables):
 def test_the_server_shows_artifacts_of_a_moved_clone_and_stores_those_of_others(moved, variables):
     with serving(variables, "-m", "convzoo.cli", "ui", health="/health") as address:
         run_id = versions_of("moved")[0].run_id
-        asked = {"run_uuid": run_id, "path": "evaluation/metrics.json"}
+        asked = {"run_uuid": run_id, "path": "evaluation/evaluation.json"}
         assert requests.get(f"{address}/get-artifact", asked, timeout=60).json()["test_images"] == 8
         asked["path"] = "../../../../mlflow.db"
         assert requests.get(f"{address}/get-artifact", asked, timeout=60).status_code == 400

@@ -40,7 +40,7 @@ def source_of(network: str, kind: str) -> str:
         "logged model": f"models:/{model_of(versions_of(network)[0])}",
         "nowhere": "/nowhere/at all",
         "nothing": "",
-        "file that is no folder": str(folder / "metrics.json"),
+        "file that is no folder": str(folder / "evaluation.json"),
         "scheme without a driver": "s3://bucket/model",
         "unknown scheme": "weird://bucket/model",
         "server that is down": "http://127.0.0.1:9/model",

@@ -42,8 +42,8 @@ def test_a_live_run_is_completed_and_its_model_registered_once(write_network):
         "data/preview.png",
         "data/shapes.json",
         "descent/descent.json",
+        "evaluation/evaluation.json",
         "evaluation/export.json",
-        "evaluation/metrics.json",
         "parts/features_head.onnx",
         "plots/augmented_batch.png",
         "plots/confusion.png",
@@ -134,7 +134,7 @@ def test_a_run_that_is_not_there_is_filled_in_from_the_files_and_says_so(write_n
     assert sync(["filled", "unheard-of"]) == [
         "filled: version 1 registered, alias candidate",
         "unheard-of: skipped, models/unheard-of has no architecture.json, fingerprint.json, history.csv, "
-        "model.onnx, export.json, metrics.json",
+        "model.onnx, export.json, evaluation.json",
     ]
     (run,) = runs_of("filled")
     assert run.data.tags["convzoo.backfilled"] == "true"
@@ -168,7 +168,7 @@ def test_a_registration_cut_off_after_the_model_was_stored_uses_that_model(write
 def test_new_measurements_of_the_same_model_reach_the_run_and_the_version(write_network):
     write_network("measured", 1)
     register("measured")
-    write_json(Path("models/measured/metrics.json"), {"test_accuracy": 0.75})
+    write_json(Path("models/measured/evaluation.json"), {"test_accuracy": 0.75})
     register("measured")
     (run,), (version,) = runs_of("measured"), versions_of("measured")
     assert run.data.metrics["test_accuracy"] == 0.75
@@ -190,8 +190,8 @@ def test_a_missing_file_and_another_model_are_named_with_what_to_do(write_networ
     write_model(Path("models/broken/model.onnx"), seed=2)
     with pytest.raises(ConvzooError, match=r"model\.onnx: has sha256 .* dvc repro -f export@broken"):
         register("broken")
-    Path("models/broken/metrics.json").unlink()
-    with pytest.raises(ConvzooError, match=r"metrics\.json: is missing; run: dvc repro evaluate@broken"):
+    Path("models/broken/evaluation.json").unlink()
+    with pytest.raises(ConvzooError, match=r"evaluation\.json: is missing; run: dvc repro evaluate@broken"):
         register("broken")
     assert not Path("models/broken/registration.json").exists()
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from convzoo.cards.facts import about, data, intended_use, metrics, weaknesses
 from convzoo.cards.markdown import bullets, code, table
 from convzoo.cards.usage import loading, rebuilding
+from convzoo.cards.verdict import verdict_of
 from convzoo.files import new_file
 from convzoo.lineage.record import stage_params
 from convzoo.shipping.network_files import NetworkFiles, synthetic_note
@@ -56,16 +57,17 @@ class Detail(NamedTuple):
     whole: bool = False
 
 
-WHOLE, BRIEF, BRIEFER = Detail(10, None, None, whole=True), Detail(5, 8, 10), Detail(3, 5, 3)
+WHOLE, BRIEF, BRIEFER = Detail(10, None, None, whole=True), Detail(5, 8, 10), Detail(2, 5, 3)
 
 
 class Card:
     """The card of models/NETWORK, for one version."""
 
     def __init__(self, files: NetworkFiles, lineage: dict[str, Any], provenance: Provenance = UNKNOWN) -> None:
-        evaluation = stage_params(lineage, f"evaluate@{files.network}")
+        evaluation = stage_params(lineage, f"evaluate@{files.network}").get(f"evaluation.{files.network}", {})
         self.files = files
-        self.confidence = evaluation.get(f"evaluation.{files.network}", {}).get("confidence")  # of the intervals
+        self.confidence = evaluation.get("confidence")  # of the intervals
+        self.verdict = verdict_of(files, evaluation)
         self.provenance = provenance
 
     def write(self) -> None:
@@ -91,10 +93,15 @@ class Card:
         for title in OMITTED:
             del sections[title]
             yield _paragraphs(*self._parts(sections), f"`{self.files.folder / FILE}` has the rest.")
-        yield synthetic_note(self.files)
+        yield _paragraphs(*self._beginning())
 
     def _parts(self, sections: dict[str, str]) -> list[str]:
-        return [synthetic_note(self.files), *(f"## {title}\n\n{text}" for title, text in sections.items())]
+        return [*self._beginning(), *(f"## {title}\n\n{text}" for title, text in sections.items())]
+
+    def _beginning(self) -> list[str]:
+        """What it does and how well, in one line, since MLflow's list of versions shows the first; then its rating."""
+        rating = f"Rating: {self.verdict.outcome}. {self.verdict.reason}"
+        return [self.verdict.sentence, rating, synthetic_note(self.files)]
 
     def _sections(self, detail: Detail) -> dict[str, str]:
         files, version = self.files, self.provenance.version

@@ -23,7 +23,7 @@ def about(files: NetworkFiles, version: str | None, classes_shown: int | None) -
     if classes:
         names = ", ".join(map(code, classes[:classes_shown]))
         more = f" and {len(classes) - classes_shown} more" if len(classes) > (classes_shown or len(classes)) else ""
-        sentences.append(f"{len(classes)} classes in its data: {names}{more}.")
+        sentences.append(f"Its {len(classes)} classes: {names}{more}.")
     if export.get("views") == "mirror":
         sentences.append("Each prediction is the mean over an image and its mirror image.")
     if weights := export.get("weights"):
@@ -60,20 +60,20 @@ def data(files: NetworkFiles) -> str:
 
 
 def metrics(files: NetworkFiles, confidence: float | None, most: int | None) -> str:
-    """A table of the numbers in metrics.json with their intervals or spreads, the most important first.
+    """A table of the numbers in evaluation.json with their intervals or spreads, the most important first.
 
-    Shows `most` of them, or all. `confidence` is that of the intervals; None if unknown.
+    Shows `most` of them, or all. `confidence` is that of the intervals; None if the evaluation has no setting for it.
     """
     numbers = files.numbers
+    family = family_card(files.family)
     intervals = {
+        key: f"± {number(key, numbers[f'{key}_spread'])} (one subset)" for key in numbers if f"{key}_spread" in numbers
+    }
+    intervals |= {
         key: f"{number(key, numbers[f'{key}_low'])} to {number(key, numbers[f'{key}_high'])}"
         for key in numbers
         if {f"{key}_low", f"{key}_high"} <= numbers.keys()
     }
-    intervals |= {
-        key: f"± {number(key, numbers[f'{key}_spread'])} (one subset)" for key in numbers if f"{key}_spread" in numbers
-    }
-    family = family_card(files.family)
     intervals |= family.intervals(files)
     bounds = {f"{key}{end}" for key in numbers for end in ("_low", "_high", "_spread")}
     order = {key: place for place, key in enumerate(family.main_metrics)}
@@ -81,8 +81,9 @@ def metrics(files: NetworkFiles, confidence: float | None, most: int | None) -> 
         numbers.keys() - bounds, key=lambda key: (order.get(key, len(order)), not key.startswith("test_"), key)
     )
     rows = ([f"`{key}`", number(key, numbers[key]), intervals.get(key, "")] for key in keys[:most])
-    share = f" ({100 * confidence:g} %)" if isinstance(confidence, float) else ""
-    return table(["metric", "value", f"interval{share}"], rows)
+    confidence = confidence or family.confidence
+    share = f"{100 * confidence:g} % " if confidence else ""
+    return table(["metric", "value", f"{share}confidence interval"], rows)
 
 
 def weaknesses(files: NetworkFiles, most: int) -> list[str]:

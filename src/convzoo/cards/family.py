@@ -1,6 +1,8 @@
 """What a family adds to the cards of its networks: CARD in the module `card` of its folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 from convzoo.cards.markdown import code
@@ -8,15 +10,49 @@ from convzoo.families.find import family_module, has_module
 from convzoo.shipping.network_files import NetworkFiles
 
 
+class Outcome(StrEnum):
+    """How good a network is; the value is what a reader sees."""
+
+    GOOD = "good"
+    WEAK = "weak"
+    FAILED = "failed"
+    UNRATED = "not rated"
+
+
+class MainMetric(NamedTuple):
+    """The metric by which a family compares its networks."""
+
+    key: str  # in evaluation.json, such as test_accuracy
+    label: str  # with an article, such as "the accuracy on the test images"
+    higher_is_better: bool
+
+
+class Rating(NamedTuple):
+    """A network against its baseline."""
+
+    outcome: Outcome
+    reason: str  # a sentence with the figures of the network and of the baseline
+
+
+UNRATED = Rating(Outcome.UNRATED, "There is no baseline to compare it with.")
+
+
 class FamilyCard(NamedTuple):
     """The parts of a card that differ between families."""
 
     noun: str  # what a network is, such as "a convolutional classifier"
     usage: str  # the arguments of `convzoo` that run a network, with {} for its name
+    task: Callable[[NetworkFiles, str, str], str]  # what it does, given "28x28 grey images" and "the data set mnist"
+    main: MainMetric | None
+    result: Callable[[NetworkFiles, str], str]  # what it reached, given the main metric's value as text
+    rating: Callable[[NetworkFiles], Rating]
     main_metrics: tuple[str, ...]  # the most important ones, which come first in the table
     intended_use: Callable[[NetworkFiles, str], list[str]]  # lines of Markdown, given the name of the data
     weaknesses: Callable[[NetworkFiles, int], list[str]]  # lines, each with at most so many classes or images
-    intervals: Callable[[NetworkFiles], dict[str, str]] = lambda files: {}  # of metrics, besides those in metrics.json
+    intervals: Callable[[NetworkFiles], dict[str, str]] = lambda files: {}  # of metrics, besides `_low` and `_high`
+    confidence: float | None = None  # of the intervals, if the evaluation has no setting for it
+    picture: str = ""  # the file in plots/ that shows best what a network does
+    captions: Mapping[str, str] = MappingProxyType({})  # a sentence for each picture in plots/, by name without suffix
 
 
 def family_card(family: str) -> FamilyCard:
@@ -26,6 +62,10 @@ def family_card(family: str) -> FamilyCard:
     return FamilyCard(
         noun=f"of the family {code(family)}",
         usage="predict {} photo.png",
+        task=lambda files, images, data: f"A network of the family {family} for {images} of {data}",
+        main=None,
+        result=lambda files, value: "",
+        rating=lambda files: UNRATED,
         main_metrics=(),
         intended_use=lambda files, images: [f"For: images like those of {images}."],
         weaknesses=lambda files, most: [],

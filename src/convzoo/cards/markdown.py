@@ -21,15 +21,15 @@ def link(address: str) -> str:
     return f"<{address}>" if re.fullmatch(r"https?://[^\s<>]{1,200}", address) else code(address)
 
 
-def percent(share: float) -> str:
+def percent(share: float, digits: int = 2) -> str:
     """A share as in 97.30 %."""
-    return f"{100 * share:.2f} %"
+    return f"{100 * share:.{digits}f} %"
 
 
 def image_count(score: Mapping[str, Any]) -> str:
-    """The number of images behind a class's score, as in " (3 images)"; empty if it is unknown."""
+    """The number of images behind a class's score, as in " of 3 images"; empty if it is unknown."""
     images = score.get("images")
-    return "" if images is None else f" ({images:,} image{'s' if images != 1 else ''})"
+    return "" if images is None else f" of {images:,} image{'s' if images != 1 else ''}"
 
 
 def number(name: str, value: Any) -> str:
@@ -41,6 +41,22 @@ def number(name: str, value: Any) -> str:
     if isinstance(value, float):
         return percent(value) if name.endswith(SHARES) else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def quantity(name: str, value: float) -> str:
+    """A main metric for a sentence: a share in percent with one decimal, otherwise as `number`."""
+    return percent(value, 1) if name.endswith(SHARES) else number(name, float(value))
+
+
+def interval(name: str, metrics: Mapping[str, float], confidence: float | None) -> str:
+    """The interval of a metric, such as "95 % confidence interval 97.2 to 98.9 %"; empty if it has none."""
+    bounds = [metrics[key] for key in (f"{name}_low", f"{name}_high") if key in metrics]
+    if len(bounds) < 2:
+        return ""
+    low, high = (quantity(name, bound) for bound in bounds)
+    unit = high[high.index(" ") :] if " " in high else ""
+    share = f"{100 * confidence:g} % " if confidence else ""
+    return f"{share}confidence interval {low.removesuffix(unit)} to {high}"
 
 
 def table(header: list[str], rows: Iterable[list[str]]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from convzoo.checks.modules import Module, ModuleCache
+from convzoo.families.find import family_names
 from convzoo.files import sha256_of
 from convzoo.settings.load import Params
 
@@ -24,6 +25,7 @@ FAMILY_STAGES = {
     "evaluate": ("evaluate", "settings"),
     "register": ("card",),
 }
+ALL_FAMILIES = {"report": ("card",)}  # stages that find modules of every family
 
 # Modules that cannot change what a stage writes, with the reason. Whatever only they import does not count either.
 LEFT_OUT = {
@@ -42,6 +44,7 @@ VERSIONS = {
     "great_expectations": ("great-expectations",),
     "jinja2": ("jinja2",),
     "lightning_fabric": ("lightning-fabric",),
+    "markdown_it": ("markdown-it-py",),
     "matplotlib": ("matplotlib",),
     "numpy": ("numpy",),
     "onnx": ("onnx",),
@@ -74,7 +77,8 @@ def roots(stage: str, family: str | None) -> list[str]:
     found = [f"pipeline/{stage}.py"]
     if family:
         found += [f"{PACKAGE}.families.{family}.{name}" for name in FAMILY_STAGES[stage]]
-    return found
+    modules = ALL_FAMILIES.get(stage, ())
+    return found + [f"{PACKAGE}.families.{other}.{name}" for other in family_names() for name in modules]
 
 
 def stage_code(stage: str, family: str | None = None, cache: ModuleCache | None = None) -> dict[str, Any]:

@@ -4,11 +4,11 @@ Only values are replaced: comments and layout stay as they are.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from ruamel.yaml import YAML
-from ruamel.yaml.nodes import MappingNode, Node
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from convzoo.errors import SettingsError
 from convzoo.files import new_file
@@ -73,14 +73,15 @@ def merged(params: str, profile: str, name: str) -> tuple[str, list[str]]:
     """
     current, values = _values(params), _values(profile)
     changed, newline = [], "\r\n" if "\r\n" in params else "\n"
-    # From the end of the text to its start, so that the marks of the values that are still to come stay right.
-    for path in sorted(values, key=lambda path: current[path].start_mark.index if path in current else 0, reverse=True):
+    # From the end of the text to its start, so that the places of the values that are still to come stay right.
+    for path in sorted(values, key=lambda path: current[path].start if path in current else 0, reverse=True):
         if path not in current:
             raise SettingsError(f"{name}: {dotted(path)}: not in params.yaml, expected one of its keys; remove it here")
-        start, end = current[path].start_mark.index, current[path].end_mark.index
-        value = profile[values[path].start_mark.index : values[path].end_mark.index].replace("\n", newline)
-        if params[start:end] != value:
-            params = params[:start] + value + params[end:]
+        place = current[path]
+        new = [part.replace("\n", newline) for part in values[path].parts(profile)]
+        if [*place.parts(params)] != new:
+            comment = params[place.middle : place.line_end]
+            params = params[: place.start] + new[0] + comment + new[1] + params[place.end :]
             changed.insert(0, ".".join(map(str, path)))
     return params, changed
 
@@ -90,16 +91,52 @@ def profile_keys(profile: str) -> set[KeyPath]:
     return set(_values(profile))
 
 
-def _values(text: str) -> dict[KeyPath, Node]:
-    """The node of each value that is not a block mapping, by its path."""
-    nodes: dict[KeyPath, Node] = {}
+class Place(NamedTuple):
+    """Where a value is in a text: on the line of its key, below that line (lists), or in parts on both."""
+
+    start: int  # of the value on the line of its key, after the colon
+    middle: int  # its end
+    line_end: int  # of that line, after a comment
+    end: int  # of the lines below; the same as `line_end` if there are none
+
+    def parts(self, text: str) -> tuple[str, str]:
+        """The value on the line of its key, and on the lines below."""
+        return text[self.start : self.middle], text[self.line_end : self.end]
+
+
+def _values(text: str) -> dict[KeyPath, Place]:
+    """The place of each value that is not a block mapping, by its path."""
+    places: dict[KeyPath, Place] = {}
 
     def walk(node: Node, path: KeyPath) -> None:
-        if isinstance(node, MappingNode) and not node.flow_style:
-            for key, value in node.value:
+        for key, value in node.value:
+            if isinstance(value, MappingNode) and not value.flow_style:
                 walk(value, (*path, key.value))
-        else:
-            nodes[path] = node
+            else:
+                places[(*path, key.value)] = _place(text, text.index(":", key.end_mark.index) + 1, value)
 
     walk(YAML(typ="safe", pure=True).compose(text), ())
-    return nodes
+    return places
+
+
+def _place(text: str, start: int, value: Node) -> Place:
+    """The place of the value whose key ends with the colon before `start`."""
+    line_end = _line_end(text, start)
+    is_empty = value.start_mark.index == value.end_mark.index  # null; ruamel's mark is at the next key
+    if value.start_mark.index > line_end and not is_empty:
+        is_commented = text[start:line_end].strip()
+        return Place(start, start if is_commented else line_end, line_end, _end(value))
+    middle = start if is_empty else _end(value)
+    line_end = _line_end(text, middle)
+    return Place(start, middle, line_end, line_end)
+
+
+def _line_end(text: str, index: int) -> int:
+    """The index after the last character of a line, before its line break."""
+    return index + len(text[index:].partition("\n")[0].removesuffix("\r"))
+
+
+def _end(node: Node) -> int:
+    """The index after the last character of a value. For a block list, ruamel's own mark is at the next key."""
+    is_block = isinstance(node, SequenceNode) and not node.flow_style
+    return _end(node.value[-1]) if is_block else node.end_mark.index

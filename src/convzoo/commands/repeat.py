@@ -99,7 +99,7 @@ def _once(folder: Path, network: str, seed: int) -> dict[str, float]:
             row["train_seconds"] = round(time.perf_counter() - started, 1)
             # Linux counts in KiB, macOS in bytes.
             row["train_peak_mb"] = round(usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6)
-    metrics = read_json(folder / "models" / network / "metrics.json")
+    metrics = read_json(folder / "models" / network / "evaluation.json")
     row |= {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     return row
 

@@ -113,7 +113,8 @@ def _compare(lineage: Mapping[str, Any], registered: Path | None, rebuilt: Path)
         else:
             lines.append(f"{name}: DIFFERENT, sha256 {sha256}, registered {lineage[key] or 'unknown'}")
             identical = False
-    metrics = read_json(rebuilt / "metrics.json")
+    results = rebuilt / "evaluation.json"
+    metrics = read_json(results if results.is_file() else rebuilt / "metrics.json")  # all of them, in older commits
     changed = _differences(lineage["metrics"], {key: metrics.get(key) for key in lineage["metrics"]})
     lines += [f"metrics: {len(changed)} of {len(lineage['metrics'])} DIFFERENT" if changed else "metrics: identical"]
     lines += changed

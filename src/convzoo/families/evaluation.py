@@ -7,8 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from convzoo.files import write_json
 from convzoo.shipping.files import latency, rounded
 from convzoo.shipping.model import Model
+
+
+def write_results(folder: Path, results: dict[str, Any], main: str, *others: str) -> None:
+    """Write all `results` to evaluation.json, and the few that `dvc metrics` compares to metrics.json.
+
+    These are the `main` metric, the bounds of its interval as ci_lower and ci_upper, and the `others`.
+    """
+    write_json(folder / "evaluation.json", results)
+    bounds = {"ci_lower": f"{main}_low", "ci_upper": f"{main}_high"} if f"{main}_low" in results else {}
+    shown = {main: main} | bounds | {key: key for key in others}
+    write_json(folder / "metrics.json", {name: results[key] for name, key in shown.items()})
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

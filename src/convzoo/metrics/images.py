@@ -4,6 +4,8 @@ Throughout, `images` and `reconstructions` are uint8 (N, H, W, C) and errors are
 scikit-image, which is imported on first use because its import is slow.
 """
 
+import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +41,17 @@ def psnr(mse: np.ndarray | float, values: int | None = None) -> np.ndarray | np.
     """
     with np.errstate(divide="ignore"):
         return 10 * np.log10(PEAK**2 / np.maximum(mse, 1 / values if values else 0))
+
+
+def psnr_interval(mse: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Return the interval of the PSNR (dB) of the mean of squared errors (N,), given at least two that are not all 0.
+
+    A normal interval for the logarithm of the mean, by the delta method.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    error = float(mse.std(ddof=1) / mse.mean()) / len(mse) ** 0.5
+    middle, half = float(psnr(mse.mean())), 10 / math.log(10) * z * error
+    return middle - half, middle + half
 
 
 def fidelity(images: np.ndarray, reconstructions: np.ndarray) -> Fidelity:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+ROWS = 1000  # of a kernel, in memory at a time
+
 
 class Subsets(NamedTuple):
     """KID over random subsets, as papers report it: the mean, and the standard deviation of a single subset."""
@@ -46,6 +48,27 @@ def kid_over_subsets(real: np.ndarray, generated: np.ndarray, subsets: int, imag
         drawn = (features[rng.permutation(len(features))[:count]] for features in (real, generated))
         values.append(kid(*drawn))
     return Subsets(float(np.mean(values)), float(np.std(values, ddof=1)))
+
+
+def kid_error(real: np.ndarray, generated: np.ndarray) -> float:
+    """Return the standard error of KID between at least three images per side: the jackknife over images of each side.
+
+    Source: Arvesen 1969 (https://doi.org/10.1214/aoms/1177697287).
+    """
+    sides = (_shifts(real, generated), _shifts(generated, real))
+    return float(sum((len(shifts) - 1) * shifts.var() for shifts in sides) ** 0.5)
+
+
+def _shifts(side: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return how KID shifts, up to a constant, if an image of `side` (N, D) is left out: (N,)."""
+    n = len(side)
+    shifts = np.empty(n)
+    for start in range(0, n, ROWS):
+        rows = side[start : start + ROWS]
+        within = kernel(rows, side)
+        same = (within.sum(axis=1) - within.diagonal(start)) / (n - 1)
+        shifts[start : start + ROWS] = 2 * kernel(rows, other).mean(axis=1) / (n - 1) - 2 * same / (n - 2)
+    return shifts
 
 
 def diversity(real: np.ndarray, generated: np.ndarray) -> float:

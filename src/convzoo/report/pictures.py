@@ -1,21 +1,27 @@
-"""Pictures for the report: their bytes as part of the page, and the curves of a training."""
+"""Pictures for the report: their bytes as part of the page, compressed so that the page stays small, and curves."""
 
 import base64
 import io
 import math
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from convzoo.errors import ConvzooError
 from convzoo.plots import picture
 from convzoo.report.tables import Table, read_csv, words
 
-TYPES = {".png": "image/png", ".gif": "image/gif"}
+SUFFIXES = (".png", ".gif")
 MOST_ROWS = 120  # a CSV file with more rows is not shown beside its picture
 LEAST_WIDTH = 480  # pixels; a smaller picture is enlarged by a whole factor
+MOST_WIDTH, MOST_WIDTH_BROAD = 800, 1200  # pixels; a wider picture is reduced
+THUMBNAIL = 240  # pixels of a side
+FRAMES = 8  # of an animation at most
+MOST_COLOURS = 1024  # a picture with more of them is compressed with loss
+QUALITY = 65  # of that compression, from 0 to 100
 
 KINDS = ("loss", "accuracy", "probability")  # columns of history.csv with these endings share a panel; these come first
 SPLITS = ("train_", "val_", "test_")
@@ -24,24 +30,43 @@ SPLITS = ("train_", "val_", "test_")
 class Picture(NamedTuple):
     """A picture as part of the page."""
 
-    caption: str
+    name: str
+    caption: str  # a sentence
     address: str  # a data: URI with the bytes
     width: int  # as shown, in pixels
     height: int
+    is_broad: bool  # needs the whole width of the page
     is_enlarged: bool
     table: Table | None  # the numbers behind it
 
 
-def pictures_in(folder: Path) -> list[Picture]:
-    """Every picture in a folder, sorted by name; with the numbers of a CSV file of the same name."""
-    files = sorted(file for file in folder.glob("*") if file.suffix in TYPES) if folder.is_dir() else []
-    return [_picture(words(file.stem), file, _numbers(file.with_suffix(".csv"))) for file in files]
+def pictures_in(folder: Path, captions: Mapping[str, str]) -> list[Picture]:
+    """Every picture in a folder, sorted by name; with the numbers of a CSV file of the same name.
+
+    `captions` are by name without suffix; other pictures have their name as caption.
+    """
+    files = sorted(file for file in folder.glob("*") if file.suffix in SUFFIXES) if folder.is_dir() else []
+    return [
+        _picture(file, captions.get(file.stem) or _sentence(words(file.stem)), _numbers(file.with_suffix(".csv")))
+        for file in files
+    ]
+
+
+def thumbnail(file: Path) -> str | None:
+    """The largest square at the top left of a picture, reduced, as a data: URI; None if there is no such file."""
+    if not file.is_file():
+        return None
+    (frame, *_), _ = _frames(file)
+    side = min(frame.size)
+    return _address(_reduced(frame.crop((0, 0, side, side)), THUMBNAIL), is_lossless=False)
 
 
 def curves(history: list[list[str]]) -> Picture:
-    """The columns of history.csv over the epochs, those of one kind (loss, accuracy, ...) in one panel."""
+    """The columns of history.csv over the epochs, those of one kind (loss, accuracy, ...) in one panel.
+
+    A line connects the epochs that have a value.
+    """
     header, *rows = history
-    epochs = [float(row[0]) for row in rows]
     panels: dict[str, list[int]] = {kind: [] for kind in KINDS}
     for index, column in enumerate(header[1:], start=1):
         panels.setdefault(_kind(column), []).append(index)
@@ -54,25 +79,61 @@ def curves(history: list[list[str]]) -> Picture:
             for place, (kind, columns) in enumerate(panels.items(), start=1):
                 axes = figure.add_subplot(down, across, place)
                 for index in columns:
-                    values = [float(row[index] or "nan") for row in rows]
-                    axes.plot(epochs, values, marker="o" if len(rows) <= 30 else None, label=words(header[index]))
+                    points = [(float(row[0]), float(row[index])) for row in rows if row[index]]
+                    marker = "o" if len(points) <= 30 else None
+                    axes.plot(*zip(*points, strict=True), marker=marker, label=words(header[index])) if points else None
                 axes.set(title=words(kind), xlabel=header[0])
                 axes.xaxis.get_major_locator().set_params(integer=True)
                 if len(columns) > 1:
                     axes.legend()
-        return _picture(", ".join(map(words, panels)) + " in each " + header[0], file)
+        names = [words(kind) for kind in panels]
+        listed = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+        with_gaps = [words(name) for index, name in enumerate(header) if any(not row[index] for row in rows)]
+        gaps = f" Some epochs have no value of {', '.join(with_gaps)}." if with_gaps else ""
+        return _picture(file, f"{_sentence(f'{listed} by {header[0]}')}{gaps}")
 
 
-def _picture(caption: str, file: Path, table: Table | None = None) -> Picture:
-    content = file.read_bytes()
+def _picture(file: Path, caption: str, table: Table | None = None) -> Picture:
+    frames, duration = _frames(file)
+    width, height = frames[0].size
+    is_broad = width > MOST_WIDTH and width > 1.6 * height and len(frames) == 1
+    most = MOST_WIDTH_BROAD if is_broad else MOST_WIDTH
+    is_lossless = width <= most and (width < LEAST_WIDTH or frames[0].getcolors(MOST_COLOURS) is not None)
+    more: dict[str, Any] = {}
+    if len(frames) > 1:
+        more = {"save_all": True, "append_images": [_reduced(frame, most) for frame in frames[1:]], "loop": 0}
+        more |= {"duration": duration}
+    image = _reduced(frames[0], most)
+    factor = math.ceil(LEAST_WIDTH / width)
+    width, height = image.width * factor, image.height * factor
+    return Picture(
+        words(file.stem), caption, _address(image, is_lossless, **more), width, height, is_broad, factor > 1, table
+    )
+
+
+def _frames(file: Path) -> tuple[list[Image.Image], int]:
+    """The picture, or at most FRAMES evenly spaced frames of an animation, and how long each is shown (ms)."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            width, height = image.size
+        with Image.open(file) as image:
+            frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(image)]
+            duration = int(image.info.get("duration", 500))
     except OSError as error:
         raise ConvzooError(f"{file}: is not a picture, expected a PNG or GIF file; run: dvc checkout") from error
-    factor = math.ceil(LEAST_WIDTH / width)
-    address = f"data:{TYPES[file.suffix]};base64,{base64.b64encode(content).decode()}"
-    return Picture(caption, address, width * factor, height * factor, factor > 1, table)
+    count = min(FRAMES, len(frames))
+    chosen = [frames[round(number * (len(frames) - 1) / max(count - 1, 1))] for number in range(count)]
+    return chosen, duration
+
+
+def _reduced(image: Image.Image, width: int) -> Image.Image:
+    if image.width <= width:
+        return image
+    return image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.LANCZOS)
+
+
+def _address(image: Image.Image, is_lossless: bool, **more: Any) -> str:
+    stream = io.BytesIO()
+    image.save(stream, "WEBP", lossless=is_lossless, quality=QUALITY, method=4, **more)
+    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def _numbers(file: Path) -> Table | None:
@@ -80,6 +141,10 @@ def _numbers(file: Path) -> Table | None:
         return None
     header, *rows = read_csv(file)
     return Table([words(name) for name in header], rows) if len(rows) <= MOST_ROWS else None
+
+
+def _sentence(name: str) -> str:
+    return f"{name[0].upper()}{name[1:]}."
 
 
 def _kind(column: str) -> str:

@@ -1,18 +1,24 @@
-"""The zoo on one page: what each network reached, how it was trained, and where everything came from.
+"""The zoo on one page: which networks were trained, whether they are good, and all figures.
 
-The page shows what the files hold, for any family: every picture in a folder under its name, every table in a file.
+The page shows what the files hold, for any family: every picture in a folder, every table in a file.
 """
 
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markdown_it import MarkdownIt
 from safetensors import safe_open
 
+from convzoo.cards.facts import about, intended_use, weaknesses
+from convzoo.cards.family import Outcome, family_card
+from convzoo.cards.usage import loading
+from convzoo.cards.verdict import verdict_of
 from convzoo.errors import ConvzooError
 from convzoo.files import new_file, read_json
-from convzoo.report.pictures import curves, pictures_in
+from convzoo.report.pictures import curves, pictures_in, thumbnail
 from convzoo.report.tables import (
     Table,
     bounds_of,
@@ -26,21 +32,26 @@ from convzoo.report.tables import (
     words,
 )
 from convzoo.settings.load import Params
+from convzoo.shipping.network_files import read_network, synthetic_note
 
 PAGE = Path("reports/index.html")
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 SYNTHETIC = "drawn by convzoo, not the real set"  # shown with such images and with what was measured on them
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # tensors of torch that are not learned
+ITEMS = 5  # classes and images in each weakness
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def write_report(params: Params) -> None:
     """Write reports/index.html from the files of every network in models/ and every data set in reports/data/.
 
-    Of params.yaml it only reads the name of the profile. The page needs no other file and no internet access, and has
-    the same bytes for the same files. Raises ConvzooError for a file that is missing or broken.
+    Of params.yaml it reads the profile's name, the networks' targets for a promotion and the confidence of their
+    intervals. The page needs no other file and no internet access, and has the same bytes for the same files. Raises
+    ConvzooError for a file that is missing or broken.
     """
     datasets = {file.stem: _dataset(file.stem) for file in sorted(Path("reports/data").glob("*.json"))}
-    networks = [_network(file.parent, datasets) for file in sorted(Path("models").glob("*/architecture.json"))]
+    names = [file.parent.name for file in sorted(Path("models").glob("*/architecture.json"))]
+    networks = [_network(name, datasets, params) for name in names]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATE.parent),
         autoescape=True,
@@ -50,6 +61,7 @@ def write_report(params: Params) -> None:
     )
     page = environment.get_template(TEMPLATE.name).render(
         profile=params.values["profile"],
+        summary=_summary(networks),
         results=_results(networks),
         networks=networks,
         datasets=list(datasets.values()),
@@ -58,11 +70,10 @@ def write_report(params: Params) -> None:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _network(folder: Path, datasets: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    architecture, export = _json(folder / "architecture.json"), _json(folder / "export.json")
-    metrics = _json(folder / "metrics.json")
+def _network(name: str, datasets: dict[str, dict[str, Any]], params: Params) -> dict[str, Any]:
+    files = read_network(name)
+    folder, dataset, card = files.folder, files.export["dataset"], family_card(files.family)
     learned, stored = _count_weights(folder / "weights.safetensors")
-    name, dataset = folder.name, export["dataset"]
     if dataset not in datasets:
         raise ConvzooError(
             f"{folder}: was trained on {dataset}, expected a file reports/data/{dataset}.json; run: dvc repro, or "
@@ -70,25 +81,37 @@ def _network(folder: Path, datasets: dict[str, dict[str, Any]]) -> dict[str, Any
         )
     note = datasets[dataset]["note"]
     history = read_csv(folder / "history.csv")
-    nested = {key: value for key, value in metrics.items() if isinstance(value, dict)}
-    pictures = pictures_in(folder / "plots")
-    shown = {picture.caption for picture in pictures if picture.table}
+    nested = {key: value for key, value in files.metrics.items() if isinstance(value, dict)}
+    pictures = pictures_in(folder / "plots", card.captions)
+    pictures.sort(key=lambda picture: picture.name != words(Path(card.picture).stem))
+    shown = {picture.name for picture in pictures if picture.table}
+    blocks = [params.values.get(block, {}).get(name, {}) for block in ("evaluation", "promotion")]
     return {
         "name": name,
-        "family": architecture["family"],
+        "family": files.family,
         "dataset": dataset,
         "note": note,
+        "real": synthetic_note(files),
+        "verdict": verdict_of(files, *blocks),
+        "thumbnail": thumbnail(folder / "plots" / card.picture) if card.picture else None,
+        "about": _html(about(files, None, None)),
+        "weaknesses": [_html(line) for line in weaknesses(files, ITEMS)],
+        "intended_use": [_html(line) for line in intended_use(files)],
+        "loading": _html(loading(files, None, whole=True)),
         "title": f"{name}\n{dataset}\n{note}".replace(", ", ",\n").strip(),
-        "metrics": {key: value for key, value in metrics.items() if key not in nested},
-        "size": [str(len(export.get("classes") or []) or "–"), f"{learned:,}", _bytes(export["bytes"])],
-        "scores": [(words(key), score_table(value)) for key, value in nested.items() if words(key) not in shown],
+        "metrics": {key: value for key, value in files.metrics.items() if key not in nested},
+        "size": [str(len(files.export.get("classes") or []) or "–"), f"{learned:,}", _bytes(files.export["bytes"])],
         "curves": curves(history),
-        "history": Table([words(column) for column in history[0]], history[1:]),
         "pictures": pictures,
+        "tables": [
+            ("every epoch", Table([words(column) for column in history[0]], history[1:])),
+            *((words(key), score_table(value)) for key, value in nested.items() if words(key) not in shown),
+            *((picture.name, picture.table) for picture in pictures if picture.table),
+        ],
         "origin": {
-            "Architecture": flat(architecture),
-            "Training": flat(_json(folder / "fingerprint.json")),
-            "Exported file": [*flat(export), ("numbers in weights.safetensors", f"{stored:,}")],
+            "architecture": flat(_json(folder / "architecture.json")),
+            "training": flat(files.identity),
+            "exported file": [*flat(files.export), ("numbers in weights.safetensors", f"{stored:,}")],
         },
     }
 
@@ -102,17 +125,34 @@ def _dataset(name: str) -> dict[str, Any]:
         meta["superclasses"] = {superclass: [] for superclass in superclasses}
         for label, superclass in zip(meta["classes"], meta.pop("superclass_of"), strict=True):
             meta["superclasses"][superclasses[superclass]].append(label)
+    has_variants = bool(checks["images"].get("augmented"))
+    caption = "Train images, of which no variants are stored."
+    if has_variants:
+        caption = "Train images before and after augmentation: each with its stored variants."
     return {
         "name": name,
         "note": SYNTHETIC if source["kind"] == "synthetic" else "",
         "passed": checks["passed"],
-        "preview": pictures_in(Path("data/augmented") / name),
-        "has_variants": bool(checks["images"].get("augmented")),
+        "images": ", ".join(f"{count:,} {split}" for split, count in checks["images"].items()),
+        "licence": source.get("licence"),
+        "preview": pictures_in(Path("data/augmented") / name, {"preview": caption}),
         "homepage": source.pop("homepage", None),
         "origin": flat({"source": source, **meta}),
         "verdict": flat({key: value for key, value in checks.items() if key not in {*tables, "dataset", "passed"}}),
         "checks": [(words(key), check_table(value)) for key, value in tables.items()],
     }
+
+
+def _summary(networks: list[dict[str, Any]]) -> str:
+    """How many networks have which rating, such as "6 are good, 1 is weak and 1 failed (mnist-dcgan)"."""
+    counts = Counter(network["verdict"].outcome for network in networks)
+    parts = []
+    for outcome in (outcome for outcome in Outcome if counts[outcome]):
+        names = [network["name"] for network in networks if network["verdict"].outcome is outcome]
+        verb = "" if outcome is Outcome.FAILED else "is " if len(names) == 1 else "are "
+        listed = "" if outcome is Outcome.GOOD else f" ({', '.join(names)})"
+        parts.append(f"{len(names)} {verb}{outcome}{listed}")
+    return ", ".join(parts)
 
 
 def _results(networks: list[dict[str, Any]]) -> list[tuple[str, Table]]:
@@ -136,6 +176,14 @@ def _with_interval(metrics: dict[str, Any], key: str) -> str:
     if f"{key}_low" not in metrics:
         return text
     return f"{text}\n{number(key, metrics[f'{key}_low'])} to {number(key, metrics[f'{key}_high'])}"
+
+
+def _html(markdown: str) -> str:
+    """A part of a card as HTML; a single paragraph without its tags. HTML in the text is escaped."""
+    html = MARKDOWN.render(markdown).strip()
+    if html.count("<p>") == 1 and html.startswith("<p>") and html.endswith("</p>"):
+        html = html.removeprefix("<p>").removesuffix("</p>")
+    return html
 
 
 def _bytes(size: int) -> str:

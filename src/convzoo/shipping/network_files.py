@@ -14,7 +14,7 @@ STAGE_OF = {  # the files that a registration needs, and the stage that writes e
     "history.csv": "train",
     "model.onnx": "export",
     "export.json": "export",
-    "metrics.json": "evaluate",
+    "evaluation.json": "evaluate",
 }
 
 
@@ -26,7 +26,7 @@ class NetworkFiles(NamedTuple):
     family: str
     identity: dict[str, Any]  # fingerprint.json
     export: dict[str, Any]  # export.json
-    metrics: dict[str, Any]  # metrics.json
+    metrics: dict[str, Any]  # evaluation.json
     history: dict[int, dict[str, float]]  # history.csv, by epoch
     meta: dict[str, Any]  # data/prepared/SET/meta.json; empty if the data are not there
 
@@ -51,7 +51,7 @@ class NetworkFiles(NamedTuple):
 
     @property
     def numbers(self) -> dict[str, float]:
-        """The flat numbers of metrics.json."""
+        """The flat numbers of evaluation.json."""
         return {
             key: value
             for key, value in self.metrics.items()
@@ -100,7 +100,7 @@ def read_network(network: str) -> NetworkFiles:
         read_json(folder / "architecture.json").get("family", "network"),
         read_json(folder / "fingerprint.json", "fingerprint", "data", "params", "code", "versions"),
         export,
-        read_json(folder / "metrics.json"),
+        read_json(folder / "evaluation.json"),
         _history(folder / "history.csv"),
         read_json(meta) if meta.is_file() else {},
     )

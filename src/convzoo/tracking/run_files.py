@@ -155,7 +155,7 @@ def _artifacts(files: NetworkFiles) -> Iterator[tuple[Path, str]]:
         for file in sorted(files.folder.joinpath(name).rglob("*")):
             if file.is_file() and file.suffix not in (".npy", ".safetensors"):  # what plots and parts were made from
                 yield file, file.parent.relative_to(files.folder).as_posix()
-    yield files.folder / "metrics.json", "evaluation"
+    yield files.folder / "evaluation.json", "evaluation"
     yield files.folder / "export.json", "evaluation"
     for file in (
         Path("reports/data", f"{dataset}.json"),

@@ -83,10 +83,10 @@ AUTOENCODER = Family(
     metrics={
         *("classes", "compared", "latent", "test_images", "test_mse", "test_psnr", "test_image_psnr", "test_ssim"),
         *("test_pca_mse", "test_pca_psnr", "test_pca_image_psnr", "test_pca_ssim"),
-        *("test_probe_accuracy", "test_psnr_above_pca"),
+        *("test_probe_accuracy", "test_psnr_above_pca", "test_psnr_low", "test_psnr_high"),
     },
     plots={
-        *("best_and_worst.png", "latents.png", "linear_path.png", "psnr.png", "psnr_per_image.csv"),
+        *("best_and_worst.png", "classes.csv", "latents.png", "linear_path.png", "psnr.png", "psnr_per_image.csv"),
         *("reconstructions.png", "training_images.png"),
     },
     summary=r"60 test images of cifar10 \(drawn by convzoo, not the real set\) from 12 numbers each(.|\n)*images/s",

@@ -118,7 +118,8 @@ DCGAN = Family(
     metrics={
         *(f"{side}_{name}" for side in ("train", "test") for name in DISTANCES),
         *("test_probe_accuracy", "test_probe_accuracy_low", "test_probe_accuracy_high", "test_probe_train_images"),
-        *("test_generated_images", "kept_epoch", "epochs", "comparisons", "feature_network"),
+        *("test_generated_images", "test_kid_low", "test_kid_high"),
+        *("kept_epoch", "epochs", "comparisons", "feature_network"),
     },
     plots={
         *("comparisons.png", "feature_space.png", "nearest_real_images.png", "samples.png"),

@@ -51,7 +51,7 @@ class Family(NamedTuple):
     extra: set[str]  # files in extra/
     files: dict[str, Port]  # exported files
     evaluated: set[str]  # exported files that the evaluation reads
-    metrics: set[str]  # keys of metrics.json
+    metrics: set[str]  # keys of evaluation.json
     plots: set[str]  # files in plots/
     summary: str  # a pattern in what the evaluation prints
 

@@ -3,7 +3,7 @@
 import math
 import statistics
 
-from convzoo.cards.family import FamilyCard
+from convzoo.cards.family import UNRATED, FamilyCard, MainMetric, Outcome, Rating
 from convzoo.cards.markdown import code, image_count, percent
 from convzoo.shipping.network_files import NetworkFiles
 
@@ -11,11 +11,46 @@ PSNR_FILE = "plots/psnr_per_image.csv"
 Z = 1.96  # standard errors on each side of a mean in a 95 % interval
 
 
+MAIN = MainMetric("test_psnr", "PSNR on the test images", higher_is_better=True)
+CAPTIONS = {
+    "best_and_worst": "The test images with the best and with the worst reconstructions.",
+    "latents": "The test images as points: their latents on a plane, coloured by class.",
+    "linear_path": "What the linear part of the network looks for in an image and paints for each latent.",
+    "psnr": "How many test images have which PSNR.",
+    "reconstructions": "Test images, their reconstructions, and the errors magnified.",
+    "training_images": "Images of one training batch.",
+}
+
+
+def task(files: NetworkFiles, images: str, data: str) -> str:
+    """Return what the network does."""
+    latent = files.numbers.get("latent")
+    return f"Compresses {images} of {data} to {f'{latent:,}' if latent else 'fewer'} numbers each and reconstructs them"
+
+
+def result(files: NetworkFiles, value: str) -> str:
+    """Return what it reached."""
+    count = files.numbers.get("test_images")
+    return f"PSNR {value} on {f'{count:,} ' if count else ''}test images"
+
+
+def rating(files: NetworkFiles) -> Rating:
+    """Compare the PSNR with that of principal component analysis with as many numbers, if that was measured."""
+    numbers = files.numbers
+    if "test_pca_psnr" not in numbers:
+        return UNRATED
+    pca, above = numbers["test_pca_psnr"], numbers["test_psnr"] - numbers["test_pca_psnr"]
+    compared = f"Principal component analysis (PCA) with as many numbers reaches {pca:.2f} dB, {abs(above):.2f} dB"
+    if above > 0:
+        return Rating(Outcome.GOOD, f"{compared} less.")
+    return Rating(Outcome.WEAK, f"{compared} more: the network is no better than that.")
+
+
 def intended_use(files: NetworkFiles, data: str) -> list[str]:
     """Return what the network is for and what it is not for."""
     return [
         f"For: compressing images like those of {data} to fewer numbers, and reconstructing them approximately.",
-        "Not for: archiving images. The reconstruction is not the original image.",
+        "Not for: archiving images, since a reconstruction differs from the original.",
         "Not for: other kinds of images, on which it was not measured.",
     ]
 
@@ -26,26 +61,25 @@ def weaknesses(files: NetworkFiles, most: int) -> list[str]:
     scores = {name: row for name, row in metrics.get("classes", {}).items() if "psnr" in row}
     if scores:
         worst = sorted(scores, key=lambda name: (scores[name]["psnr"], name))[:most]
-        values = [f"{code(name)} {scores[name]['psnr']:.2f} dB{image_count(scores[name])}" for name in worst]
-        lines.append(f"Worst classes, by PSNR: {', '.join(values)}.")
+        values = [f"{code(name)} ({scores[name]['psnr']:.2f} dB{image_count(scores[name])})" for name in worst]
+        lines.append(f"The hardest classes, with their PSNR: {', '.join(values)}.")
     images = _psnr_per_image(files)
     if images:
-        values = [f"{code(name)} {value:.2f} dB" for name, value in sorted(images, key=lambda row: row[1])[:most]]
-        lines.append(f"Worst images, by row of the test split (`plots/best_and_worst.png`): {', '.join(values)}.")
+        values = [f"{code(row)} ({value:.2f} dB)" for row, value in sorted(images, key=lambda image: image[1])[:most]]
+        lines.append(f"The hardest test images, by row of the split (`plots/best_and_worst.png`): {', '.join(values)}.")
     pca = metrics.get("compared", {}).get("pca", {})
     if "test_ssim" in metrics:
-        compared = f"; PCA with {pca['numbers']:,} numbers: {pca['ssim']:.3f} and {pca['psnr']:.2f} dB" if pca else ""
+        compared = f"; PCA with {pca['numbers']:,} numbers reaches {pca['ssim']:.3f}" if pca else ""
         lines.append(
-            f"Blur and lost detail: SSIM {metrics['test_ssim']:.3f}, where 1 is the same image, and PSNR "
-            f"{metrics['test_psnr']:.2f} dB{compared}."
+            f"Reconstructions lose detail: their SSIM is {metrics['test_ssim']:.3f} (1: the same image){compared}."
         )
     rows = files.rows(PSNR_FILE, "autoencoder", "pca")
     if rows:
         worse = sum(float(row["autoencoder"]) < float(row["pca"]) for row in rows)
-        lines.append(f"That PCA reconstructs {worse:,} of {len(rows):,} test images with less error.")
+        lines.append(f"PCA reconstructs {worse:,} of {len(rows):,} test images with a smaller error than the network.")
     if "test_probe_accuracy" in metrics and files.export.get("classes"):
-        accuracy, chance = percent(metrics["test_probe_accuracy"]), percent(1 / len(files.export["classes"]))
-        lines.append(f"Its latents as features: a linear classifier on them reaches {accuracy}, chance is {chance}.")
+        accuracy, chance = percent(metrics["test_probe_accuracy"], 1), percent(1 / len(files.export["classes"]), 1)
+        lines.append(f"A linear classifier on its latents reaches {accuracy} accuracy; guessing reaches {chance}.")
     return lines
 
 
@@ -66,6 +100,10 @@ def _psnr_per_image(files: NetworkFiles) -> list[tuple[str, float]]:
 CARD = FamilyCard(
     noun="a convolutional autoencoder",
     usage="reconstruct {} photo.png --out reconstructions/",
+    task=task,
+    main=MAIN,
+    result=result,
+    rating=rating,
     main_metrics=(
         *("test_psnr", "test_image_psnr", "test_ssim", "test_psnr_above_pca"),
         *("test_probe_accuracy", "test_images"),
@@ -73,4 +111,7 @@ CARD = FamilyCard(
     intended_use=intended_use,
     weaknesses=weaknesses,
     intervals=intervals,
+    confidence=0.95,
+    picture="reconstructions.png",
+    captions=CAPTIONS,
 )

@@ -11,14 +11,15 @@ from convzoo.data.arrays import Split, evenly_spaced, load_array, load_split
 from convzoo.data.contact_sheet import contact_sheet, in_rows, write_picture
 from convzoo.errors import ConvzooError
 from convzoo.families.autoencoder.settings import EvaluationSettings
-from convzoo.families.evaluation import print_speed, synthetic_note, write_csv
-from convzoo.files import new_folder, read_json, write_json
-from convzoo.metrics.images import Fidelity, fidelity
+from convzoo.families.evaluation import print_speed, synthetic_note, write_csv, write_results
+from convzoo.files import new_folder, read_json
+from convzoo.metrics.images import Fidelity, fidelity, psnr_interval
 from convzoo.metrics.latents import latent_map, pca_reconstructions, probe_accuracy
 from convzoo.plots import BLUE, COLOURS, INK, ORANGE, picture
 from convzoo.shipping.files import rounded, shipped_model, shipped_part
 from convzoo.shipping.model import Model, run_in_batches
 
+CONFIDENCE = 0.95  # of the interval around the PSNR
 BINS = 40  # of the histogram
 TILE, GAP, MARGIN = 0.72, 0.06, 1.15  # inches: an image, the space around it, the names of rows
 MAGNIFIED = 4  # factor by which differences are shown larger
@@ -47,7 +48,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
-    """Evaluate models/NETWORK/model.onnx on its test split: write metrics.json and plots/, return the metrics.
+    """Evaluate models/NETWORK/model.onnx on its test split: write evaluation.json, metrics.json and plots/.
 
     Errors are those of rounded pixels, in grey levels from 0 to 255, for the file as for principal component analysis
     with as many components. `psnr` is that of the mean squared error over all images, `image_psnr` the mean of the
@@ -70,10 +71,14 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
         _draw_extremes(plots / "best_and_worst.png", evaluation, settings.shown)
         _draw_histogram(plots / "psnr.png", evaluation.fidelity)
         _write_psnr(plots / "psnr_per_image.csv", evaluation.fidelity)
+        if by_class := metrics.get("classes"):
+            columns = ["images", "mse", "psnr", "image_psnr", "ssim"]
+            rows = [(name, *map(row.get, columns)) for name, row in by_class.items()]
+            write_csv(plots / "classes.csv", ["class", *columns], rows)
         _draw_map(plots / "latents.png", evaluation, export["classes"], settings)
         _draw_training(plots, folder / "extra", network)
 
-    write_json(folder / "metrics.json", metrics)
+    write_results(folder, metrics, "test_psnr", "test_ssim")
 
     _print_summary(network, prepared, evaluation, metrics)
     print_speed(network, model, evaluation.images, evaluation.seconds, settings.batch_size)
@@ -109,6 +114,9 @@ def _metrics(evaluation: Evaluation, classes: list[str]) -> dict[str, Any]:
     for name, fidelity_of in evaluation.fidelity.items():
         prefix = "test_" if name == "autoencoder" else f"test_{name}_"
         metrics |= {f"{prefix}{key}": value for key, value in fidelity_of.summary().items()}
+    mse = evaluation.fidelity["autoencoder"].mse
+    if len(mse) > 1 and mse.any():
+        metrics["test_psnr_low"], metrics["test_psnr_high"] = psnr_interval(mse, CONFIDENCE)
     if "pca" in evaluation.fidelity:
         metrics["test_psnr_above_pca"] = metrics["test_psnr"] - metrics["test_pca_psnr"]
     metrics["compared"] = {

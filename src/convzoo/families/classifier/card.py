@@ -6,7 +6,13 @@ from convzoo.families.probabilities import card as probabilities
 CARD = FamilyCard(
     noun="a convolutional classifier",
     usage=probabilities.USAGE,
+    task=probabilities.task,
+    main=probabilities.MAIN,
+    result=probabilities.result,
+    rating=probabilities.rating,
     main_metrics=("test_accuracy", "test_coarse_accuracy", "test_calibration_error", "test_images"),
     intended_use=probabilities.intended_use,
     weaknesses=probabilities.weaknesses,
+    picture=probabilities.PICTURE,
+    captions=probabilities.CAPTIONS,
 )

@@ -9,6 +9,7 @@ from convzoo.data.arrays import load_array
 from convzoo.data.contact_sheet import contact_sheet, in_rows, write_picture
 from convzoo.errors import ConvzooError
 from convzoo.families.classifier.settings import EvaluationSettings
+from convzoo.families.evaluation import write_results
 from convzoo.families.probabilities.evaluate import (
     MAX_LABELLED,
     Evaluation,
@@ -22,7 +23,7 @@ from convzoo.families.probabilities.evaluate import (
     write_plots,
     write_predictions,
 )
-from convzoo.files import new_folder, write_json
+from convzoo.files import new_folder
 from convzoo.metrics.classification import superclass_probabilities
 from convzoo.plots import GREY, picture
 from convzoo.shipping.files import rounded
@@ -38,7 +39,7 @@ class Superclasses(NamedTuple):
 
 
 def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
-    """Evaluate models/NETWORK/model.onnx on its test split: write metrics.json and plots/, return the metrics.
+    """Evaluate models/NETWORK/model.onnx on its test split: write evaluation.json, metrics.json and plots/.
 
     Scores are shares from 0 to 1, the loss is in nats. If the data set has superclasses, the coarse accuracy is that of
     the superclass with the largest sum of its classes' probabilities. Speed is only printed, so that the files change
@@ -63,7 +64,7 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
             draw_confusion(plots / "superclasses.png", coarse.matrix, coarse.names, "superclass")
         write_picture(contact_sheet(in_rows(augmented, AUGMENTED_COLUMNS)), plots / "augmented_batch.png")
 
-    write_json(folder / "metrics.json", metrics)
+    write_results(folder, metrics, "test_accuracy", "test_loss")
 
     more = f", of superclasses {metrics['test_coarse_accuracy']:.2%}" if coarse else ""
     print_summary(network, evaluation, settings, metrics, more)

@@ -2,10 +2,70 @@
 
 from typing import Any
 
-from convzoo.cards.family import FamilyCard
+from convzoo.cards.family import UNRATED, FamilyCard, MainMetric, Outcome, Rating
 from convzoo.cards.markdown import code, number, percent
 from convzoo.files import read_json
 from convzoo.shipping.network_files import NetworkFiles
+
+MAIN = MainMetric("test_kid", "KID, the distance to the test images", higher_is_better=False)
+FAILED_BELOW = 0.01  # precision or recall below which a generator has failed
+WEAK_BELOW = 0.5  # the same for a weak one, as a share of what real images reach
+CAPTIONS = {
+    "comparisons": "Distances between generated and real images. Grey: real images against other real ones.",
+    "feature_space": "Generated and test images as points in the two main directions of the feature network.",
+    "first_and_last": "Images from the same latents after the first, the kept and the last epoch.",
+    "latent_walk": "From one latent vector to another in equal steps.",
+    "nearest_real_images": "Generated images and the train images most similar to them: are they copies?",
+    "progress": "Images from the same latents, epoch by epoch.",
+    "real_augmented_generated": "Real images, real images as the discriminator sees them, and generated ones.",
+    "samples": "The first generated images, none of them selected.",
+}
+
+
+def task(files: NetworkFiles, images: str, data: str) -> str:
+    """Return what the network does."""
+    return f"Generates {images} like those of {data}"
+
+
+def result(files: NetworkFiles, value: str) -> str:
+    """Return what it reached."""
+    return f"distance to the test images (KID, lower is better) {value}"
+
+
+def rating(files: NetworkFiles) -> Rating:
+    """Compare precision and recall with those of real images, and the variety with its limit in the training."""
+    comparisons = files.metrics.get("comparisons", {})
+    generated, real = (comparisons.get(name, {}) for name in ("generated against test", "test against train"))
+    shares, of_real = ([row.get(key) for key in ("precision", "recall")] for row in (generated, real))
+    if None in shares:
+        return UNRATED
+    precision, recall = shares
+    reason = (
+        f"Of the generated images, {percent(precision, 1)} look real (precision); of the real images, "
+        f"{percent(recall, 1)} have a generated one like them (recall)"
+    )
+    if None in of_real:
+        reason, weak = f"{reason}.", False
+    else:
+        reason += f". Real images reach {percent(of_real[0], 1)} and {percent(of_real[1], 1)}."
+        weak = any(share < WEAK_BELOW * best for share, best in zip(shares, of_real, strict=True))
+    alike = _alike(files)
+    if alike or min(shares) < FAILED_BELOW:
+        return Rating(Outcome.FAILED, " ".join(filter(None, [alike, reason])))
+    return Rating(Outcome.WEAK if weak else Outcome.GOOD, reason)
+
+
+def _alike(files: NetworkFiles) -> str:
+    """A sentence if the kept generator's images vary less than the training's limit for a collapse."""
+    file = files.folder / "extra/kept.json"
+    diversity = read_json(file).get("val_diversity") if file.is_file() else None
+    limit = files.identity["params"].get("collapse", {}).get("diversity")
+    if diversity is None or limit is None or diversity >= limit:
+        return ""
+    return (
+        f"Mode collapse: its images vary {percent(diversity, 1)} as much as real ones, expected at least "
+        f"{percent(limit, 1)}."
+    )
 
 
 def intended_use(files: NetworkFiles, data: str) -> list[str]:
@@ -23,24 +83,25 @@ def weaknesses(files: NetworkFiles, most: int) -> list[str]:
     generated, real = comparisons.get("generated against test", {}), comparisons.get("test against train", {})
     if "recall" in generated:
         lines.append(
-            f"Mode collapse and missing kinds: {percent(generated['recall'])} of the test images have generated ones "
-            f"like them (recall){_of_real(real, 'recall')}."
+            f"Missing kinds of images: {percent(1 - generated['recall'], 1)} of the test images have no generated one "
+            f"like them (1 - recall){_of_real(real, 'recall')}."
         )
     if "precision" in generated:
         lines.append(
-            f"Unlike real ones: {percent(1 - generated['precision'])} of the generated images are not among the test "
-            f"images (1 - precision){_of_real(real, 'precision', complement=True)}."
+            f"Unrealistic images: {percent(1 - generated['precision'], 1)} of the generated images look like no test "
+            f"image (1 - precision){_of_real(real, 'precision')}."
         )
     if "kid" in generated:
-        lines.append(f"KID to test {number('kid', generated['kid'])}{_of_real(real, 'kid')}; smaller is better.")
+        of_real = f"; between two sets of real images it is {number('kid', real['kid'])}" if "kid" in real else ""
+        lines.append(f"Its distance to the test images (KID) is {number('kid', generated['kid'])}{of_real}.")
     if generated.get("frechet_distance_is", "usable") != "usable":
-        lines.append(f"The Frechet distance is {generated['frechet_distance_is']}.")
+        lines.append(f"The Frechet distance cannot be used: it is {generated['frechet_distance_is']}.")
     kept = files.folder / "extra/kept.json"
     if kept.is_file():
         lines += _collapse(read_json(kept), most)
     if (files.folder / "plots/nearest_real_images.png").is_file():
         lines.append(
-            "Copies: not measured; `plots/nearest_real_images.png` shows the train images next to generated ones."
+            "Whether it copies train images was not measured; `plots/nearest_real_images.png` shows similar ones."
         )
     return lines
 
@@ -49,25 +110,30 @@ def _collapse(kept: dict[str, Any], most: int) -> list[str]:
     """The signs of mode collapse in kept.json."""
     lines = []
     if kept.get("val_diversity") is not None:
-        share = percent(kept["val_diversity"])
-        lines.append(f"Variety: the features of its samples vary {share} as much as those of the val images.")
+        share = percent(kept["val_diversity"], 1)
+        lines.append(f"Variety: the features of its images vary {share} as much as those of the val images.")
     alarms = kept.get("alarms", [])
     last = "; ".join(code(alarm, 120) for alarm in alarms[-most:])
-    alarmed = f"{len(alarms)}, the last: {last}" if alarms else "none"
-    return [*lines, f"Alarms of mode collapse during training: {alarmed}."]
+    alarmed = f"raised {len(alarms)} alarm{'s' * (len(alarms) > 1)}, the last: {last}" if alarms else "raised no alarm"
+    return [*lines, f"The check for mode collapse during training {alarmed}."]
 
 
-def _of_real(real: dict[str, Any], name: str, complement: bool = False) -> str:
-    """The same metric of real images against real ones, for comparison."""
-    if name not in real:
-        return ""
-    return f"; of real images against real ones {number(name, 1 - real[name] if complement else real[name])}"
+def _of_real(real: dict[str, Any], name: str) -> str:
+    """The same share of real images against real ones, for comparison."""
+    return f"; between two sets of real images it is {percent(1 - real[name], 1)}" if name in real else ""
 
 
 CARD = FamilyCard(
     noun="the generator of a DCGAN",
     usage="sample {} --count 16 --seed 0 --out samples/",
+    task=task,
+    main=MAIN,
+    result=result,
+    rating=rating,
     main_metrics=("test_kid", "test_precision", "test_recall", "test_probe_accuracy", "test_generated_images"),
     intended_use=intended_use,
     weaknesses=weaknesses,
+    confidence=0.95,
+    picture="samples.png",
+    captions=CAPTIONS,
 )

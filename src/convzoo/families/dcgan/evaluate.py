@@ -12,9 +12,11 @@ from convzoo.errors import ConvzooError
 from convzoo.families.dcgan.latents import latents
 from convzoo.families.dcgan.pictures import draw_training
 from convzoo.families.dcgan.settings import EvaluationSettings
-from convzoo.files import new_folder, read_json, write_json
+from convzoo.families.evaluation import write_results
+from convzoo.files import new_folder, read_json
 from convzoo.metrics import distances
 from convzoo.metrics.features import FeatureNetwork
+from convzoo.metrics.kid import kid_error
 from convzoo.plots import BLUE, GREEN, GREY, ORANGE, gallery, picture
 from convzoo.shipping.files import rounded, shipped_model, shipped_part
 from convzoo.shipping.model import Model, run_in_batches
@@ -22,7 +24,7 @@ from convzoo.shipping.model import Model, run_in_batches
 MIN_IMAGES_PER_FEATURE = 2  # with fewer, a Frechet distance is mostly bias
 NEIGHBOURS = 6  # generated images in the plot of nearest real ones
 ITERATIONS = 300  # of the linear probe
-CONFIDENCE = 0.95  # of the interval around the probe's accuracy
+CONFIDENCE = 0.95  # of the intervals around KID and the probe's accuracy
 
 
 class FeatureSet(NamedTuple):
@@ -33,7 +35,7 @@ class FeatureSet(NamedTuple):
 
 
 def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
-    """Evaluate images that models/NETWORK/model.onnx generates: write metrics.json and plots/, return the metrics.
+    """Evaluate images that models/NETWORK/model.onnx generates: write evaluation.json, metrics.json and plots/.
 
     Against train and against test: the Frechet distance, KID (the mean over subsets, and the spread of a single one),
     precision and recall; the same of test against train show what a perfect generator would reach. With labels, also
@@ -52,6 +54,8 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
 
     features = sets["generated"].features.shape[1]
     metrics: dict[str, Any] = {"test_generated_images": settings.generated_images, **_distances(comparisons)}
+    half = _z() * kid_error(sets["test"].features, sets["generated"].features)
+    metrics |= {"test_kid_low": metrics["test_kid"] - half, "test_kid_high": metrics["test_kid"] + half}
     if settings.probe_images and export["classes"]:
         metrics |= probe(shipped_part(folder, export, "discriminator.onnx"), train, test, settings)
     metrics |= {"kept_epoch": kept["epoch"], "epochs": kept["epochs"]}
@@ -66,7 +70,7 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
         _draw_feature_space(plots / "feature_space.png", sets, extractor.name)
         draw_training(network, folder / "extra", kept, plots)
 
-    write_json(folder / "metrics.json", metrics)
+    write_results(folder, metrics, "test_kid")
 
     print(
         f"{network}: KID {metrics['test_kid']:.4g} (of one subset +- {metrics['test_kid_spread']:.2g}) to test, "
@@ -144,13 +148,18 @@ def probe(discriminator: Model, train: Split, test: Split, settings: EvaluationS
     accuracy = float(
         (classifier.fit(train_features, train.labels[chosen]).predict(test_features) == test.labels).mean()
     )
-    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * (accuracy * (1 - accuracy) / len(test.labels)) ** 0.5
+    half = _z() * (accuracy * (1 - accuracy) / len(test.labels)) ** 0.5
     return {
         "test_probe_accuracy": accuracy,
         "test_probe_accuracy_low": max(0.0, accuracy - half),
         "test_probe_accuracy_high": min(1.0, accuracy + half),
         "test_probe_train_images": len(chosen),
     }
+
+
+def _z() -> float:
+    """The half width, in standard errors, of a normal interval."""
+    return NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 
 def _with_remark(row: distances.Comparison, features: int) -> dict[str, Any]:

@@ -2,17 +2,60 @@
 
 from collections import Counter
 
-from convzoo.cards.markdown import code, image_count, percent
+from convzoo.cards.family import UNRATED, MainMetric, Outcome, Rating
+from convzoo.cards.markdown import code, image_count, percent, quantity
 from convzoo.shipping.network_files import NetworkFiles
 
 USAGE = "predict {} photo.png"
+MAIN = MainMetric("test_accuracy", "accuracy on the test images", higher_is_better=True)
+MOST = 0.5  # accuracy below which a network is weak, however many classes there are
 CONFIDENT = 0.9  # probability from which a wrong prediction counts as a confident one
+PICTURE = "confusion.png"
+CAPTIONS = {
+    "augmented_batch": "A batch of training images after the random changes of one epoch.",
+    "calibration": "How often predictions of each probability are correct; ideally as often as the dashed line says.",
+    "classes": "Precision, recall and F1 of each class on the test images.",
+    "confusion": "What the network predicts for the test images of each class; the diagonal is correct.",
+    "mistakes": "The wrong predictions on test images that the network is most confident of.",
+    "superclasses": "What the network predicts for the test images of each superclass.",
+}
+
+
+def task(files: NetworkFiles, images: str, data: str) -> str:
+    """Return what the network does."""
+    classes = files.export.get("classes") or []
+    return f"Classifies {images} of {data}" + (f" into {len(classes)} classes" if classes else "")
+
+
+def result(files: NetworkFiles, value: str) -> str:
+    """Return what it reached."""
+    count = files.numbers.get("test_images")
+    return f"{value} of {f'{count:,} ' if count else ''}test images correct"
+
+
+def rating(files: NetworkFiles) -> Rating:
+    """Compare the accuracy with guessing: a network has failed if the interval of its accuracy includes that.
+
+    It is weak if most of its predictions are wrong.
+    """
+    classes = files.export.get("classes") or []
+    if not classes:
+        return UNRATED
+    chance, accuracy = 1 / len(classes), files.numbers["test_accuracy"]
+    guessing = f"guessing one of {len(classes)} classes reaches {quantity(MAIN.key, chance)}"
+    if files.numbers.get("test_accuracy_low", accuracy) <= chance:
+        return Rating(Outcome.FAILED, f"It is no better than guessing: {guessing}.")
+    if accuracy < MOST:
+        return Rating(Outcome.WEAK, f"Most predictions are wrong, although it is better than guessing: {guessing}.")
+    return Rating(Outcome.GOOD, f"{guessing.capitalize()}.")
 
 
 def intended_use(files: NetworkFiles, data: str) -> list[str]:
     """Return what the network is for and what it is not for."""
     accuracy = files.numbers.get("test_accuracy")
-    errors = f"; {percent(1 - accuracy)} of its predictions on test are wrong" if accuracy not in (None, 1) else ""
+    errors = (
+        f"; {percent(1 - accuracy, 1)} of the test images are predicted wrongly" if accuracy not in (None, 1) else ""
+    )
     return [
         f"For: classifying images like those of {data}.",
         'Not for: other images. It predicts one of its classes for any image, and has no "none of them".',
@@ -26,36 +69,36 @@ def weaknesses(files: NetworkFiles, most: int) -> list[str]:
     scores = {name: row for name, row in metrics.get("classes", {}).items() if row.get("recall", 1) < 1}
     worst = sorted(scores, key=lambda name: (scores[name]["recall"], name))[:most]
     if worst:
-        recalls = [f"{code(name)} {percent(scores[name]['recall'])}{image_count(scores[name])}" for name in worst]
-        lines.append(f"Classes with the lowest recall on test: {', '.join(recalls)}.")
+        recalls = [f"{code(name)} ({percent(scores[name]['recall'], 1)}{image_count(scores[name])})" for name in worst]
+        lines.append(f"The hardest classes, with the share of their test images that is correct: {', '.join(recalls)}.")
     predictions = files.rows("plots/confusion.csv", "id", "actual", "predicted", "probability")
     mistakes = [row for row in predictions if row["actual"] != row["predicted"]]
     if mistakes:
         lines += _mistakes(mistakes, len(predictions), most)
     elif predictions:
-        lines.append(f"No mistake on {len(predictions):,} test images, which does not prove that it makes none.")
+        lines.append(f"It makes no mistake on {len(predictions):,} test images; on more images it may make some.")
     if "test_calibration_error" in metrics:
-        error = percent(metrics["test_calibration_error"])
-        lines.append(f"Its probabilities differ from the share of correct predictions by {error} on average.")
+        error = percent(metrics["test_calibration_error"], 1)
+        lines.append(f"Its probabilities are {error} too high or too low on average (expected calibration error).")
     return lines
 
 
 def _mistakes(mistakes: list[dict[str, str]], count: int, most: int) -> list[str]:
     pairs = Counter((row["actual"], row["predicted"]) for row in mistakes)
     confusions = [
-        f"{code(actual)} as {code(predicted)} {times}x"
+        f"{code(actual)} for {code(predicted)} ({times:,} {'times' if times > 1 else 'time'})"
         for (actual, predicted), times in sorted(pairs.items(), key=lambda pair: (-pair[1], pair[0]))[:most]
     ]
     by_confidence = sorted(mistakes, key=lambda row: (-float(row["probability"]), row["id"]))
     hard_examples = [
-        f"{code(row['id'])} ({code(row['actual'])}, predicted {code(row['predicted'])} "
-        f"at {percent(float(row['probability']))})"
-        for row in by_confidence[: max(3, most // 2)]
+        f"{code(row['id'])} (a {code(row['actual'])}, predicted as {code(row['predicted'])} with "
+        f"{percent(float(row['probability']), 1)})"
+        for row in by_confidence[: (most + 1) // 2]
     ]
     confident = sum(float(row["probability"]) >= CONFIDENT for row in mistakes)
     return [
-        f"Wrong: {len(mistakes):,} of {count:,} test images, most often {', '.join(confusions)}.",
-        f"Most confident mistakes (`plots/mistakes.png`): {', '.join(hard_examples)}.",
-        f"Confident and wrong: {confident:,} of the {len(mistakes):,} mistakes have a probability of "
-        f"{100 * CONFIDENT:.0f} % or more.",
+        f"It is wrong on {len(mistakes):,} of {count:,} test images. It most often takes {', '.join(confusions)}.",
+        f"Its most confident mistakes (`plots/mistakes.png`): {', '.join(hard_examples)}.",
+        f"It is wrong with a probability of {100 * CONFIDENT:.0f} % or more in {confident:,} of these "
+        f"{len(mistakes):,} mistakes.",
     ]

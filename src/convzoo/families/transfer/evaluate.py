@@ -7,7 +7,7 @@ import numpy as np
 
 from convzoo.data.arrays import load_array
 from convzoo.data.contact_sheet import contact_sheet, in_rows, write_picture
-from convzoo.families.evaluation import write_csv
+from convzoo.families.evaluation import write_csv, write_results
 from convzoo.families.probabilities.evaluate import (
     Evaluation,
     Predictions,
@@ -20,7 +20,7 @@ from convzoo.families.probabilities.evaluate import (
     write_plots,
 )
 from convzoo.families.transfer.settings import EvaluationSettings
-from convzoo.files import new_folder, write_json
+from convzoo.files import new_folder
 from convzoo.metrics.classification import average_views, log_loss, mcnemar_test, wilson_interval
 from convzoo.plots import BLUE, GREY, ORANGE, picture
 from convzoo.shipping.files import rounded, shipped_part
@@ -32,7 +32,7 @@ NAMES = {"features": "head on the untouched backbone", "finetune": "fine-tuned"}
 
 
 def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
-    """Evaluate models/NETWORK/model.onnx on its test split: write metrics.json and plots/, return the metrics.
+    """Evaluate models/NETWORK/model.onnx on its test split: write evaluation.json, metrics.json and plots/.
 
     Scores are shares from 0 to 1, the loss is in nats. If the backbone was fine-tuned, the head on the untouched
     backbone (parts/features_head.onnx) classifies the same images over the same views, and the two are compared. Speed
@@ -59,7 +59,7 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
             _draw_ways(plots / "features_and_finetuned.png", rows, settings)
         write_picture(contact_sheet(in_rows(augmented, AUGMENTED_COLUMNS)), plots / "augmented_batch.png")
 
-    write_json(folder / "metrics.json", metrics)
+    write_results(folder, metrics, "test_accuracy", "test_loss")
 
     more = f", the head on the untouched backbone {metrics['test_features_accuracy']:.2%}" if head else ""
     print_summary(network, evaluation, settings, metrics, more)
