@@ -12,9 +12,13 @@ from convzoo.settings.load import read_params
 from convzoo.settings.whole import check_network_name, network_names
 from convzoo.tracking.sync import orphans, sync
 
+EXAMPLES = ("convzoo sync", "convzoo sync mnist-classifier")
+
 
 def command(
-    networks: Annotated[list[str] | None, typer.Argument(help="Networks in params.yaml. Default: all trained.")] = None,
+    networks: Annotated[
+        list[str] | None, typer.Argument(metavar="NETWORK", help="Networks in params.yaml. Default: all trained.")
+    ] = None,
 ) -> None:
     """Print a line per network and per orphan."""
     params = read_params()

@@ -10,10 +10,16 @@ import typer
 from convzoo.errors import ConvzooError
 from convzoo.tracking import store
 
+EXAMPLES = ("convzoo ui", "convzoo ui --port 5005")
+
 
 def command(
-    host: Annotated[str, typer.Option(help="127.0.0.1 is this machine only.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 5000,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="The address to listen on; 127.0.0.1 is this machine only.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="The port to listen on; 0 is any free port.")
+    ] = 5000,
 ) -> None:
     """Replace this process with MLflow's server."""
     uri = store.open_store().tracking_uri
