@@ -97,7 +97,7 @@ def dvc(folder: Path, *arguments: str, expected: int = 0, **more: str) -> str:
 
 def convzoo(folder: Path, *arguments: str, expected: int = 0, **more: str) -> str:
     """Run convzoo in `folder`."""
-    return python(folder, "-m", "convzoo.cli", *arguments, expected=expected, **more)
+    return python(folder, "-m", "convzoo", *arguments, expected=expected, **more)
 
 
 def ran(told: str) -> list[str]:

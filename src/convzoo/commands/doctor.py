@@ -37,6 +37,7 @@ from convzoo.text import first_names, in_columns
 from convzoo.tracking.addresses import SERVERS, problem_with, sqlite_path
 
 EXAMPLES = ("convzoo doctor", "convzoo doctor --json")
+CLONE = Path(__file__).resolve().parents[3]  # that the running code is from
 SERVER_WAIT = 3  # seconds
 
 
@@ -91,16 +92,17 @@ def _guarded(topic: str, check: Callable[[], Iterator[Finding]]) -> list[Finding
         message = explained(error)
         if message is None:
             raise
-        findings += [Finding(PROBLEM, topic, line) for line in without_account(str(message)).splitlines()]
+        for line in without_account(str(message)).splitlines():
+            problem, _, remedy = line.rpartition("; ")
+            findings.append(Finding(PROBLEM, topic, problem or line, remedy if problem else ""))
     return findings
 
 
 def _project(folder: Path) -> Iterator[Finding]:
     if not os.access(folder, os.W_OK):
         yield Finding(PROBLEM, "project", f"{folder} cannot be written to", "change its owner or mode")
-    used = Path(__file__).resolve().parents[3]
-    if used != folder:
-        text = f"this command runs the code of {used}, not that of {folder}"
+    if folder != CLONE:
+        text = f"this command runs the code of {CLONE}, not that of {folder}"
         yield Finding(WARNING, "project", text, "use the environment of this clone, or run: PYTHONPATH=src convzoo ...")
     check_repository()
     params = read_params()
