@@ -35,6 +35,7 @@ TOLD = {
         "by 12.50 % on average",
         "60.00 % of its predictions on test are wrong",
         "convzoo predict {} photo.png",
+        "MLflow's model returns the `label` of the most probable class, its `probability`, and the `probabilities`",
         "Send whole numbers from 0 to 255. MLflow's server casts all other numbers without an error",
     ],
     "transfer": [
