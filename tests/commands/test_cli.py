@@ -1,11 +1,10 @@
 """The command line as a whole: its help, how little it imports, and errors that several commands share."""
 
-import json
 import shlex
 
 import pytest
 import typer
-from helpers.project import ROOT, python
+from helpers.project import ROOT, imported, python
 from typer.testing import CliRunner
 
 from convzoo.cli import COMMANDS, app
@@ -94,18 +93,8 @@ def test_the_shell_completes_commands_networks_profiles_and_options(monkeypatch)
     ],
 )
 def test_a_light_command_imports_no_heavy_library(arguments, excluded):
-    code = (
-        "import json, runpy, sys\n"
-        "sys.argv[0] = 'convzoo'\n"
-        "try:\n"
-        "    runpy.run_module('convzoo.cli', run_name='__main__')\n"
-        "except SystemExit as end:\n"
-        "    assert not end.code\n"
-        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
-    )
-    *output, modules = python(ROOT, "-c", code, *arguments).splitlines()
-    assert output and "typer" in json.loads(modules)
-    assert excluded.isdisjoint(json.loads(modules))
+    modules = imported(ROOT, *arguments)
+    assert "typer" in modules and excluded.isdisjoint(modules)
 
 
 def test_a_misspelled_command_gets_a_suggestion():

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from helpers.project import ROOT, imported
 from PIL import Image
 from torch import nn
 
@@ -119,6 +120,12 @@ def test_an_export_json_of_another_file_says_nothing_and_the_one_in_models_is_fo
     assert "--invert" in predict(copy, [file])[0]["warnings"][0]
     model.with_name("export.json").write_text(json.dumps({"model_sha256": "0" * 64, "images": {}}))
     assert predict(copy, [file])[0]["warnings"] == predict(model, [file])[0]["warnings"] == []
+
+
+def test_a_file_is_classified_without_mlflow_torch_and_all_that_takes_long_to_import(model, write):
+    modules = imported(ROOT, "predict", str(model), *map(str, write(*squares(2, 1))))
+    assert modules.isdisjoint({"great_expectations", "lightning_fabric", "mlflow", "onnx", "pandas", "scipy", "torch"})
+    assert {"onnxruntime", "PIL"} <= modules
 
 
 def test_top_lists_the_most_probable_classes_and_no_more_than_there_are(model, write):

@@ -1,7 +1,7 @@
 """Bring MLflow up to date with models/.
 
-Adds the runs, metrics, images and versions that MLflow lacks; running it again changes nothing. Then lists orphans,
-which exist in MLflow or in models/ but not in both.
+Adds the runs, metrics, images and versions that MLflow lacks. Safe to repeat. Then lists orphans: what exists in MLflow
+or in models/, but not in both.
 """
 
 from typing import Annotated

@@ -1,4 +1,7 @@
-"""Open the MLflow UI on this clone's tracking database."""
+"""Open the MLflow UI on this clone's tracking database.
+
+Prints the address to open in your browser. Press Ctrl-C to stop it.
+"""
 
 import os
 import socket
@@ -29,7 +32,8 @@ def command(
     artifacts = store.artifact_root(uri)
     arguments = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--default-artifact-root", artifacts]
     arguments += ["--artifacts-destination", artifacts]  # for programs that use this server as their store
-    sys.stdout.flush()
+    if port:
+        print(f"open http://{host}:{port} in your browser; Ctrl-C stops it", flush=True)
     os.execv(sys.executable, [sys.executable, *arguments, "--host", host, "--port", str(port)])
 
 
