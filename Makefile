@@ -37,7 +37,7 @@ setup:
 	@PATH="$(OUTSIDE)" "$(PYTHON)" .ci/environment.py $(if $(TORCH_INDEX),--torch-index "$(TORCH_INDEX)")
 
 check: setup
-	@python -m convzoo.cli check
+	@python -m convzoo check
 
 repro: check
 	python -m dvc repro
@@ -79,4 +79,4 @@ lint: setup
 	python -m ruff format --check .
 
 ui: setup
-	python -m convzoo.cli ui
+	python -m convzoo ui

@@ -1,12 +1,13 @@
 """Errors that a user can cause and fix, and how a stage or command prints them."""
 
+import difflib
 import errno
 import gc
 import os
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # the disk is full, or the user's quota is used up
@@ -75,6 +76,12 @@ def first_line(error: BaseException) -> str:
     """The first line of an error's message, or the error's type if it has no message."""
     lines = [line for line in str(error).strip().splitlines() if not line.startswith(SQLALCHEMY_HINT)]
     return ERRNO.sub("", lines[0]) if lines else type(error).__name__
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question for a message, with the name among `known` that is closest to `name`; empty if it is one of them."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean '{close[0]}'? " if close and close != [name] else ""
 
 
 def show(error: ConvzooError) -> None:

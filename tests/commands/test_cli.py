@@ -1,9 +1,10 @@
 """The command line as a whole: its help, how little it imports, and errors that several commands share."""
 
-import json
+import shlex
 
 import pytest
-from helpers.project import ROOT, python
+import typer
+from helpers.project import ROOT, imported, python
 from typer.testing import CliRunner
 
 from convzoo.cli import COMMANDS, app
@@ -34,6 +35,51 @@ def test_the_help_of_a_command_starts_with_the_line_in_the_list(command):
     result = CliRunner().invoke(app, [command, "--help"])
     assert result.exit_code == 0
     assert result.output.splitlines()[2].strip() == summary
+    assert CliRunner().invoke(app, [command, "-h"]).output == result.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_has_examples_that_parse_and_a_sentence_about_everything(command):
+    group = typer.main.get_command(app)
+    with group.make_context("convzoo", [command], resilient_parsing=True) as context:
+        found = group.get_command(context, command)
+        assert found.examples
+        for example in found.examples:
+            program, name, *arguments = shlex.split(example)
+            assert (program, name) == ("convzoo", command)
+            found.make_context(name, arguments, parent=context)  # raises an error for what it does not understand
+        output = CliRunner().invoke(app, [command, "-h"]).output
+        assert output.startswith(f"Usage: convzoo {command} ")
+        assert all(f"  {line}\n" in output for line in found.examples)
+        assert not any(mark in output for mark in ("{", "<", ">=", "<=")), "marks that only typer understands"
+        for parameter in found.params:
+            assert parameter.help[0].isupper() and parameter.help.endswith("."), f"{parameter.name}: {parameter.help}"
+
+
+def test_python_m_convzoo_is_the_command_under_its_name():
+    usage = "Usage: convzoo predict [OPTIONS] NETWORK[@ALIAS] PATH...\n"
+    assert python(ROOT, "-m", "convzoo", "predict", "-h").startswith(usage)
+
+
+def test_the_version_is_that_of_the_package():
+    assert CliRunner().invoke(app, ["--version"]).output == "convzoo 0.1.0\n"
+
+
+def completed(words: str) -> list[str]:
+    """What bash offers to complete the last word with."""
+    count = str(len(words.split(" ")) - 1)
+    variables = {"_CONVZOO_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": count}
+    return CliRunner().invoke(app, [], env=variables, prog_name="convzoo").output.split()
+
+
+def test_the_shell_completes_commands_networks_profiles_and_options(monkeypatch):
+    monkeypatch.chdir(ROOT / "docs")
+    assert completed("convzoo pr") == ["profile", "predict", "promote"]
+    assert completed("convzoo sample anime") == ["anime-dcgan"]
+    assert completed("convzoo profile st") == ["starter"]
+    assert "--invert" in completed("convzoo predict --in")
+    monkeypatch.chdir("/")
+    assert completed("convzoo sample anime") == completed("convzoo profile st") == []
 
 
 @pytest.mark.parametrize(
@@ -46,18 +92,8 @@ def test_the_help_of_a_command_starts_with_the_line_in_the_list(command):
     ],
 )
 def test_a_light_command_imports_no_heavy_library(arguments, excluded):
-    code = (
-        "import json, runpy, sys\n"
-        "sys.argv[0] = 'convzoo'\n"
-        "try:\n"
-        "    runpy.run_module('convzoo.cli', run_name='__main__')\n"
-        "except SystemExit as end:\n"
-        "    assert not end.code\n"
-        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
-    )
-    *output, modules = python(ROOT, "-c", code, *arguments).splitlines()
-    assert output and "typer" in json.loads(modules)
-    assert excluded.isdisjoint(json.loads(modules))
+    modules = imported(ROOT, *arguments)
+    assert "typer" in modules and excluded.isdisjoint(modules)
 
 
 def test_a_misspelled_command_gets_a_suggestion():
@@ -69,6 +105,9 @@ def test_a_misspelled_command_gets_a_suggestion():
 @pytest.mark.parametrize("command", ["promote", "repeat", "rollback", "sync"])
 def test_an_unknown_network_is_named_with_the_known_ones(command, monkeypatch):
     monkeypatch.chdir(ROOT)
-    result = CliRunner().invoke(app, [command, "mnist"])
+    result = CliRunner().invoke(app, [command, "mnist-clasifier"])
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: network 'mnist': not in params.yaml, expected one of: mnist-classifier, ")
+    assert result.stderr.startswith(
+        "error: network 'mnist-clasifier': not in params.yaml, did you mean 'mnist-classifier'? "
+        "expected one of: mnist-classifier, "
+    )

@@ -15,7 +15,7 @@ import numpy as np
 from convzoo.shipping.model import Model
 
 
-def test_the_candidate_is_served_and_answers_raw_pixels_with_the_files_probabilities(rebuilt, tmp_path):
+def test_the_candidate_is_served_and_answers_raw_pixels_with_classes_and_the_files_probabilities(rebuilt, tmp_path):
     folder = rebuilt.folder
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -42,13 +42,15 @@ def test_the_candidate_is_served_and_answers_raw_pixels_with_the_files_probabili
             data=json.dumps({"inputs": images.tolist()}).encode(),
             headers={"Content-Type": "application/json"},
         )
-        answer = json.load(urllib.request.urlopen(request, timeout=60))["predictions"]["probabilities"]
+        answer = json.load(urllib.request.urlopen(request, timeout=60))["predictions"]
     finally:
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGTERM)
             server.wait(30)
     expected = Model(folder / "models/mnist-classifier/model.onnx")(images)
-    np.testing.assert_allclose(np.float32(answer), expected, atol=1e-6)
+    np.testing.assert_allclose(np.float32(answer["probabilities"]), expected, atol=1e-6)
+    assert answer["label"] == [str(best) for best in expected.argmax(axis=1)]
+    np.testing.assert_allclose(np.float32(answer["probability"]), expected.max(axis=1), atol=1e-6)
 
 
 def wait_for(address: str, server: subprocess.Popen, log: Path) -> None:

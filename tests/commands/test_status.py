@@ -61,11 +61,3 @@ def test_a_failed_check_ends_with_its_error_and_exit_code(project):
 def test_an_error_of_dvc_ends_with_its_exit_code(project):
     shutil.rmtree(project / ".dvc")
     assert "not inside of a DVC repository" in convzoo(project, "status", expected=253)
-
-
-def test_status_outside_a_project_says_where_to_run_it(tmp_path):
-    (tmp_path / "src").symlink_to(ROOT / "src")
-    output = convzoo(tmp_path, "status", expected=1)
-    assert output.startswith("error: ") and output.endswith(
-        "check.py: not found; run this command in the project's folder\n"
-    )

@@ -25,6 +25,8 @@ def test_the_ui_listens_where_it_is_told_to_or_on_this_machine(monkeypatch, argu
     assert answer.exit_code == 0, answer.output
     [command] = started
     assert command[command.index("--host") + 1] == expected
+    has_port = "--port" not in arguments
+    assert answer.output == f"open http://{expected}:5000 in your browser; Ctrl-C stops it\n" * has_port
 
 
 def test_the_model_server_listens_on_this_machine():

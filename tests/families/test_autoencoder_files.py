@@ -127,15 +127,17 @@ def test_reconstruct_refuses_to_overwrite_an_image_and_a_file_as_folder(shipped,
 
 
 def test_a_model_of_another_kind_is_named(shipped, photos, tmp_path):
-    with pytest.raises(ConvzooError, match=r"expected an autoencoder, got uint8 \(N, 16, 16, 3\) to float32 \(N, 12\)"):
+    takes = r"encoder.onnx: takes uint8 \(N, 16, 16, 3\) and returns float32 \(N, 12\) \(family: unknown\)"
+    with pytest.raises(ConvzooError, match=f"{takes}, expected a network that reconstructs images; choose another"):
         reconstruct(ENCODER, [photos], tmp_path / "out")
-    with pytest.raises(ConvzooError, match=r"expected a classifier, got uint8 .* \(family: autoencoder\)"):
+    with pytest.raises(ConvzooError, match=rf"{NETWORK}: reconstructs images, .*; use: convzoo reconstruct {NETWORK}"):
         predict(MODEL, [photos])
 
 
 def test_the_command_tells_what_it_wrote(shipped, photos, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     (photos / "text.png").write_text("no picture")
+    Path("src/convzoo").mkdir(parents=True, exist_ok=True)  # by which a project is found
     told = CliRunner().invoke(app, ["reconstruct", NETWORK, str(photos), "--out", str(tmp_path / "out")])
     assert told.exit_code == 1
     assert re.search(r"1\.png +\d+\.\d\d dB +.*out/1\.png", told.output)

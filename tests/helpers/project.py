@@ -1,5 +1,6 @@
 """Copies of this project for tests that run its commands, and how to run them."""
 
+import json
 import os
 import re
 import shutil
@@ -97,7 +98,23 @@ def dvc(folder: Path, *arguments: str, expected: int = 0, **more: str) -> str:
 
 def convzoo(folder: Path, *arguments: str, expected: int = 0, **more: str) -> str:
     """Run convzoo in `folder`."""
-    return python(folder, "-m", "convzoo.cli", *arguments, expected=expected, **more)
+    return python(folder, "-m", "convzoo", *arguments, expected=expected, **more)
+
+
+def imported(folder: Path, *arguments: str) -> set[str]:
+    """The packages that a convzoo command imports, which must succeed and print something."""
+    code = (
+        "import json, runpy, sys\n"
+        "sys.argv[0] = 'convzoo'\n"
+        "try:\n"
+        "    runpy.run_module('convzoo', run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
+    )
+    *output, modules = python(folder, "-c", code, *arguments).splitlines()
+    assert output
+    return set(json.loads(modules))
 
 
 def ran(told: str) -> list[str]:

@@ -54,7 +54,7 @@ def server(folder: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address, log = f"http://127.0.0.1:{port}", folder / "ui.log"
-    command = [sys.executable, "-m", "convzoo.cli", "ui", "--port", str(port)]
+    command = [sys.executable, "-m", "convzoo", "ui", "--port", str(port)]
     with log.open("w") as told:
         process = subprocess.Popen(
             command, cwd=folder, env=environment(), stdout=told, stderr=subprocess.STDOUT, start_new_session=True

@@ -26,6 +26,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     preview.parent.mkdir(parents=True)
     preview.write_bytes(b"a picture")
     (folder / "params.yaml").write_text("profile: test\n")
+    (folder / "src/convzoo").mkdir(parents=True)  # by which a project is found
     return folder
 
 

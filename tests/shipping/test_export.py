@@ -9,14 +9,16 @@ from helpers.family_outputs import SOURCE
 from torch import nn
 
 from convzoo.data.arrays import save_array
+from convzoo.data.image_statistics import ranges
 from convzoo.errors import ConvzooError
-from convzoo.files import read_json, sha256_of
+from convzoo.files import read_json, sha256_of, write_json
 from convzoo.shipping import export as exporting
 from convzoo.shipping.export import Exported, export_files, results_of, val_images
 from convzoo.shipping.model import Model
 from convzoo.shipping.onnx import OPSET
 
 FOLDER = Path("models/net")
+VAL = np.random.default_rng(5).integers(0, 256, (7, 2, 2, 3), np.uint8)
 DESCRIBED = {"family": "small", "dataset": "drawn", "classes": ["a", "b"], "resize": "crop", "source": SOURCE}
 
 
@@ -36,6 +38,10 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     FOLDER.mkdir(parents=True)
     (FOLDER / "weights.safetensors").write_bytes(b"weights")
+    (Path("data/prepared/drawn/val")).mkdir(parents=True)
+    save_array(Path("data/prepared/drawn/val/images.npy"), VAL)
+    save_array(Path("data/prepared/drawn/val/labels.npy"), np.zeros(len(VAL), np.int64))
+    write_json(Path("data/raw/drawn/source.json"), SOURCE)
     torch.manual_seed(0)
 
 
@@ -70,6 +76,11 @@ def test_export_json_describes_every_file():
         "dataset": "drawn",
         "classes": ["a", "b"],
         "parity": {"split": "val", "images": 9, "files": {name: found.record() for name, found in parity.items()}},
+        "images": {
+            "source": {"name": SOURCE["name"], "kind": SOURCE["kind"]},
+            "split": "val",
+            "ranges": ranges(VAL),
+        },
         "views": "mirror",
     }
     outer = {"name": "features", "dtype": "float32", "shape": [None, 3]}

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.registered import (
+    SIDE,
     artifacts_of,
     candidate_of,
     identity_of,
@@ -15,6 +17,7 @@ from helpers.registered import (
 
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of, write_json
+from convzoo.shipping.model import Model
 from convzoo.tracking import store
 from convzoo.tracking.live import LiveRun
 from convzoo.tracking.registry import register
@@ -183,6 +186,22 @@ def test_a_network_that_takes_no_pixels_gets_a_signature_and_an_example_too(writ
     register("numbers")
     info = store.mlflow.models.get_model_info("models:/numbers@candidate")
     assert info.signature.inputs.inputs[0].shape == (-1, 16, 1)
+
+
+def test_a_registered_classifier_answers_with_class_names_and_keeps_its_probabilities(write_network):
+    write_network("named", 1)
+    export = read_json(Path("models/named/export.json")) | {"classes": ["Katze 猫", "dog", "fish"]}
+    write_json(Path("models/named/export.json"), export)
+    register("named")
+    model = store.mlflow.pyfunc.load_model("models:/named@candidate")
+    images = np.random.default_rng(0).integers(0, 256, (20, SIDE, SIDE, 1), np.uint8)
+    answer, expected = model.predict(images), Model(Path("models/named/model.onnx"))(images)
+    np.testing.assert_array_equal(answer["probabilities"], expected)
+    np.testing.assert_array_equal(answer["probability"], expected.max(axis=1))
+    assert list(answer["label"]) == [export["classes"][best] for best in expected.argmax(axis=1)]
+    assert len(set(answer["label"])) > 1
+    assert model.metadata.signature.outputs.input_names() == ["label", "probability", "probabilities"]
+    assert sha256_of(stored_file(versions_of("named")[0])) == export["model_sha256"], "the exported file is kept"
 
 
 def test_a_missing_file_and_another_model_are_named_with_what_to_do(write_network):

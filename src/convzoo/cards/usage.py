@@ -8,6 +8,10 @@ CASTS = (
     "Send whole numbers from 0 to 255. MLflow's server casts all other numbers without an error: an image divided by "
     "255 becomes black."
 )
+LABELS = (
+    "MLflow's model returns the `label` of the most probable class, its `probability`, and the `probabilities` of all "
+    "classes."
+)
 STORE = "sqlite:///mlruns/mlflow.db"
 
 
@@ -22,6 +26,7 @@ def loading(files: NetworkFiles, version: str | None, whole: bool) -> str:
     parts += ["On the command line:", block("", command)]
     if version:
         parts += ["Over HTTP:", _served(files, version)]
+        parts += [LABELS] if files.export["output"]["name"] == "probabilities" else []
         parts += [CASTS] if files.export["input"]["dtype"] == "uint8" else []
     return "\n\n".join(parts)
 

@@ -8,6 +8,8 @@ from convzoo.lineage.commits import check_repository
 from convzoo.settings.load import read_params
 from convzoo.settings.whole import check_all
 
+EXAMPLES = ("convzoo check",)
+
 
 def command() -> None:
     """Raises SettingsError with a line for each mistake, and ConvzooError outside a git repository or without UTF-8."""

@@ -16,6 +16,10 @@ from convzoo.text import in_columns
 from convzoo.tracking.store import failures_raised_as
 from convzoo.tracking.versions import find_run, find_version
 
+EXAMPLES = (
+    "convzoo compare mnist-classifier@champion mnist-classifier@candidate",
+    "convzoo compare mnist-classifier@v1 mnist-classifier@v2 --json",
+)
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 DIGITS = 16  # of a sha256 in a terminal
@@ -25,8 +29,13 @@ Table = dict[str, tuple[str, str]]  # by key the values of A and B
 
 
 def command(
-    a: Annotated[str, typer.Argument(metavar="A", help="NETWORK[@ALIAS], NETWORK@v3 for a version, or a run ID.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="The same.")],
+    a: Annotated[
+        str,
+        typer.Argument(
+            metavar="A", help="A network, one of its versions, as in NETWORK@champion or NETWORK@v3, or a run ID."
+        ),
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="What to compare it with, named in the same way.")],
     as_json: Json = False,
 ) -> None:
     """Print the comparison."""

@@ -7,9 +7,13 @@ import typer
 from convzoo.commands.shared import Json, print_result
 from convzoo.tracking.listing import as_text, listing
 
+EXAMPLES = ("convzoo models", "convzoo models mnist-classifier --json")
+
 
 def command(
-    network: Annotated[str | None, typer.Argument(help="A registered model. Default: all.")] = None,
+    network: Annotated[
+        str | None, typer.Argument(metavar="NETWORK", help="A registered network. Default: all.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Print a row per version."""

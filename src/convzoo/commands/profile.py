@@ -3,6 +3,7 @@
 Only values are replaced: comments and layout stay as they are.
 """
 
+import contextlib
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -10,16 +11,33 @@ import typer
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
-from convzoo.errors import SettingsError
+from convzoo.errors import ConvzooError, SettingsError, did_you_mean
 from convzoo.files import new_file
+from convzoo.project import in_project
 from convzoo.settings.load import PARAMS, KeyPath, dotted, read_params
 from convzoo.settings.whole import check_all
 
+EXAMPLES = ("convzoo profile", "convzoo profile compact", "convzoo profile compact --verbose")
 PROFILES = Path("profiles")
 
 
+def complete_profile(incomplete: str) -> list[str]:
+    """The profiles that start with `incomplete`, for the shell."""
+    with contextlib.suppress(ConvzooError), in_project():
+        return [name for name in profile_names() if name.startswith(incomplete)]
+    return []
+
+
 def command(
-    name: Annotated[str | None, typer.Argument(help="A profile. Default: list all and mark the current one.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="A profile. Default: list all and mark the current one.",
+            autocompletion=complete_profile,
+        ),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List the settings that changed.")] = False,
 ) -> None:
     """Print the profiles or what changed."""
     if name is None:
@@ -28,11 +46,13 @@ def command(
             print(f"{'*' if known == current else ' '} {known}")
         return
     changed = use_profile(name)
-    print(
-        f"params.yaml now has the profile {name}; changed: {', '.join(changed)}"
-        if changed
-        else f"params.yaml already has the profile {name}"
-    )
+    if not changed:
+        print(f"params.yaml already has the profile {name}")
+        return
+    count = f"{len(changed)} setting{'s' if len(changed) > 1 else ''}"
+    print(f"params.yaml now has the profile {name}: {count} changed" + ("" if verbose else " (git diff shows them)"))
+    if verbose:
+        print("\n".join(f"  {key}" for key in changed))
 
 
 def profile_names() -> list[str]:
@@ -47,10 +67,10 @@ def use_profile(name: str) -> list[str]:
     params.yaml then stays as it was.
     """
     if name not in profile_names():
-        known = ", ".join(profile_names())
-        expected = (
-            f"expected one of: {known}" if known else "there is no folder profiles; run this in the project's folder"
-        )
+        known = profile_names()
+        expected = f"{did_you_mean(name, known)}expected one of: {', '.join(known)}"
+        if not known:
+            expected = f"expected it in {PROFILES}/; restore that folder: git checkout {PROFILES}"
         raise SettingsError(f"profile '{name}': not found, {expected}")
     file = PROFILES / f"{name}.yaml"
     for checked in (PARAMS, file):

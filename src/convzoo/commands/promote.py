@@ -13,12 +13,19 @@ from convzoo.errors import ConvzooError
 from convzoo.promotion.gate import as_text
 from convzoo.promotion.promote import promote
 
+EXAMPLES = (
+    "convzoo promote mnist-classifier --dry-run",
+    "convzoo promote mnist-classifier --version 3",
+    'convzoo promote mnist-classifier --force --reason "demo on Friday"',
+)
 DRY_RUN_PASSES = 3  # an exit code that means neither success nor an error
 
 
 def command(
     network: Network,
-    version: Annotated[int | None, typer.Option(min=1, help="Default: the version with the alias candidate.")] = None,
+    version: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="The version. Default: the candidate.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure on val only and change nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Override the gate; requires --reason.")] = False,
     reason: Reason = None,

@@ -12,7 +12,15 @@ import numpy as np
 import typer
 from PIL.Image import Image
 
-from convzoo.commands.shared import Images, Version, image_reader, model_file, print_notes, wrong_model
+from convzoo.commands.shared import (
+    AnyModel,
+    Images,
+    check_task,
+    free_folder,
+    image_reader,
+    model_file,
+    print_notes,
+)
 from convzoo.data.contact_sheet import as_picture, contact_sheet, write_picture
 from convzoo.data.image_files import images_in
 from convzoo.errors import ConvzooError
@@ -21,6 +29,10 @@ from convzoo.metrics.images import psnr
 from convzoo.shipping.model import Model, run_in_batches
 from convzoo.text import in_columns
 
+EXAMPLES = (
+    "convzoo reconstruct cifar10-autoencoder photo.jpg",
+    "convzoo reconstruct cifar10-autoencoder@v2 photos/ --out reconstructed",
+)
 BATCH = 256
 SHEET = "contact_sheet"  # file name without suffix
 COLUMNS = 12  # of the contact sheet
@@ -30,11 +42,15 @@ MAGNIFIED = 4  # factor by which differences are enlarged
 
 
 def command(
-    network: Version,
+    network: AnyModel,
     paths: Images,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The output folder; created if it does not exist.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The output folder. Default: reconstructions, reconstructions-2, ..."),
+    ] = None,
 ) -> None:
     """Print a row per image."""
+    out = out or free_folder("reconstructions")
     rows = reconstruct(model_file(network), paths, out)
     print(in_columns([[row["file"], row.get("error") or "{psnr:.2f} dB  {written}".format(**row)] for row in rows]))
     if any("written" in row for row in rows):
@@ -51,8 +67,7 @@ def reconstruct(file: Path, paths: Sequence[Path], out: Path) -> list[dict[str, 
     ConvzooError if the model is not an autoencoder, `out` is a file, or an image in `paths` would be overwritten.
     """
     model = Model(file)
-    if model.output.dtype != "uint8" or model.output.shape != model.input.shape:
-        raise wrong_model(model, "an autoencoder")
+    check_task(model, "reconstruct")
     if out.exists() and not out.is_dir():
         raise ConvzooError(f"--out: {out}: is a file, expected a folder; choose another one")
     reader = image_reader(model)

@@ -25,6 +25,7 @@ from convzoo.files import new_folder, read_json
 from convzoo.settings.load import PARAMS, read_params
 from convzoo.settings.whole import check_all, check_network_name
 
+EXAMPLES = ("convzoo repeat mnist-classifier", "convzoo repeat mnist-classifier --seeds 10 --out runs")
 STEPS = ("train", "export", "evaluate")
 
 
@@ -106,7 +107,9 @@ def _once(folder: Path, network: str, seed: int) -> dict[str, float]:
 
 def command(
     network: Network,
-    seeds: Annotated[int, typer.Option(min=1, help="The number of trainings, with seeds 0, 1, ...")] = 3,
+    seeds: Annotated[
+        int, typer.Option(metavar="N", min=1, help="The number of trainings, with the seeds 0, 1, ...")
+    ] = 3,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the files of each seed in DIR/seed-N.")] = None,
 ) -> None:
     """Print a line per seed and the table."""

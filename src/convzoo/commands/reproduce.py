@@ -21,6 +21,7 @@ from convzoo.lineage import commits
 from convzoo.shipping.graph import tensors_of
 from convzoo.tracking.versions import Version, find_version
 
+EXAMPLES = ("convzoo reproduce mnist-classifier", "convzoo reproduce mnist-classifier@v3")
 CLEARED = ("DVC_ROOT", "DVC_STAGE", "MLFLOW_TRACKING_URI")  # of the caller's clone, besides all DVC_EXP_*
 SHOWN = 10  # tensors that differ, at most
 

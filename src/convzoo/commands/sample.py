@@ -1,6 +1,6 @@
 """Generate images with a DCGAN.
 
-Writes PNG files and a contact sheet of the first hundred, grid.png.
+Writes each image as PNG, and a contact sheet of the first hundred, grid.png.
 """
 
 import math
@@ -11,12 +11,16 @@ import numpy as np
 import typer
 
 from convzoo.commands.outputs import cannot_be_written, must_be_free
-from convzoo.commands.shared import Version, model_file, wrong_model
+from convzoo.commands.shared import AnyModel, check_task, free_folder, model_file
 from convzoo.data.contact_sheet import as_picture, contact_sheet, write_picture
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder
 from convzoo.shipping.model import Model
 
+EXAMPLES = (
+    "convzoo sample mnist-dcgan",
+    "convzoo sample anime-dcgan@champion --count 64 --seed 7 --out faces",
+)
 BATCH = 100
 MAX_COUNT = 100_000  # files
 SHEET = 100  # images on the contact sheet, at most
@@ -24,12 +28,16 @@ MAX_SEED = 2**63 - 1
 
 
 def command(
-    network: Version,
-    count: Annotated[int, typer.Option(help="The number of images.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The output folder, new or empty.")],
-    seed: Annotated[int, typer.Option(help="The same seed gives the same images.")] = 0,
+    network: AnyModel,
+    count: Annotated[int, typer.Option(metavar="N", help="The number of images.")] = 16,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The output folder, new or empty. Default: samples, samples-2, ..."),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same images.")] = 0,
 ) -> None:
     """Print what was written."""
+    out = out or free_folder("samples")
     *_, sheet = sample(model_file(network), count, seed, out)
     print(f"{count} images and {sheet.name} in {out}")
 
@@ -45,8 +53,7 @@ def sample(file: Path, count: int, seed: int, folder: Path) -> list[Path]:
     if not 0 <= seed <= MAX_SEED:
         raise ConvzooError(f"--seed: got {seed}, expected 0 to {MAX_SEED}")
     model = Model(file)
-    if model.described.get("family") != "dcgan" or model.input.name != "latents":
-        raise wrong_model(model, "a generator")
+    check_task(model, "sample")
     try:
         must_be_free(folder)
         with new_folder(folder.absolute()) as temporary:

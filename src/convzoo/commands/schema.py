@@ -9,6 +9,7 @@ from pathlib import Path
 from convzoo.files import write_json
 from convzoo.settings.schema import params_schema
 
+EXAMPLES = ("convzoo schema",)
 SCHEMA = Path("params.schema.json")
 
 

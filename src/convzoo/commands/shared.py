@@ -1,6 +1,8 @@
 """Arguments, options and output that several commands share."""
 
+import itertools
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,18 +11,45 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from convzoo.errors import ConvzooError
+from convzoo.project import in_project
 
 if TYPE_CHECKING:
     from convzoo.data.image_files import ImageReader
     from convzoo.shipping.model import Model
 
+
+def complete_network(incomplete: str) -> list[str]:
+    """The networks in params.yaml that start with `incomplete`, for the shell."""
+    from convzoo.settings.load import read_params
+
+    try:
+        with in_project():
+            return [name for name in read_params().values.get("networks", ()) if name.startswith(incomplete)]
+    except ConvzooError:
+        return []
+
+
+NETWORK_AT_ALIAS: dict[str, Any] = {"metavar": "NETWORK[@ALIAS]", "autocompletion": complete_network}
 Version = Annotated[
-    str, typer.Argument(metavar="NETWORK[@ALIAS]", help="A network, or one of its versions by alias or number (@v3).")
+    str,
+    typer.Argument(help="A network, or one of its versions, as in NETWORK@champion or NETWORK@v3.", **NETWORK_AT_ALIAS),
 ]
-Network = Annotated[str, typer.Argument(help="A network in params.yaml.")]
+AnyModel = Annotated[
+    str,
+    typer.Argument(
+        help="A network, one of its versions, as in NETWORK@champion or NETWORK@v3, or a file model.onnx.",
+        **NETWORK_AT_ALIAS,
+    ),
+]
+Network = Annotated[
+    str, typer.Argument(metavar="NETWORK", help="A network in params.yaml.", autocompletion=complete_network)
+]
 Images = Annotated[list[Path], typer.Argument(metavar="PATH", help="Image files, or folders of image files.")]
 Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="The reason to record in the ledger.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+# By the command that runs a network: what such a network does, for messages.
+TASKS = {"predict": "classifies images", "reconstruct": "reconstructs images", "sample": "generates images"}
 
 
 def print_result(result: Any, as_text: Callable[[Any], str], as_json: bool) -> None:
@@ -29,15 +58,53 @@ def print_result(result: Any, as_text: Callable[[Any], str], as_json: bool) -> N
 
 
 def model_file(name: str) -> Path:
-    """The file of the model that NETWORK[@ALIAS] stands for; prints to stderr which one it is.
+    """The ONNX file that a user means: the file itself, or that of a network or version in the project.
 
-    Raises ConvzooError as `find_model` does.
+    Prints to stderr which version it is. Raises ConvzooError outside a project, and as `find_model` does.
     """
-    from convzoo.tracking.versions import find_model  # imports mlflow, which not every command needs
+    if name.endswith(".onnx"):
+        return Path(name)
+    here = Path.cwd()
+    with in_project() as folder:
+        from convzoo.tracking.versions import find_model  # imports mlflow, which a file does not need
 
-    model = find_model(name)
-    print(model.title, file=sys.stderr)
-    return model.file
+        model = find_model(name)
+        print(model.title, file=sys.stderr)
+        return model.file if folder == here else folder / model.file
+
+
+def check_task(model: "Model", command: str) -> None:
+    """Raises ConvzooError if a model is not for the command `command` of TASKS, with the one that it is for."""
+    found = _task(model)
+    if found == command:
+        return
+    # An absolute path is that of a temporary copy.
+    name = model.described.get("network", model.path.name if model.path.is_absolute() else model.path)
+    expected = f"expected a network that {TASKS[command]}"
+    if found:
+        raise ConvzooError(f"{name}: {TASKS[found]}, {expected}; use: convzoo {found} {name}")
+    family = model.described.get("family", "unknown")
+    raise ConvzooError(
+        f"{name}: takes {model.input} and returns {model.output} (family: {family}), {expected}; choose another network"
+    )
+
+
+def _task(model: "Model") -> str | None:
+    """The command that a model is for, by what it takes and returns; None if it is for none of them."""
+    classes = model.described.get("classes")
+    if model.input.name == "latents" and model.described.get("family") == "dcgan":
+        return "sample"
+    if model.input.dtype != "uint8":
+        return None
+    if model.output.dtype == "uint8" and model.output.shape == model.input.shape:
+        return "reconstruct"
+    return "predict" if classes and model.output.shape[1:] == (len(classes),) else None
+
+
+def free_folder(name: str) -> Path:
+    """A folder in the current one that does not exist: `name`, or `name` with a number."""
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(Path(free) for free in names if not os.path.lexists(free))
 
 
 def image_reader(model: "Model") -> "ImageReader":
@@ -51,13 +118,3 @@ def print_notes(reader: "ImageReader") -> None:
     """Print to stderr what the user should know about the images that were read."""
     for note in reader.notes():
         print(note, file=sys.stderr)
-
-
-def wrong_model(model: "Model", expected: str) -> ConvzooError:
-    """The error for a model that is not what a command needs; `expected` says what, as in "a classifier"."""
-    # An absolute path is that of a temporary copy.
-    file = model.path.name if model.path.is_absolute() else model.path
-    return ConvzooError(
-        f"{model.described.get('network', file)}: expected {expected}, got {model.input} to {model.output} "
-        f"(family: {model.described.get('family', 'unknown')}); choose another network"
-    )

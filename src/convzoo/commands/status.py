@@ -11,23 +11,18 @@ from typing import Annotated
 
 import typer
 
-from convzoo.errors import ConvzooError
-from convzoo.files import project_root
-
+EXAMPLES = ("convzoo status", "convzoo status train@mnist-classifier")
 CHECK = "pipeline/check.py"
 
 
 def command(
     targets: Annotated[
-        list[str] | None, typer.Argument(help="Stages or files, as for `dvc status`. Default: all.")
+        list[str] | None, typer.Argument(metavar="STAGE", help="Stages or files, as for `dvc status`. Default: all.")
     ] = None,
 ) -> None:
-    """Raises ConvzooError outside a project."""
-    root = project_root()
-    if not (root / CHECK).is_file():
-        raise ConvzooError(f"{root / CHECK}: not found; run this command in the project's folder")
+    """Print what the check and DVC say."""
     for arguments in ([CHECK], ["-m", "dvc", "status", *(targets or [])]):
         environment = os.environ | {"PYTHONPATH": "src"}
-        code = subprocess.run([sys.executable, *arguments], cwd=root, env=environment, check=False).returncode
+        code = subprocess.run([sys.executable, *arguments], env=environment, check=False).returncode
         if code:
             raise typer.Exit(code)

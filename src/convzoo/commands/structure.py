@@ -1,7 +1,7 @@
 """Print the stages, blocks, shapes and weights of a backbone."""
 
+import contextlib
 import warnings
-from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -10,18 +10,25 @@ from torch import nn
 
 from convzoo.errors import ConvzooError
 from convzoo.families.transfer.network import blocks as tuned_blocks
+from convzoo.project import find_project
 from convzoo.settings.load import read_params
 from convzoo.settings.weights import weights_settings
 from convzoo.settings.whole import check_all
 from convzoo.text import in_columns
 from convzoo.weights.backbones import cut, whole
 
+EXAMPLES = ("convzoo structure flowers-transfer", "convzoo structure resnet50")
 SIDE = 224  # pixels; what most backbones were trained on
 SHOWN = 5  # layers of a block, at most
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="NETWORK|BACKBONE", help="flowers-transfer, resnet50, vgg16, ...")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NETWORK|BACKBONE", help="A network with a backbone, or a backbone, such as resnet50 or vgg16."
+        ),
+    ],
 ) -> None:
     """Print the table."""
     print(structure(name))
@@ -34,9 +41,10 @@ def structure(name: str) -> str:
     and width are a stage. Raises ConvzooError if the name is neither or the network has no backbone, and SettingsError.
     """
     backbone, side, networks = name, SIDE, {}
-    if Path("params.yaml").is_file():
-        params = read_params()
-        check_all(params)
+    if project := find_project():
+        with contextlib.chdir(project):
+            params = read_params()
+            check_all(params)
         networks = params.values["networks"]
     if name in networks:
         family, weights = networks[name]["family"], networks[name]["weights"]

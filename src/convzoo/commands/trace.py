@@ -13,6 +13,7 @@ from convzoo.lineage import commits
 from convzoo.tracking.listing import when
 from convzoo.tracking.versions import aliases_of, find_version
 
+EXAMPLES = ("convzoo trace mnist-classifier", "convzoo trace mnist-classifier@v3 --json")
 UNKNOWN = "unknown"
 
 

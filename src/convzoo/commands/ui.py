@@ -1,4 +1,7 @@
-"""Open the MLflow UI on this clone's tracking database."""
+"""Open the MLflow UI on this clone's tracking database.
+
+Prints the address to open in your browser. Press Ctrl-C to stop it.
+"""
 
 import os
 import socket
@@ -10,10 +13,16 @@ import typer
 from convzoo.errors import ConvzooError
 from convzoo.tracking import store
 
+EXAMPLES = ("convzoo ui", "convzoo ui --port 5005")
+
 
 def command(
-    host: Annotated[str, typer.Option(help="127.0.0.1 is this machine only.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 5000,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="The address to listen on; 127.0.0.1 is this machine only.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="The port to listen on; 0 is any free port.")
+    ] = 5000,
 ) -> None:
     """Replace this process with MLflow's server."""
     uri = store.open_store().tracking_uri
@@ -23,7 +32,8 @@ def command(
     artifacts = store.artifact_root(uri)
     arguments = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--default-artifact-root", artifacts]
     arguments += ["--artifacts-destination", artifacts]  # for programs that use this server as their store
-    sys.stdout.flush()
+    if port:
+        print(f"open http://{host}:{port} in your browser; Ctrl-C stops it", flush=True)
     os.execv(sys.executable, [sys.executable, *arguments, "--host", host, "--port", str(port)])
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from convzoo.errors import SettingsError
+from convzoo.errors import SettingsError, did_you_mean
 from convzoo.families.find import family_module
 from convzoo.settings.compute import ComputeSettings
 from convzoo.settings.data import DataSettings, prepare_settings
@@ -46,7 +46,8 @@ def check_network_name(params: Params, name: str) -> None:
     """Raises SettingsError if params.yaml has no network of this name."""
     known = network_names(params)
     if name not in known:
-        raise SettingsError(f"network '{name}': not in {params.file}, expected one of: {', '.join(known)}")
+        expected = f"{did_you_mean(name, known)}expected one of: {', '.join(known)}"
+        raise SettingsError(f"network '{name}': not in {params.file}, {expected}")
 
 
 def check_all(params: Params) -> None:

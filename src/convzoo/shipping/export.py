@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from convzoo.data.arrays import load_split
+from convzoo.data.image_statistics import ranges
 from convzoo.errors import ConvzooError
-from convzoo.files import check_sha256, new_file, new_folder, sha256_of, write_json
+from convzoo.files import check_sha256, new_file, new_folder, read_json, sha256_of, write_json
 from convzoo.shipping.model import Model, run_in_batches
 from convzoo.shipping.onnx import OPSET, evaluation_mode, write_onnx
 from convzoo.shipping.parity import Parity, compare
@@ -111,9 +112,20 @@ def export_files(
                 "images": len(model.inputs),
                 "files": {name: found.record() for name, found in parity.items()},
             },
+            "images": _images(described["dataset"]),
             **extras,
         },
     )
+
+
+def _images(dataset: str) -> dict[str, Any]:
+    """What images the network was trained for: their source, and the ranges of their statistics on val.
+
+    By these `convzoo predict` warns of images that are unlike them.
+    """
+    source = read_json(Path("data/raw", dataset, "source.json"), "name", "kind")
+    images = load_split(Path("data/prepared", dataset, SPLIT)).images
+    return {"source": {key: source[key] for key in ("name", "kind")}, "split": SPLIT, "ranges": ranges(images)}
 
 
 def _ends(file: Path) -> dict[str, Any]:

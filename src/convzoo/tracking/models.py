@@ -20,9 +20,10 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Schema, TensorSpec
+from onnx import ModelProto
 
 from convzoo.files import sha256_of
-from convzoo.shipping.graph import load_graph
+from convzoo.shipping.graph import LABEL, PROBABILITY, load_graph, with_labels
 from convzoo.shipping.network_files import NetworkFiles
 from convzoo.tracking import runs
 
@@ -107,7 +108,7 @@ def log_model(client: MlflowClient, files: NetworkFiles, run: Run, tags: dict[st
         # Copies, since MLflow refuses links that lead elsewhere, which DVC makes with cache.type symlink.
         extra = [shutil.copy(file, folder) for file in (files.model, files.folder / "export.json")]
         mlflow.onnx.log_model(
-            load_graph(files.model),
+            _served(files),
             name="model",
             model_id=model.model_id,  # without run_id, with which MLflow would add the machine's load to the model
             signature=_signature(files.export),
@@ -148,13 +149,28 @@ def link_model(client: MlflowClient, run: Run, model_id: str, files: NetworkFile
         client.log_batch(run_id, metrics=missing)
 
 
+def _served(files: NetworkFiles) -> ModelProto:
+    """The exported graph; that of a classifier names the most probable class too."""
+    graph = load_graph(files.model)
+    return with_labels(graph, files.export["classes"]) if _has_labels(files.export) else graph
+
+
+def _has_labels(export: Mapping[str, Any]) -> bool:
+    """Whether the output is a probability per class, so that the logged model can name the most probable one."""
+    return bool(export.get("classes")) and export["output"]["shape"][1:] == [len(export["classes"])]
+
+
 def _signature(export: Mapping[str, Any]) -> ModelSignature:
-    """Without names, so that the model takes a plain array or nested lists."""
+    """The input has no name, so that the model takes a plain array or nested lists."""
     inputs, outputs = (
-        Schema([TensorSpec(np.dtype(end["dtype"]), tuple(-1 if size is None else size for size in end["shape"]))])
+        (np.dtype(end["dtype"]), tuple(-1 if size is None else size for size in end["shape"]))
         for end in (export["input"], export["output"])
     )
-    return ModelSignature(inputs=inputs, outputs=outputs)
+    named = [TensorSpec(*outputs, export["output"]["name"])]
+    if _has_labels(export):
+        best = [TensorSpec(np.dtype(str), (-1,), LABEL), TensorSpec(np.dtype(np.float32), (-1,), PROBABILITY)]
+        named = best + named
+    return ModelSignature(inputs=Schema([TensorSpec(*inputs)]), outputs=Schema(named))
 
 
 def _example(export: Mapping[str, Any]) -> np.ndarray:

@@ -15,7 +15,7 @@ from mlflow.entities import LifecycleStage, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from convzoo.errors import ConvzooError, without_account
+from convzoo.errors import ConvzooError, did_you_mean, without_account
 from convzoo.files import sha256_of
 from convzoo.lineage.record import RECORD
 from convzoo.shipping.network_files import read_network
@@ -162,14 +162,15 @@ def check_run_is_active(version: Version) -> None:
 
 def not_found(client: MlflowClient, name: str, more: str = "") -> ConvzooError:
     """The error for a name without a model; lists the registered ones."""
-    alias = name.partition("@")[2]
+    network, _, alias = name.partition("@")
     number = NUMBER.fullmatch(alias)
     missing = f"version {number[1]}" if number else f"alias {alias or ' or '.join(DEFAULT_ALIASES)}"
-    names = ", ".join(model.name for model in registered_models(client)) or "none yet"
+    known = [model.name for model in registered_models(client)]
+    names = f"{did_you_mean(network, known)}registered models: {', '.join(known) or 'none yet'}"
     remedy = "dvc repro"
     if any(Path("models").glob("*/registration.json")):  # of stages that `dvc repro` would skip
         remedy = "convzoo sync, which registers what is in models/"
-    return ConvzooError(f"{name}: there is no {missing}{more}; registered models: {names}; to add one, run: {remedy}")
+    return ConvzooError(f"{name}: there is no {missing}{more}; {names}; to add one, run: {remedy}")
 
 
 def aliases_of(client: MlflowClient, network: str) -> dict[str, Alias]:

@@ -108,7 +108,9 @@ def write_project(folder: Path, dataset: str, splits: dict[str, Split], classes:
     shape = list(splits["train"].images.shape[1:])
     about = {"dataset": dataset, "classes": classes, "shape": shape, "resize": "none"}
     write_json(prepared / "train/meta.json", about | meta)
-    write_json(prepared / "meta.json", about | {"source": {"kind": "synthetic", "name": "drawn"}})
+    source = {"kind": "synthetic", "name": "drawn"}
+    write_json(prepared / "meta.json", about | {"source": source})
+    write_json(folder / "data/raw" / dataset / "source.json", source)
     digests = {name: digest(split) for name, split in splits.items() if name != "test"}
     write_json(folder / "data/validated" / f"{dataset}.json", {"dataset": dataset, "passed": True} | digests)
     return folder
