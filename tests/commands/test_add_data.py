@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dvc.repo import Repo
+from dvc.utils.hydra import apply_overrides
 from helpers.markdown import commands
 from helpers.project import ROOT
 from PIL import Image
 from typer.testing import CliRunner
 
 from convzoo.cli import app
+from convzoo.errors import ConvzooError
+from convzoo.settings.blocks import with_blocks
 from convzoo.settings.load import read_params
 from convzoo.settings.whole import check_all
 
@@ -83,6 +86,10 @@ def test_blocks_are_added_below_their_sections_and_all_else_stays(project):
     added = Path("params.yaml").read_text().partition("  pets-folder:")[2].partition("\n\n# Published weights")
     assert added[1], "the section's comment is still above it"
     assert "{" not in added[0].replace("{class}", ""), "block style, like the rest of the file"
+    before = Path("params.yaml").read_text().splitlines()
+    apply_overrides(Path("params.yaml"), ["networks.pets-classifier.epochs=3"])  # as `dvc exp run --set-param` does
+    lines = zip(before, Path("params.yaml").read_text().splitlines(), strict=True)
+    assert [new for old, new in lines if old != new] == ["    epochs: 3"]
     check_all(read_params())
     values = read_params().values
     assert values["sources"]["pets-folder"]["path"] == "../Our Pets"
@@ -211,11 +218,18 @@ def test_windows_line_ends_and_a_missing_last_one_are_kept(project):
     check_all(read_params())
 
 
-def test_a_section_without_blocks_is_named(project):
-    text = Path("params.yaml").read_text()
-    before, _, after = text.partition("\nexport:\n")
-    Path("params.yaml").write_text(f"{before}\nexport: {{}}\n" + after[after.index("\n# How the shipped") :])
-    assert "export.mnist-classifier" in error_of("../Our Pets", "--name", "pets")
+@pytest.mark.parametrize("last", ["a: 1", "a:", "a:\n    - 1\n    - - 2", "a: {b: 1}"])
+def test_a_block_follows_any_last_value_and_its_comment(last):
+    params = f"data:\n  old:\n    {last}   # about a\n# about networks\nnetworks:\n  x: 1\n"
+    expected = params.replace("# about networks", "  new:\n    b: 2   # c\n# about networks")
+    assert with_blocks(params, "# head\ndata:\n  new:\n    b: 2   # c\n") == expected
+
+
+def test_a_section_without_blocks_is_named():
+    with pytest.raises(
+        ConvzooError, match=r"params\.yaml: data: expected a section with a block in it; restore it: git"
+    ):
+        with_blocks("data: {}\n", "data:\n  new:\n    b: 2\n")
 
 
 def run_stage(stage: str, *arguments: str) -> None:

@@ -1,4 +1,4 @@
-"""Add a folder of your own images to params.yaml, with a classifier.
+"""Add your own images and a classifier to params.yaml.
 
 The folder has one folder of images per class. All images are read first; params.yaml is written only if they can be
 used. The values come from profiles/templates/own-images.yaml; edit them in params.yaml afterwards as you like.
@@ -32,7 +32,9 @@ MAX_CLASS_SHARE = 0.5  # of an even distribution
 
 def command(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Has a folder of images for each class.")],
-    name: Annotated[str | None, typer.Option(help="The name of the data set. Default: the folder's name.")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The name of the data set. Default: that of the folder.")
+    ] = None,
     drop_unreadable: Annotated[
         bool, typer.Option("--drop-unreadable", help="Leave out images that cannot be read.")
     ] = False,

@@ -1,7 +1,7 @@
 """Adds blocks to the sections of params.yaml, as text, so that all comments and the layout stay as they are."""
 
 from ruamel.yaml import YAML
-from ruamel.yaml.nodes import MappingNode, Node
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from convzoo.errors import SettingsError
 
@@ -36,10 +36,15 @@ def _is_block(node: Node | None) -> bool:
 
 
 def _last(node: Node) -> int:
-    """The position behind the last value in a section; the section itself also has the comments below it."""
-    while _is_block(node):
-        node = node.value[-1][1]
-    return node.end_mark.index
+    """The position behind the last value in a section; ruamel's own marks are behind the comments below it."""
+    position = node.start_mark.index
+    while isinstance(node, MappingNode | SequenceNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        if isinstance(node, MappingNode):
+            position, last = last[0].end_mark.index, last[1]
+        node = last
+    is_empty = node.start_mark.index == node.end_mark.index  # null, for which the position is that of its key
+    return position if is_empty else node.end_mark.index
 
 
 def _line_start(text: str, position: int) -> int:
