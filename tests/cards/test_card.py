@@ -59,6 +59,7 @@ TOLD = {
         "80.90 % of the generated images are not among the test images",
         "vary 45.90 % as much",
         "1, the last: `epoch 3: the samples are alike`",
+        "**The training failed**: recall 0: no real image has a generated one like it.",
         "convzoo sample {} --count 16",
     ],
 }

@@ -86,8 +86,10 @@ def metrics(files: NetworkFiles, confidence: float | None, most: int | None) -> 
 
 
 def weaknesses(files: NetworkFiles, most: int) -> list[str]:
-    """A line of Markdown for each weakness in the files, each with at most `most` classes or images."""
-    return family_card(files.family).weaknesses(files, most) or ["Unknown: the files hold no measurements of them."]
+    """A line of Markdown for each failure and weakness in the files, each with at most `most` classes or images."""
+    family = family_card(files.family)
+    failed = [f"**The training failed**: {reason}." for reason in family.failures(files)]
+    return failed + family.weaknesses(files, most) or ["Unknown: the files hold no measurements of them."]
 
 
 def intended_use(files: NetworkFiles) -> list[str]:

@@ -49,6 +49,15 @@ def weaknesses(files: NetworkFiles, most: int) -> list[str]:
     return lines
 
 
+def failures(files: NetworkFiles) -> list[str]:
+    """Return the comparison with PCA if PCA reconstructs at least as well."""
+    metrics = files.numbers
+    if metrics.get("test_psnr_above_pca", 1) > 0:
+        return []
+    values = f"PSNR {metrics['test_psnr']:.2f} dB, PCA {metrics['test_pca_psnr']:.2f} dB"
+    return [f"no better than PCA with as many components: {values}"]
+
+
 def intervals(files: NetworkFiles) -> dict[str, str]:
     """Return the 95 % interval of the mean PSNR of a test image, from the PSNRs of at least two images."""
     values = [value for _, value in _psnr_per_image(files) if math.isfinite(value)]
@@ -72,5 +81,6 @@ CARD = FamilyCard(
     ),
     intended_use=intended_use,
     weaknesses=weaknesses,
+    failures=failures,
     intervals=intervals,
 )

@@ -9,4 +9,5 @@ CARD = FamilyCard(
     main_metrics=("test_accuracy", "test_coarse_accuracy", "test_calibration_error", "test_images"),
     intended_use=probabilities.intended_use,
     weaknesses=probabilities.weaknesses,
+    failures=probabilities.failures,
 )

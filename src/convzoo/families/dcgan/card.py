@@ -45,6 +45,24 @@ def weaknesses(files: NetworkFiles, most: int) -> list[str]:
     return lines
 
 
+def failures(files: NetworkFiles) -> list[str]:
+    """Return the signs of a collapse: precision or recall of zero, samples that are alike, alarms about its epoch."""
+    lines, metrics = [], files.numbers
+    if metrics.get("test_precision", 1) <= 0:
+        lines.append("precision 0: none of its images is like a real one")
+    if metrics.get("test_recall", 1) <= 0:
+        lines.append("recall 0: no real image has a generated one like it")
+    file = files.folder / "extra/kept.json"
+    kept = read_json(file) if file.is_file() else {}
+    diversity, least = kept.get("val_diversity"), files.identity["params"].get("collapse", {}).get("diversity")
+    if None not in (diversity, least) and diversity < least:
+        lines.append(
+            f"collapsed: its samples vary {percent(diversity)} as much as real images, below collapse.diversity "
+            f"({percent(least)})"
+        )
+    return lines + [alarm for alarm in kept.get("alarms", []) if alarm.startswith(f"epoch {kept.get('epoch')}:")]
+
+
 def _collapse(kept: dict[str, Any], most: int) -> list[str]:
     """The signs of mode collapse in kept.json."""
     lines = []
@@ -70,4 +88,5 @@ CARD = FamilyCard(
     main_metrics=("test_kid", "test_precision", "test_recall", "test_probe_accuracy", "test_generated_images"),
     intended_use=intended_use,
     weaknesses=weaknesses,
+    failures=failures,
 )

@@ -40,6 +40,22 @@ def weaknesses(files: NetworkFiles, most: int) -> list[str]:
     return lines
 
 
+def failures(files: NetworkFiles) -> list[str]:
+    """Return the accuracy if its interval reaches down to the share of the most frequent class on test."""
+    metrics, actual = files.numbers, Counter(row["actual"] for row in files.rows("plots/confusion.csv", "actual"))
+    if "test_accuracy" not in metrics or not actual:
+        return []
+    [(name, count)] = actual.most_common(1)
+    chance, low = count / actual.total(), metrics.get("test_accuracy_low", metrics["test_accuracy"])
+    if low > chance:
+        return []
+    interval = f", with its interval from {percent(low)}" if "test_accuracy_low" in metrics else ""
+    return [
+        f"no better than always predicting {code(name)}, which is right for {percent(chance)} of the test images: "
+        f"accuracy {percent(metrics['test_accuracy'])}{interval}"
+    ]
+
+
 def _mistakes(mistakes: list[dict[str, str]], count: int, most: int) -> list[str]:
     pairs = Counter((row["actual"], row["predicted"]) for row in mistakes)
     confusions = [
