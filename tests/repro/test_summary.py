@@ -64,6 +64,7 @@ def progress():
         (75, "Stage 'train@poor' is cached - skipping run, checking out outputs"),
         (80, "Running stage 'register@poor':"),
         (80, "poor: is version 1 already, alias candidate"),
+        (80, "warning: poor: not registered (the store is down); the pipeline continues"),
         (85, "Stage 'report' didn't change, skipping"),
     ):
         times.append(seconds)

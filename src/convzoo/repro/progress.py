@@ -18,7 +18,7 @@ LINES = {
 }
 EPOCH = re.compile(r"\S+ epoch (\d+)/(\d+) .*\(([\d.]+) s\)")  # training/progress.py
 WARNING = re.compile(r"(\S+: )?warning: ")  # as stages print them
-OF_DVC = re.compile(r"> |Updating lock file |$")
+OF_DVC = re.compile(r"> |(Generating|Updating) lock file |$")
 QUIET_SECONDS = 60  # without a terminal, a line about a stage that runs longer than this
 
 

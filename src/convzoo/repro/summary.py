@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ NONE = "-"
 HEAD = ["network", "data", "main metric", "required to promote", "reached", "time"]
 REPORT = Path("reports/index.html")
 COMMANDS = 3
+NEWS = re.compile(r"version \d+ registered| moved here ")  # in what the stage `register` prints
 
 
 def summary(progress: Progress, params: Mapping[str, Any], lock_lines: list[str]) -> Iterator[str]:
@@ -82,7 +84,7 @@ def _registrations(progress: Progress) -> Iterator[str]:
     """What the stages `register` printed about versions and aliases that are new."""
     for stage, lines in progress.messages.items():
         if stage.startswith("register@"):
-            yield from (line for line in lines if " registered" in line or " moved here " in line)
+            yield from filter(NEWS.search, lines)
 
 
 def _commands(outcomes: list[Outcome]) -> Iterator[str]:
