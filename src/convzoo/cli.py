@@ -19,6 +19,7 @@ from convzoo.errors import explained, show
 COMMANDS = (
     "check",
     "status",
+    "repro",
     "profile",
     "schema",
     "predict",
@@ -52,7 +53,8 @@ class LazyGroup(TyperGroup):
             return None
         module = import_module(f"convzoo.commands.{cmd_name}")
         single = typer.Typer(**PLAIN)
-        single.command(cmd_name, help=module.__doc__)(module.command)
+        context = getattr(module, "CONTEXT", None)
+        single.command(cmd_name, help=module.__doc__, context_settings=context)(module.command)
         return typer.main.get_command(single)
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:
