@@ -16,7 +16,7 @@ export DVC_NO_ANALYTICS := 1
 .PHONY: help setup check repro docs test test-gpu test-ui screenshots chaos damages prove mutants lint ui
 
 help:
-	@echo "make repro      rebuild everything with dvc repro, on params.yaml as it is"
+	@echo "make repro      run the stages that are out of date and show the results"
 	@echo "make test       the tests (make test-gpu: those that need CUDA)"
 	@echo "make test-ui    the tests of the MLflow UI in chromium, which is installed if need be"
 	@echo "make screenshots  the pictures of docs/images/, from a run of starter"
@@ -39,8 +39,8 @@ setup:
 check: setup
 	@python -m convzoo check
 
-repro: check
-	python -m dvc repro
+repro: setup
+	@python -m convzoo.cli repro
 
 docs: setup
 	PYTHONPATH=src:docs/networks python -m figures

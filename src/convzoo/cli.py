@@ -25,6 +25,7 @@ COMMANDS = (
     "check",
     "status",
     "doctor",
+    "repro",
     "profile",
     "schema",
     "add-data",
@@ -98,7 +99,9 @@ class LazyGroup(TyperGroup):
             return None
         module = import_module(f"convzoo.commands.{_file(cmd_name)}")
         single = typer.Typer(add_completion=False, **PLAIN)
-        single.command(cmd_name, cls=Command, help=module.__doc__)(_function(cmd_name, module))
+        context = PLAIN["context_settings"] | getattr(module, "CONTEXT", {})
+        function = _function(cmd_name, module)
+        single.command(cmd_name, cls=Command, help=module.__doc__, context_settings=context)(function)
         command = typer.main.get_command(single)
         command.examples = module.EXAMPLES
         return command

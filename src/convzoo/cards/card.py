@@ -67,7 +67,7 @@ class Card:
         evaluation = stage_params(lineage, f"evaluate@{files.network}").get(f"evaluation.{files.network}", {})
         self.files = files
         self.confidence = evaluation.get("confidence")  # of the intervals
-        self.verdict = verdict_of(files, evaluation)
+        self.verdict = verdict_of(files, {"evaluation": {files.network: evaluation}})
         self.provenance = provenance
 
     def write(self) -> None:
@@ -100,7 +100,7 @@ class Card:
 
     def _beginning(self) -> list[str]:
         """What it does and how well, in one line, since MLflow's list of versions shows the first; then its rating."""
-        rating = f"Rating: {self.verdict.outcome}. {self.verdict.reason}"
+        rating = f"Rating: {self.verdict.rating}. {self.verdict.reason}"
         return [self.verdict.sentence, rating, synthetic_note(self.files)]
 
     def _sections(self, detail: Detail) -> dict[str, str]:

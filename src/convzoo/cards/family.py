@@ -10,7 +10,7 @@ from convzoo.families.find import family_module, has_module
 from convzoo.shipping.network_files import NetworkFiles
 
 
-class Outcome(StrEnum):
+class Rating(StrEnum):
     """How good a network is; the value is what a reader sees."""
 
     GOOD = "good"
@@ -19,22 +19,11 @@ class Outcome(StrEnum):
     UNRATED = "not rated"
 
 
-class MainMetric(NamedTuple):
-    """The metric by which a family compares its networks."""
+class Comparison(NamedTuple):
+    """A network against a baseline, such as guessing."""
 
-    key: str  # in evaluation.json, such as test_accuracy
-    label: str  # with an article, such as "the accuracy on the test images"
-    higher_is_better: bool
-
-
-class Rating(NamedTuple):
-    """A network against its baseline."""
-
-    outcome: Outcome
-    reason: str  # a sentence with the figures of the network and of the baseline
-
-
-UNRATED = Rating(Outcome.UNRATED, "There is no baseline to compare it with.")
+    sentence: str
+    is_weak: bool = False  # better than a network that failed, but not good
 
 
 class FamilyCard(NamedTuple):
@@ -43,12 +32,14 @@ class FamilyCard(NamedTuple):
     noun: str  # what a network is, such as "a convolutional classifier"
     usage: str  # the arguments of `convzoo` that run a network, with {} for its name
     task: Callable[[NetworkFiles, str, str], str]  # what it does, given "28x28 grey images" and "the data set mnist"
-    main: MainMetric | None
     result: Callable[[NetworkFiles, str], str]  # what it reached, given the main metric's value as text
-    rating: Callable[[NetworkFiles], Rating]
-    main_metrics: tuple[str, ...]  # the most important ones, which come first in the table
+    main_label: str  # of the main metric, such as "accuracy on the test images"
+    higher_is_better: bool  # whether that is so for the main metric
+    main_metrics: tuple[str, ...]  # the most important ones, first in the table; the main metric comes first
     intended_use: Callable[[NetworkFiles, str], list[str]]  # lines of Markdown, given the name of the data
     weaknesses: Callable[[NetworkFiles, int], list[str]]  # lines, each with at most so many classes or images
+    failures: Callable[[NetworkFiles], list[str]]  # measurements that show that the training failed; none if it worked
+    comparison: Callable[[NetworkFiles], Comparison | None]  # None if there is no baseline
     intervals: Callable[[NetworkFiles], dict[str, str]] = lambda files: {}  # of metrics, besides `_low` and `_high`
     confidence: float | None = None  # of the intervals, if the evaluation has no setting for it
     picture: str = ""  # the file in plots/ that shows best what a network does
@@ -63,10 +54,11 @@ def family_card(family: str) -> FamilyCard:
         noun=f"of the family {code(family)}",
         usage="predict {} photo.png",
         task=lambda files, images, data: f"A network of the family {family} for {images} of {data}",
-        main=None,
         result=lambda files, value: "",
-        rating=lambda files: UNRATED,
+        main_label="",
+        higher_is_better=True,
         main_metrics=(),
         intended_use=lambda files, images: [f"For: images like those of {images}."],
         weaknesses=lambda files, most: [],
+        failures=lambda files: [],
     )

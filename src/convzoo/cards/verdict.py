@@ -1,74 +1,67 @@
-"""How good a network is: its main metric with its interval, against a baseline and the target for a promotion."""
+"""How good a network is, in words: its main metric with its interval, against a baseline and its limits."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from convzoo.cards.family import MainMetric, Outcome, family_card
+from convzoo.cards.family import Rating, family_card
 from convzoo.cards.markdown import interval, quantity
+from convzoo.cards.outcome import Outcome, outcome_of
 from convzoo.shipping.network_files import NetworkFiles
-
-NO_SETTINGS: Mapping[str, Any] = {}
 
 
 class Verdict(NamedTuple):
     """The main metric of a network, and whether it is good enough."""
 
     task: str  # a clause without a full stop: what the network does
-    label: str  # of the metric, such as "accuracy"; empty if there is no metric
-    value: str  # with its unit, such as "98.2 %"
+    label: str  # of the metric, such as "accuracy on the test images"
+    value: str  # with its unit, such as "98.2 %"; empty if it was not measured
     interval: str  # such as "95 % confidence interval 97.2 to 98.9 %"; empty if unknown
     direction: str  # "higher is better" or "lower is better"
-    outcome: Outcome
+    rating: Rating
     reason: str  # a sentence or two
     sentence: str  # task and result with the interval, as a card begins
 
 
-def verdict_of(
-    files: NetworkFiles, evaluation: Mapping[str, Any] = NO_SETTINGS, promotion: Mapping[str, Any] = NO_SETTINGS
-) -> Verdict:
+def verdict_of(files: NetworkFiles, params: Mapping[str, Any]) -> Verdict:
     """Judge models/NETWORK by evaluation.json.
 
-    `evaluation` and `promotion` are the network's blocks of params.yaml: the one has the confidence of the intervals,
-    the other the target, which is left out of the verdict if it is not given.
+    `params` are the values of params.yaml: its block `evaluation` has the confidence of the intervals, and `promotion`
+    the limits of the main metric. The verdict goes without what they lack.
     """
-    family = family_card(files.family)
-    task, main = family.task(files, *_images(files)), family.main
-    value = files.numbers.get(main.key) if main else None
-    if main is None or value is None:
-        reason = "Its main metric was not measured."
-        return Verdict(task, "", "", "", "", Outcome.UNRATED, reason, f"{task}.")
-    text = quantity(main.key, value)
-    bounds = interval(main.key, files.numbers, evaluation.get("confidence", family.confidence))
-    outcome, reason = _judge(files, main, value, promotion)
-    result = family.result(files, text)
-    in_brackets = f" ({bounds})" if bounds else ""
+    family, outcome = family_card(files.family), outcome_of(files, params)
+    task = family.task(files, *_images(files))
+    rating, reason = _rate(files, outcome)
+    if outcome.value is None:
+        return Verdict(task, family.main_label, "", "", "", rating, reason, f"{task}.")
+    value = quantity(outcome.metric, outcome.value)
+    confidence = params.get("evaluation", {}).get(files.network, {}).get("confidence", family.confidence)
+    bounds = interval(outcome.metric, files.numbers, confidence)
     return Verdict(
         task=task,
-        label=main.label,
-        value=text,
+        label=family.main_label,
+        value=value,
         interval=bounds,
-        direction="higher is better" if main.higher_is_better else "lower is better",
-        outcome=outcome,
+        direction="higher is better" if family.higher_is_better else "lower is better",
+        rating=rating,
         reason=reason,
-        sentence=f"{task}; {result}{in_brackets}.",
+        sentence=f"{task}; {family.result(files, value)}{f' ({bounds})' if bounds else ''}.",
     )
 
 
-def _judge(files: NetworkFiles, main: MainMetric, value: float, promotion: Mapping[str, Any]) -> tuple[Outcome, str]:
-    """The baseline decides; a network that beats it but misses its target is weak."""
-    outcome, reason = family_card(files.family).rating(files)
-    if outcome is Outcome.FAILED:
-        return outcome, f"This training failed. {reason}"
-    name = main.key.removeprefix("test_")
-    target = promotion.get("floors" if main.higher_is_better else "ceilings", {}).get(name)
-    if target is None:
-        return outcome, reason
-    is_met = value >= target if main.higher_is_better else value <= target
-    limit = f"{'at least' if main.higher_is_better else 'at most'} {quantity(main.key, target)}"
-    reason += f" It {'meets' if is_met else 'misses'} its target of {limit}."
-    if outcome is not Outcome.WEAK:
-        outcome = Outcome.GOOD if is_met else Outcome.WEAK
-    return outcome, reason
+def _rate(files: NetworkFiles, outcome: Outcome) -> tuple[Rating, str]:
+    """The measurements of a failure decide, then the baseline and the limits."""
+    if outcome.value is None:
+        return Rating.UNRATED, "Its main metric was not measured."
+    if outcome.failures:
+        return Rating.FAILED, f"The training failed: {'; '.join(outcome.failures)}."
+    compared = family_card(files.family).comparison(files)
+    reasons = [compared.sentence] if compared else []
+    if outcome.required:
+        reasons.append(f"It {'meets' if outcome.is_good else 'misses'} its target of {outcome.required}.")
+    if not reasons:
+        return Rating.UNRATED, "There is no baseline to compare it with."
+    is_weak = (compared and compared.is_weak) or not outcome.is_good
+    return Rating.WEAK if is_weak else Rating.GOOD, " ".join(reasons)
 
 
 def _images(files: NetworkFiles) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from safetensors import safe_open
 
 from convzoo.cards.facts import about, intended_use, weaknesses
-from convzoo.cards.family import Outcome, family_card
+from convzoo.cards.family import Rating, family_card
 from convzoo.cards.usage import loading
 from convzoo.cards.verdict import verdict_of
 from convzoo.errors import ConvzooError
@@ -80,19 +80,20 @@ def _network(name: str, datasets: dict[str, dict[str, Any]], params: Params) -> 
             "remove the folder if params.yaml no longer has this network"
         )
     note = datasets[dataset]["note"]
+    verdict = verdict_of(files, params.values)
     history = read_csv(folder / "history.csv")
     nested = {key: value for key, value in files.metrics.items() if isinstance(value, dict)}
     pictures = pictures_in(folder / "plots", card.captions)
     pictures.sort(key=lambda picture: picture.name != words(Path(card.picture).stem))
     shown = {picture.name for picture in pictures if picture.table}
-    blocks = [params.values.get(block, {}).get(name, {}) for block in ("evaluation", "promotion")]
     return {
         "name": name,
         "family": files.family,
         "dataset": dataset,
         "note": note,
         "real": synthetic_note(files),
-        "verdict": verdict_of(files, *blocks),
+        "verdict": verdict,
+        "reason": _html(verdict.reason),
         "thumbnail": thumbnail(folder / "plots" / card.picture) if card.picture else None,
         "about": _html(about(files, None, None)),
         "weaknesses": [_html(line) for line in weaknesses(files, ITEMS)],
@@ -145,13 +146,13 @@ def _dataset(name: str) -> dict[str, Any]:
 
 def _summary(networks: list[dict[str, Any]]) -> str:
     """How many networks have which rating, such as "6 are good, 1 is weak and 1 failed (mnist-dcgan)"."""
-    counts = Counter(network["verdict"].outcome for network in networks)
+    counts = Counter(network["verdict"].rating for network in networks)
     parts = []
-    for outcome in (outcome for outcome in Outcome if counts[outcome]):
-        names = [network["name"] for network in networks if network["verdict"].outcome is outcome]
-        verb = "" if outcome is Outcome.FAILED else "is " if len(names) == 1 else "are "
-        listed = "" if outcome is Outcome.GOOD else f" ({', '.join(names)})"
-        parts.append(f"{len(names)} {verb}{outcome}{listed}")
+    for rating in (rating for rating in Rating if counts[rating]):
+        names = [network["name"] for network in networks if network["verdict"].rating is rating]
+        verb = "" if rating is Rating.FAILED else "is " if len(names) == 1 else "are "
+        listed = "" if rating is Rating.GOOD else f" ({', '.join(names)})"
+        parts.append(f"{len(names)} {verb}{rating}{listed}")
     return ", ".join(parts)
 
 

@@ -3,7 +3,7 @@
 import math
 import statistics
 
-from convzoo.cards.family import UNRATED, FamilyCard, MainMetric, Outcome, Rating
+from convzoo.cards.family import Comparison, FamilyCard
 from convzoo.cards.markdown import code, image_count, percent
 from convzoo.shipping.network_files import NetworkFiles
 
@@ -11,7 +11,6 @@ PSNR_FILE = "plots/psnr_per_image.csv"
 Z = 1.96  # standard errors on each side of a mean in a 95 % interval
 
 
-MAIN = MainMetric("test_psnr", "PSNR on the test images", higher_is_better=True)
 CAPTIONS = {
     "best_and_worst": "The test images with the best and with the worst reconstructions.",
     "latents": "The test images as points: their latents on a plane, coloured by class.",
@@ -34,16 +33,15 @@ def result(files: NetworkFiles, value: str) -> str:
     return f"PSNR {value} on {f'{count:,} ' if count else ''}test images"
 
 
-def rating(files: NetworkFiles) -> Rating:
+def comparison(files: NetworkFiles) -> Comparison | None:
     """Compare the PSNR with that of principal component analysis with as many numbers, if that was measured."""
     numbers = files.numbers
     if "test_pca_psnr" not in numbers:
-        return UNRATED
+        return None
     pca, above = numbers["test_pca_psnr"], numbers["test_psnr"] - numbers["test_pca_psnr"]
-    compared = f"Principal component analysis (PCA) with as many numbers reaches {pca:.2f} dB, {abs(above):.2f} dB"
-    if above > 0:
-        return Rating(Outcome.GOOD, f"{compared} less.")
-    return Rating(Outcome.WEAK, f"{compared} more: the network is no better than that.")
+    return Comparison(
+        f"Principal component analysis (PCA) with as many numbers reaches {pca:.2f} dB, {above:.2f} less."
+    )
 
 
 def intended_use(files: NetworkFiles, data: str) -> list[str]:
@@ -83,6 +81,15 @@ def weaknesses(files: NetworkFiles, most: int) -> list[str]:
     return lines
 
 
+def failures(files: NetworkFiles) -> list[str]:
+    """Return the comparison with PCA if PCA reconstructs at least as well."""
+    metrics = files.numbers
+    if metrics.get("test_psnr_above_pca", 1) > 0:
+        return []
+    values = f"PSNR {metrics['test_psnr']:.2f} dB, PCA {metrics['test_pca_psnr']:.2f} dB"
+    return [f"no better than PCA with as many components: {values}"]
+
+
 def intervals(files: NetworkFiles) -> dict[str, str]:
     """Return the 95 % interval of the mean PSNR of a test image, from the PSNRs of at least two images."""
     values = [value for _, value in _psnr_per_image(files) if math.isfinite(value)]
@@ -101,15 +108,17 @@ CARD = FamilyCard(
     noun="a convolutional autoencoder",
     usage="reconstruct {} photo.png --out reconstructions/",
     task=task,
-    main=MAIN,
     result=result,
-    rating=rating,
+    main_label="PSNR on the test images",
+    higher_is_better=True,
     main_metrics=(
         *("test_psnr", "test_image_psnr", "test_ssim", "test_psnr_above_pca"),
         *("test_probe_accuracy", "test_images"),
     ),
     intended_use=intended_use,
     weaknesses=weaknesses,
+    failures=failures,
+    comparison=comparison,
     intervals=intervals,
     confidence=0.95,
     picture="reconstructions.png",

@@ -2,14 +2,12 @@
 
 from typing import Any
 
-from convzoo.cards.family import UNRATED, FamilyCard, MainMetric, Outcome, Rating
+from convzoo.cards.family import Comparison, FamilyCard
 from convzoo.cards.markdown import code, number, percent
 from convzoo.files import read_json
 from convzoo.shipping.network_files import NetworkFiles
 
-MAIN = MainMetric("test_kid", "KID, the distance to the test images", higher_is_better=False)
-FAILED_BELOW = 0.01  # precision or recall below which a generator has failed
-WEAK_BELOW = 0.5  # the same for a weak one, as a share of what real images reach
+WEAK_BELOW = 0.5  # precision or recall below which a generator is weak, as a share of what real images reach
 CAPTIONS = {
     "comparisons": "Distances between generated and real images. Grey: real images against other real ones.",
     "feature_space": "Generated and test images as points in the two main directions of the feature network.",
@@ -32,40 +30,19 @@ def result(files: NetworkFiles, value: str) -> str:
     return f"distance to the test images (KID, lower is better) {value}"
 
 
-def rating(files: NetworkFiles) -> Rating:
-    """Compare precision and recall with those of real images, and the variety with its limit in the training."""
+def comparison(files: NetworkFiles) -> Comparison | None:
+    """Compare precision and recall with those of real images."""
     comparisons = files.metrics.get("comparisons", {})
-    generated, real = (comparisons.get(name, {}) for name in ("generated against test", "test against train"))
-    shares, of_real = ([row.get(key) for key in ("precision", "recall")] for row in (generated, real))
-    if None in shares:
-        return UNRATED
-    precision, recall = shares
-    reason = (
-        f"Of the generated images, {percent(precision, 1)} look real (precision); of the real images, "
-        f"{percent(recall, 1)} have a generated one like them (recall)"
+    rows = [comparisons.get(name, {}) for name in ("generated against test", "test against train")]
+    if any({"precision", "recall"} - row.keys() for row in rows):
+        return None
+    generated, real = rows
+    sentence = (
+        f"Of the generated images, {percent(generated['precision'], 1)} look real (precision); of the real images, "
+        f"{percent(generated['recall'], 1)} have a generated one like them (recall). Real images reach "
+        f"{percent(real['precision'], 1)} and {percent(real['recall'], 1)}."
     )
-    if None in of_real:
-        reason, weak = f"{reason}.", False
-    else:
-        reason += f". Real images reach {percent(of_real[0], 1)} and {percent(of_real[1], 1)}."
-        weak = any(share < WEAK_BELOW * best for share, best in zip(shares, of_real, strict=True))
-    alike = _alike(files)
-    if alike or min(shares) < FAILED_BELOW:
-        return Rating(Outcome.FAILED, " ".join(filter(None, [alike, reason])))
-    return Rating(Outcome.WEAK if weak else Outcome.GOOD, reason)
-
-
-def _alike(files: NetworkFiles) -> str:
-    """A sentence if the kept generator's images vary less than the training's limit for a collapse."""
-    file = files.folder / "extra/kept.json"
-    diversity = read_json(file).get("val_diversity") if file.is_file() else None
-    limit = files.identity["params"].get("collapse", {}).get("diversity")
-    if diversity is None or limit is None or diversity >= limit:
-        return ""
-    return (
-        f"Mode collapse: its images vary {percent(diversity, 1)} as much as real ones, expected at least "
-        f"{percent(limit, 1)}."
-    )
+    return Comparison(sentence, any(generated[key] < WEAK_BELOW * real[key] for key in ("precision", "recall")))
 
 
 def intended_use(files: NetworkFiles, data: str) -> list[str]:
@@ -106,6 +83,24 @@ def weaknesses(files: NetworkFiles, most: int) -> list[str]:
     return lines
 
 
+def failures(files: NetworkFiles) -> list[str]:
+    """Return the signs of a collapse: precision or recall of zero, samples that are alike, alarms about its epoch."""
+    lines, metrics = [], files.numbers
+    if metrics.get("test_precision", 1) <= 0:
+        lines.append("precision 0: none of its images is like a real one")
+    if metrics.get("test_recall", 1) <= 0:
+        lines.append("recall 0: no real image has a generated one like it")
+    file = files.folder / "extra/kept.json"
+    kept = read_json(file) if file.is_file() else {}
+    diversity, least = kept.get("val_diversity"), files.identity["params"].get("collapse", {}).get("diversity")
+    if None not in (diversity, least) and diversity < least:
+        lines.append(
+            f"collapsed: its samples vary {percent(diversity)} as much as real images, below collapse.diversity "
+            f"({percent(least)})"
+        )
+    return lines + [alarm for alarm in kept.get("alarms", []) if alarm.startswith(f"epoch {kept.get('epoch')}:")]
+
+
 def _collapse(kept: dict[str, Any], most: int) -> list[str]:
     """The signs of mode collapse in kept.json."""
     lines = []
@@ -127,12 +122,14 @@ CARD = FamilyCard(
     noun="the generator of a DCGAN",
     usage="sample {} --count 16 --seed 0 --out samples/",
     task=task,
-    main=MAIN,
     result=result,
-    rating=rating,
+    main_label="KID, the distance to the test images",
+    higher_is_better=False,
     main_metrics=("test_kid", "test_precision", "test_recall", "test_probe_accuracy", "test_generated_images"),
     intended_use=intended_use,
     weaknesses=weaknesses,
+    failures=failures,
+    comparison=comparison,
     confidence=0.95,
     picture="samples.png",
     captions=CAPTIONS,

@@ -2,12 +2,12 @@
 
 from collections import Counter
 
-from convzoo.cards.family import UNRATED, MainMetric, Outcome, Rating
-from convzoo.cards.markdown import code, image_count, percent, quantity
+from convzoo.cards.family import Comparison
+from convzoo.cards.markdown import code, image_count, percent
 from convzoo.shipping.network_files import NetworkFiles
 
 USAGE = "predict {} photo.png"
-MAIN = MainMetric("test_accuracy", "accuracy on the test images", higher_is_better=True)
+MAIN_LABEL = "accuracy on the test images"
 MOST = 0.5  # accuracy below which a network is weak, however many classes there are
 CONFIDENT = 0.9  # probability from which a wrong prediction counts as a confident one
 PICTURE = "confusion.png"
@@ -33,21 +33,14 @@ def result(files: NetworkFiles, value: str) -> str:
     return f"{value} of {f'{count:,} ' if count else ''}test images correct"
 
 
-def rating(files: NetworkFiles) -> Rating:
-    """Compare the accuracy with guessing: a network has failed if the interval of its accuracy includes that.
-
-    It is weak if most of its predictions are wrong.
-    """
+def comparison(files: NetworkFiles) -> Comparison | None:
+    """Compare the accuracy with guessing; a network is weak if most of its predictions are wrong."""
     classes = files.export.get("classes") or []
     if not classes:
-        return UNRATED
-    chance, accuracy = 1 / len(classes), files.numbers["test_accuracy"]
-    guessing = f"guessing one of {len(classes)} classes reaches {quantity(MAIN.key, chance)}"
-    if files.numbers.get("test_accuracy_low", accuracy) <= chance:
-        return Rating(Outcome.FAILED, f"It is no better than guessing: {guessing}.")
-    if accuracy < MOST:
-        return Rating(Outcome.WEAK, f"Most predictions are wrong, although it is better than guessing: {guessing}.")
-    return Rating(Outcome.GOOD, f"{guessing.capitalize()}.")
+        return None
+    sentence = f"Guessing one of {len(classes)} classes reaches {percent(1 / len(classes), 1)}."
+    is_weak = files.numbers["test_accuracy"] < MOST
+    return Comparison(f"Most predictions are wrong. {sentence}" if is_weak else sentence, is_weak)
 
 
 def intended_use(files: NetworkFiles, data: str) -> list[str]:
@@ -81,6 +74,22 @@ def weaknesses(files: NetworkFiles, most: int) -> list[str]:
         error = percent(metrics["test_calibration_error"], 1)
         lines.append(f"Its probabilities are {error} too high or too low on average (expected calibration error).")
     return lines
+
+
+def failures(files: NetworkFiles) -> list[str]:
+    """Return the accuracy if its interval reaches down to the share of the most frequent class on test."""
+    metrics, actual = files.numbers, Counter(row["actual"] for row in files.rows("plots/confusion.csv", "actual"))
+    if "test_accuracy" not in metrics or not actual:
+        return []
+    [(name, count)] = actual.most_common(1)
+    chance, low = count / actual.total(), metrics.get("test_accuracy_low", metrics["test_accuracy"])
+    if low > chance:
+        return []
+    interval = f", with its interval from {percent(low)}" if "test_accuracy_low" in metrics else ""
+    return [
+        f"no better than always predicting {code(name)}, which is right for {percent(chance)} of the test images: "
+        f"accuracy {percent(metrics['test_accuracy'])}{interval}"
+    ]
 
 
 def _mistakes(mistakes: list[dict[str, str]], count: int, most: int) -> list[str]:

@@ -1,0 +1,183 @@
+"""Run the stages that are out of date and show the results.
+
+Runs `dvc repro` with the same arguments and ends with its exit code. Shows which stage runs and how long the rest will
+take; DVC's output goes to a file in .repro/. At the end come the results of all networks, what is new in MLflow, why
+dvc.lock changed, and what to do next.
+"""
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from convzoo.commands import check
+from convzoo.errors import ConvzooError
+from convzoo.lineage.record import locked_stages
+from convzoo.repro.durations import FOLDER, read_durations, save_durations
+from convzoo.repro.plan import PIPELINE, read_plan
+from convzoo.repro.progress import OF_DVC, WARNING, Display, Progress
+from convzoo.settings.load import read_params
+
+EXAMPLES = ("convzoo repro", "convzoo repro evaluate@mnist-classifier --force")
+CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}  # options are DVC's
+# Options with which DVC asks, prints help or prints what it would do.
+NOT_SHOWN = {"-i", "--interactive", "--dry", "-q", "--quiet", "-v", "--verbose", "-h", "--help"}
+KEEP_GOING = {"-k", "--keep-going", "--ignore-errors"}
+LOGS = 10  # files that are kept
+TICK = 1.0  # seconds between two updates of the display
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+FAILED = ("ERROR: ", "WARNING: failed to run")  # DVC on stderr about the stage that runs
+
+
+def command(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="ARGUMENT", help="As for `dvc repro`. Default: all stages.")
+    ] = None,
+) -> None:
+    """Print the progress and the results. Raises SettingsError for mistakes in params.yaml."""
+    arguments = arguments or []
+    if not PIPELINE.is_file():
+        raise ConvzooError(f"{PIPELINE}: not found; run this command in the project's folder")
+    check.command()
+    if NOT_SHOWN & set(arguments):
+        raise typer.Exit(_exit_code(subprocess.call(_dvc(arguments), env=_environment())))
+    params = read_params().values
+    before = locked_stages()
+    progress = Progress(read_plan(params, arguments), read_durations(params["profile"]))
+    log = _new_log()
+    code = _run(arguments, progress, log)
+    save_durations(params["profile"], progress.seconds)
+    if code:
+        print(f"stopped; all output is in {log}; to go on from here, run the same command again", file=sys.stderr)
+    if not code or KEEP_GOING & set(arguments):
+        from convzoo.repro.lock import explained  # here, like the next: most failed runs need neither
+        from convzoo.repro.summary import summary
+
+        print(*summary(progress, params, explained(before, locked_stages())), sep="\n")
+    raise typer.Exit(code)
+
+
+def _run(arguments: list[str], progress: Progress, log: Path) -> int:
+    """Run `dvc repro`, show its progress and write its output to `log`; its exit code.
+
+    Errors are printed as they come: what DVC says about a failed stage, after what that stage printed to stderr.
+    """
+    display, held = Display(progress), []
+    with log.open("w", encoding="utf-8", buffering=1) as file, _started(_dvc(arguments)) as child:
+        for stream, line in _lines(child):
+            if line is None:
+                display.update()
+                continue
+            file.write(f"{line}\n")
+            if stream is sys.stderr:
+                held.append(line)
+                if line.startswith(FAILED):
+                    progress.fail()
+                    _release(held, display)
+            elif progress.read(line):
+                held.clear()
+                display.update()
+            elif WARNING.match(line) or (progress.stage == "check" and not OF_DVC.match(line)):
+                display.print(line)
+        code = child.wait()
+    if not code:
+        progress.finish()
+        display.update()
+    display.clear()
+    if code:
+        _release(held, display)
+    return _exit_code(code)
+
+
+def _release(held: list[str], display: Display) -> None:
+    for line in held:
+        display.print(line, sys.stderr)
+    held.clear()
+
+
+@contextlib.contextmanager
+def _started(dvc: list[str]) -> Iterator[subprocess.Popen]:
+    """The process in a group of its own: a signal reaches it and its stages once, wherever it was sent to."""
+    child = subprocess.Popen(
+        dvc,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="backslashreplace",
+        env=_environment(),
+        process_group=0,
+    )
+
+    def forward(number: int, frame: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+
+    # One that is ignored, as under nohup, stays ignored.
+    before = {number: signal.getsignal(number) for number in FORWARDED}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, forward)
+    try:
+        with child:
+            yield child
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _lines(child: subprocess.Popen) -> Iterator[tuple[TextIO, str | None]]:
+    """The lines of both streams as they come, with None whenever a second has passed."""
+    lines: queue.Queue[tuple[TextIO, str | None]] = queue.Queue()
+
+    def read(pipe: TextIO, stream: TextIO) -> None:
+        for line in pipe:
+            lines.put((stream, line.removesuffix("\n")))
+        lines.put((stream, None))
+
+    for pipe, stream in ((child.stdout, sys.stdout), (child.stderr, sys.stderr)):
+        threading.Thread(target=read, args=(pipe, stream), daemon=True).start()
+    open_streams = 2
+    while open_streams:
+        try:
+            stream, line = lines.get(timeout=TICK)
+        except queue.Empty:
+            yield sys.stdout, None
+            continue
+        if line is None:
+            open_streams -= 1
+        else:
+            yield stream, line
+
+
+def _dvc(arguments: list[str]) -> list[str]:
+    return [sys.executable, "-m", "dvc", "repro", *arguments]
+
+
+def _environment() -> dict[str, str]:
+    """That of DVC: its stages call `python`, which must be this one, and their lines must come at once."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def _exit_code(code: int) -> int:
+    """As a shell has it for a process that was ended by a signal."""
+    return code if code >= 0 else 128 - code
+
+
+def _new_log() -> Path:
+    """The file for the output of this run; older ones are removed."""
+    FOLDER.mkdir(exist_ok=True)
+    for old in sorted(FOLDER.glob("*.log"))[: 1 - LOGS]:
+        old.unlink(missing_ok=True)
+    return FOLDER / time.strftime("%Y%m%d-%H%M%S.log")

@@ -1,0 +1,97 @@
+"""What a run changed in dvc.lock, and why."""
+
+import hashlib
+import itertools
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from convzoo.checks.code import CODE
+from convzoo.files import read_json
+from convzoo.text import first_names
+
+NEW, SETTINGS, OTHER_CODE = "new stages", "other settings", "other code or package versions"
+OTHER_RESULTS = "other results of the same settings, code, package versions and data"
+DEVICES, PRECISIONS = ("cpu", "cuda", "mps"), ("fp32", "bf16")
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+def changed_stages(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The stages with another entry in dvc.lock, by the reason.
+
+    Left out are those whose deps alone changed, and which follow from others, and those that run every time.
+    """
+    reasons: dict[str, list[str]] = {}
+    for name, entry in after.items():
+        if entry.get("deps") and entry != before.get(name) and (reason := _reason(before.get(name), entry)):
+            reasons.setdefault(reason, []).append(name)
+    return reasons
+
+
+def _reason(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str | None:
+    if before is None:
+        return NEW
+    if any(before.get(key) != after.get(key) for key in ("cmd", "params")):
+        return SETTINGS
+    old, new = _md5s(before, "deps"), _md5s(after, "deps")
+    differing = {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
+    if any(Path(path).is_relative_to(CODE) for path in differing):
+        return OTHER_CODE
+    return None if differing else OTHER_RESULTS
+
+
+def explained(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """A line for each reason why dvc.lock changed, and lines about results that changed although nothing else did."""
+    reasons = changed_stages(before, after)
+    lines = [f"{reason}: {_named(names)}" for reason, names in sorted(reasons.items()) if reason != OTHER_RESULTS]
+    if OTHER_RESULTS in reasons:
+        names = reasons[OTHER_RESULTS]
+        lines.append(f"{OTHER_RESULTS}: {_named(names)}")
+        trained = [name.partition("@")[2] for name in names if name.startswith("train@")]
+        lines += dict.fromkeys(f"  {line}" for network in trained for line in _machine(network, before))
+    return lines
+
+
+def _named(names: list[str]) -> str:
+    return f"{first_names(names)}" + (f" ({len(names)} stages)" if len(names) > 1 else "")
+
+
+def _machine(network: str, before: Mapping[str, Any]) -> Iterator[str]:
+    """How the machine of the earlier training differed from this one, as far as fingerprint.json tells."""
+    file = f"models/{network}/fingerprint.json"
+    identity, md5 = read_json(Path(file)), _md5s(before[f"train@{network}"], "outs").get(file)
+    known = identity["compute"]
+    for device, precision in itertools.product(DEVICES, PRECISIONS):
+        compute = known | {"device": device, "precision": precision}
+        if _md5_with(identity, compute) != md5:
+            continue
+        if compute == known:
+            yield f"so another processor made them: this one, {processor()}, rounds differently ({device}, {precision})"
+        else:
+            yield (
+                f"trained before with device {device} and precision {precision}, now with {known['device']} and "
+                f"{known['precision']}, which `compute: auto` chose for this machine ({processor()})"
+            )
+        return
+    yield f"trained on another kind of machine before; this one: {processor()}, {known['device']}, {known['precision']}"
+
+
+def _md5_with(identity: Mapping[str, Any], compute: Mapping[str, Any]) -> str:
+    """The md5 of fingerprint.json of the same training with another `compute`."""
+    parts = {key: value for key, value in identity.items() if key != "fingerprint"} | {"compute": compute}
+    sha256 = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    text = json.dumps({"fingerprint": sha256, **parts}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def processor() -> str:
+    """The name of the processor."""
+    lines = CPU_INFO.read_text(errors="replace").splitlines() if CPU_INFO.is_file() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def _md5s(entry: Mapping[str, Any], part: str) -> dict[str, str | None]:
+    return {item["path"]: item.get("md5") for item in entry.get(part, ())}

@@ -1,0 +1,126 @@
+"""What a run ends with: a table of all networks, what is new, and what to do next."""
+
+import configparser
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from convzoo.cards.family import family_card
+from convzoo.cards.outcome import Outcome, outcome_of
+from convzoo.errors import ConvzooError
+from convzoo.lineage.commits import git
+from convzoo.report.tables import words
+from convzoo.repro.progress import Progress, duration
+from convzoo.shipping.network_files import read_network
+from convzoo.text import in_columns
+
+NONE = "-"
+HEAD = ["network", "data", "main metric", "required to promote", "reached", "time"]
+REPORT = Path("reports/index.html")
+COMMANDS = 3
+NEWS = re.compile(r"version \d+ registered| moved here ")  # in what the stage `register` prints
+
+
+def summary(progress: Progress, params: Mapping[str, Any], lock_lines: list[str]) -> Iterator[str]:
+    """The lines. `params` are the values of params.yaml, `lock_lines` say what changed in dvc.lock."""
+    counts = {status: list(progress.status.values()).count(status) for status in ("ran", "cached", "unchanged")}
+    yield (
+        f"{sum(counts.values())} stages in {duration(progress.clock() - progress.begun)}: {counts['ran']} ran, "
+        f"{counts['cached']} restored from DVC's cache, {counts['unchanged']} unchanged"
+    )
+    outcomes, broken = _outcomes(params)
+    if outcomes:
+        yield from ("", in_columns([HEAD, *(_row(outcome, progress) for outcome in outcomes)]))
+    failures = [f"{outcome.network}: {reason}" for outcome in outcomes for reason in outcome.failures]
+    sections = {
+        "Failed trainings, by their measurements:": failures,
+        "Without a result:": broken,
+        "New in MLflow:": list(_registrations(progress)),
+        "Changed in dvc.lock:": lock_lines,
+        "Next:": list(_commands(outcomes)),
+    }
+    for title, lines in sections.items():
+        if lines:
+            yield from ("", title, *(f"  {line}" for line in lines))
+
+
+def _outcomes(params: Mapping[str, Any]) -> tuple[list[Outcome], list[str]]:
+    """The results of the networks that were evaluated, and a line for each of the others."""
+    outcomes, broken = [], []
+    for network in params["networks"]:
+        try:
+            outcomes.append(outcome_of(read_network(network), params))
+        except (ConvzooError, OSError) as error:
+            broken.append(str(error))
+    return outcomes, broken
+
+
+def _row(outcome: Outcome, progress: Progress) -> list[str]:
+    within = ("yes" if outcome.is_good else "no") if outcome.required else NONE
+    return [
+        outcome.network,
+        f"{outcome.dataset} (drawn)" if outcome.is_synthetic else outcome.dataset,
+        f"{words(outcome.metric.removeprefix('test_'))} {outcome.value_text}",
+        outcome.required or NONE,
+        "FAILED" if outcome.failures else within,
+        _time(outcome.network, progress),
+    ]
+
+
+def _time(network: str, progress: Progress) -> str:
+    """How long the network's stages took; if none ran, why."""
+    names = [name for name in progress.status if name.partition("@")[2] == network]
+    seconds = [progress.seconds[name] for name in names if name in progress.seconds]
+    if seconds:
+        return duration(sum(seconds))
+    statuses = {progress.status[name] for name in names}
+    return "from cache" if "cached" in statuses else "unchanged" if statuses else NONE
+
+
+def _registrations(progress: Progress) -> Iterator[str]:
+    """What the stages `register` printed about versions and aliases that are new."""
+    for stage, lines in progress.messages.items():
+        if stage.startswith("register@"):
+            yield from filter(NEWS.search, lines)
+
+
+def _commands(outcomes: list[Outcome]) -> Iterator[str]:
+    """The commands that are worth most now, with what they do."""
+    convzoo, good = _convzoo(), [outcome for outcome in outcomes if outcome.is_good]
+    found: list[tuple[str, str]] = []
+    if git("status", "--porcelain", "--", "dvc.lock"):
+        found.append(("git commit -m 'Results' dvc.lock", "keep the digests of these results"))
+    if _has_remote():
+        found.append(("dvc push", "copy the results to the remote storage"))
+    found.append((f"{convzoo} ui", f"runs, curves and models in the browser; {REPORT} has all results on one page"))
+    if good:
+        best = good[0]
+        usage = family_card(read_network(best.network).family).usage.format(best.network)
+        found.append((f"{convzoo} promote {best.network}", "make its candidate the champion if it passes the gate"))
+        found.append((f"{convzoo} {usage}", "use it"))
+    else:
+        found.append((f"{convzoo} models", "the registered versions"))
+    shown = found[:COMMANDS]
+    width = max(len(command) for command, _ in shown)
+    yield from (f"{command.ljust(width)}   # {purpose}" for command, purpose in shown)
+
+
+def _convzoo() -> str:
+    """The command as the user can type it: by name in an active environment, otherwise by its path."""
+    script = Path(sys.executable).with_name("convzoo")
+    if os.environ.get("VIRTUAL_ENV") == sys.prefix or not script.is_file():
+        return "convzoo"
+    return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
+
+
+def _has_remote() -> bool:
+    """Whether DVC's settings of this project name a remote storage."""
+    config = configparser.ConfigParser()
+    try:
+        config.read([".dvc/config", ".dvc/config.local"], encoding="utf-8")
+    except configparser.Error:  # DVC prints it
+        return False
+    return any("remote " in section for section in config.sections())

@@ -1,0 +1,100 @@
+"""Why dvc.lock changed in a run."""
+
+import copy
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from convzoo.files import write_json
+from convzoo.repro import lock
+from convzoo.training import fingerprint as fingerprints
+
+NET = "train@net"
+IDENTITY_FILE = "models/net/fingerprint.json"
+
+
+def identity(**compute: object) -> dict:
+    """What a training writes to fingerprint.json."""
+    settled = {"device": "cpu", "precision": "bf16", "threads": 2, "deterministic": True} | compute
+    return fingerprints.fingerprint({"family": "one", "rate": 0.1, "name": "é"}, settled, {"train": "a"})
+
+
+@pytest.fixture
+def locked(tmp_path, monkeypatch):
+    """dvc.lock of a small pipeline whose training ran here."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fingerprints, "stage_code", lambda *_: {"modules": {"m": "1"}, "versions": {"torch": "2"}})
+    monkeypatch.setattr(lock, "processor", lambda: "a processor")
+    write_json(Path(IDENTITY_FILE), identity())
+    return {
+        "check": {"cmd": "check", "outs": [{"path": "data/code", "md5": "1"}]},
+        "prepare@set": {
+            "cmd": "prepare",
+            "deps": [{"path": "data/code/prepare.json", "md5": "1"}],
+            "outs": [{"path": "data/prepared/set", "md5": "1"}],
+        },
+        NET: {
+            "cmd": "train",
+            "deps": [{"path": "data/prepared/set", "md5": "1"}, {"path": "data/code/train-one.json", "md5": "1"}],
+            "params": {"params.yaml": {"networks.net": {"epochs": 3}}},
+            "outs": [{"path": IDENTITY_FILE, "md5": md5()}, {"path": "models/net/weights", "md5": "1"}],
+        },
+    }
+
+
+def md5() -> str:
+    return hashlib.md5(Path(IDENTITY_FILE).read_bytes()).hexdigest()
+
+
+def after(locked: dict, change) -> dict:
+    now = copy.deepcopy(locked)
+    change(now)
+    return now
+
+
+def test_a_lock_that_did_not_change_needs_no_explanation(locked):
+    assert lock.explained(locked, locked) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reasons"),
+    [
+        (lambda now: now[NET]["params"]["params.yaml"].update(compute={}), {lock.SETTINGS: [NET]}),
+        (lambda now: now[NET].update(cmd="train net"), {lock.SETTINGS: [NET]}),
+        (lambda now: now[NET]["deps"][1].update(md5="2"), {lock.OTHER_CODE: [NET]}),
+        (lambda now: now[NET]["deps"][0].update(md5="2"), {}),
+        (lambda now: now[NET]["outs"][1].update(md5="2"), {lock.OTHER_RESULTS: [NET]}),
+        (lambda now: now["check"]["outs"][0].update(md5="2"), {}),
+        (lambda now: now.update({"train@new": now[NET]}), {lock.NEW: ["train@new"]}),
+    ],
+)
+def test_each_stage_has_the_reason_why_it_changed(locked, change, reasons):
+    assert lock.changed_stages(locked, after(locked, change)) == reasons
+
+
+def test_other_weights_of_the_same_training_are_from_another_processor(locked):
+    now = after(locked, lambda now: now[NET]["outs"][1].update(md5="2"))
+    assert lock.explained(locked, now) == [
+        f"other results of the same settings, code, package versions and data: {NET}",
+        "  so another processor made them: this one, a processor, rounds differently (cpu, bf16)",
+    ]
+
+
+def test_a_training_in_another_precision_says_which(locked):
+    write_json(Path(IDENTITY_FILE), identity(precision="fp32"))
+    now = after(locked, lambda now: now[NET]["outs"][0].update(md5=md5()))
+    assert lock.explained(locked, now)[1] == (
+        "  trained before with device cpu and precision bf16, now with cpu and fp32, which `compute: auto` chose for "
+        "this machine (a processor)"
+    )
+
+
+def test_a_training_that_differed_in_something_else_says_what_is_known(locked):
+    now = copy.deepcopy(locked)
+    locked[NET]["outs"][0]["md5"] = "of 64 threads"
+    assert lock.explained(locked, now)[1].startswith("  trained on another kind of machine before; this one: a proc")
+
+
+def test_the_processor_has_a_name():
+    assert lock.processor().strip()

@@ -1,0 +1,136 @@
+"""Which stages a run visits and will probably run."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from convzoo.repro.plan import Plan, read_plan, resolved_stages
+
+PIPELINE = """
+stages:
+  check: {cmd: check, always_changed: true, outs: [code: {persist: true}]}
+  prepare:
+    foreach: ${data}
+    do: {cmd: "prepare ${key}", params: ["data.${key}"], deps: [code/prepare.json], outs: ["prepared/${key}"]}
+  train:
+    foreach: ${networks}
+    do:
+      cmd: train ${key}
+      params: [compute, "networks.${key}"]
+      deps: ["prepared/${item.data}/train", "code/train-${item.family}.json"]
+      outs: ["models/${key}/weights"]
+      plots: ["models/${key}/history": {x: epoch}]
+  report: {cmd: report, deps: [models], outs: [report]}
+"""
+PARAMS = {
+    "compute": {"threads": 2},
+    "data": {"x": {"side": 4}, "y": {"side": 5}},
+    "networks": {"a": {"data": "x", "family": "one", "epochs": 3}, "b": {"data": "y", "family": "two", "epochs": 3}},
+}
+NAMES = ["check", "prepare@x", "prepare@y", "train@a", "train@b", "report"]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project in which everything was built; dvc.lock as DVC writes it."""
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text(PIPELINE)
+    stages = dict(resolved_stages(YAML(typ="safe").load(PIPELINE), PARAMS))
+    for name in ("prepare", "train-one", "train-two"):
+        Path("code").mkdir(exist_ok=True)
+        Path(f"code/{name}.json").write_text(name)
+    locked = {}
+    for name, stage in stages.items():
+        for out in stage.outs:
+            Path(out).mkdir(parents=True, exist_ok=True)
+        deps = [
+            {"path": dep, "md5": hashlib.md5(Path(dep).read_bytes()).hexdigest() if Path(dep).is_file() else "a folder"}
+            for dep in stage.deps
+        ]
+        params = {key: PARAMS[key.split(".")[0]] for key in stage.params}
+        params = {key: value[key.split(".")[1]] if "." in key else value for key, value in params.items()}
+        locked[name] = {"cmd": stage.cmd, "deps": deps, "params": {"params.yaml": params}}
+    with Path("dvc.lock").open("w") as file:
+        YAML().dump({"schema": "2.0", "stages": locked}, file)
+    return tmp_path
+
+
+def test_foreach_lists_are_resolved(project):
+    plan = read_plan(PARAMS, [])
+    assert list(plan.stages) == NAMES and plan.count == 6
+    stage = plan.stages["train@a"]
+    assert (stage.cmd, stage.params) == ("train a", ["compute", "networks.a"])
+    assert stage.deps == ["prepared/x/train", "code/train-one.json"]
+    assert stage.outs == ["models/a/weights", "models/a/history"]
+
+
+def test_the_stages_of_this_project_are_those_of_its_lock(rebuilt, monkeypatch):
+    monkeypatch.chdir(rebuilt.folder)
+    plan = read_plan(YAML(typ="safe").load(Path("params.yaml")), [])
+    assert plan.stages.keys() == plan.locked.keys()
+    for name, entry in plan.locked.items():
+        stage = plan.stages[name]
+        assert stage.cmd == entry["cmd"]
+        assert sorted(stage.deps) == sorted(dep["path"] for dep in entry.get("deps", ()))
+        assert sorted(stage.outs) == sorted(out["path"] for out in entry["outs"])
+        assert sorted(stage.params) == sorted(entry.get("params", {}).get("params.yaml", ()))
+    assert plan.pending({"check": "ran"}) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["train@a"], ["check", "prepare@x", "train@a"]),
+        (["train", "-f"], NAMES[:-1]),
+        (["-s", "train"], ["train@a", "train@b"]),
+        (["report", "--keep-going"], NAMES),
+        (["--all-pipelines"], NAMES),
+        (["other"], []),
+        (["train@a", "--downstream"], []),
+    ],
+)
+def test_targets_select_the_stages_that_they_need(project, arguments, names):
+    plan = read_plan(PARAMS, arguments)
+    assert plan.names == names and plan.count == (len(names) or None)
+
+
+def test_a_pipeline_that_is_not_understood_has_no_stages(project):
+    Path("dvc.yaml").write_text("stages: {train: {matrix: {x: [1]}, cmd: 'train ${item.x}'}}")
+    assert read_plan(PARAMS, []).count is None
+
+
+def changed(**networks: dict) -> dict:
+    return PARAMS | {"networks": {name: PARAMS["networks"][name] | networks.get(name, {}) for name in "ab"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "pending"),
+    [
+        (lambda: PARAMS, []),
+        (lambda: changed(b={"epochs": 4}), ["train@b", "report"]),
+        (lambda: PARAMS | {"data": PARAMS["data"] | {"x": {"side": 9}}}, ["prepare@x", "train@a", "report"]),
+        (lambda: Path("code/train-one.json").write_text("other code") and PARAMS, ["train@a", "report"]),
+        (lambda: Path("report").rmdir() or PARAMS, ["report"]),
+        (lambda: Path("dvc.lock").unlink() or PARAMS, NAMES[1:]),
+    ],
+)
+def test_stages_will_run_whose_inputs_changed_and_those_after_them(project, change, pending):
+    params = change()
+    assert read_plan(params, []).pending({"check": "ran"}) == pending
+
+
+def test_forced_stages_will_all_run(project):
+    assert read_plan(PARAMS, ["-f"]).pending({}) == NAMES
+
+
+def test_what_follows_from_a_stage_that_ran_will_run_unless_it_is_unchanged(project):
+    plan = read_plan(PARAMS, [])
+    status = {"check": "ran", "prepare@x": "ran", "prepare@y": "unchanged"}
+    assert plan.pending(status) == ["train@a", "report"]
+    assert plan.pending(status | {"train@a": "unchanged"}) == []
+
+
+def test_a_plan_without_stages_has_nothing_to_run():
+    assert Plan({}, {}, {}, []).pending({}) == []

@@ -1,0 +1,187 @@
+"""What is shown of a run, from the lines that DVC and the stages print."""
+
+import io
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from convzoo.repro.durations import FILE, estimate, read_durations, save_durations
+from convzoo.repro.plan import Plan, Stage
+from convzoo.repro.progress import LINES, Display, Progress, duration
+
+NAMES = ("check", "train@a", "train@b", "report")
+
+
+class Clock:
+    """A clock that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def progress(clock):
+    """Of four stages that all have to run, and of which two ran before."""
+    stages = {name: Stage("run", [], [], [], always=False) for name in NAMES}
+    return Progress(Plan(stages, {}, {}, []), {"check": 2.0, "train@a": 100.0}, clock)
+
+
+def read(progress, clock, *lines: tuple[float, str]) -> None:
+    """Lines, and the time at which each is printed."""
+    for clock.now, line in lines:
+        progress.read(line)
+
+
+def test_the_stages_of_a_run_are_counted_and_timed(progress, clock):
+    read(
+        progress,
+        clock,
+        (1, "Running stage 'check':"),
+        (1, "> python pipeline/check.py"),
+        (2, "a module changed: train-dcgan"),
+        (4, "Updating lock file 'dvc.lock'"),
+        (4, ""),
+        (5, "Stage 'train@a' didn't change, skipping"),
+        (6, "Stage 'train@b' is cached - skipping run, checking out outputs"),
+        (8, "Running stage 'report':"),
+    )
+    assert progress.status == {"check": "ran", "train@a": "unchanged", "train@b": "cached"}
+    assert progress.seconds == {"check": 4.0} and progress.messages == {"check": ["a module changed: train-dcgan"]}
+    clock.now = 19
+    assert progress.text() == "[4/4] report, 11 s"
+    progress.finish()
+    assert progress.status["report"] == "ran" and progress.seconds["report"] == 11
+
+
+def test_the_time_left_comes_from_earlier_runs_and_of_a_training_from_its_epochs(progress, clock):
+    read(progress, clock, (0, "Running stage 'train@a':"))
+    clock.now = 30
+    assert progress.text() == "[1/4] train@a, 30 s", "nothing is known of the stage report"
+    progress.durations["report"] = 5
+    assert progress.seconds_left() == 2 + 70 + 100 + 5, "train@b never ran: as long as the other training"
+    read(progress, clock, (60, "a epoch 2/10 learning_rate 0.1 train_loss 1.2 (10.0 s)"))
+    clock.now = 64
+    assert progress.seconds_left() == 2 + (8 * 10 - 4) + 100 + 5
+    assert progress.text() == "[1/4] train@a, epoch 2/10, 1 min 4 s, about 3 min 3 s left"
+
+
+def test_without_earlier_runs_the_time_left_is_that_of_the_epochs_of_this_stage(progress, clock):
+    progress.durations.clear()
+    read(progress, clock, (0, "Running stage 'train@a':"), (20, "a epoch 1/5 train_loss 1.2 (15.0 s)"))
+    assert progress.text() == "[1/4] train@a, epoch 1/5, 20 s, about 1 min left in this stage"
+
+
+def test_a_run_of_unknown_length_has_no_total(clock):
+    progress = Progress(Plan({}, {}, {}, []), {}, clock)
+    read(progress, clock, (0, "Running stage 'other':"))
+    assert progress.text() == "[1] other, 0 s"
+
+
+def test_a_terminal_has_one_line_that_is_overwritten(progress, clock, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "24")
+    terminal = Terminal()
+    display = Display(progress, terminal)
+    for line in ("Running stage 'train@a':", "Running stage 'report':"):
+        progress.read(line)
+        display.update()
+    display.clear()
+    first, second, gone = terminal.getvalue().split("\r")[1:4]
+    assert (first, second) == ("[1/4] train@a, 0 s", "[2/4] report, 0 s ")
+    assert gone.isspace() and len(gone) >= len(second.rstrip())
+    read(progress, clock, (5000, "report epoch 1/9 loss 1 (600.0 s)"))
+    display.update()
+    assert len(terminal.getvalue().rpartition("\r")[2]) < 24
+
+
+def test_elsewhere_each_stage_that_ran_has_a_line_and_a_long_one_has_more(progress, clock):
+    output = io.StringIO()
+    display = Display(progress, output)
+    for seconds, line in (
+        (0, "Running stage 'check':"),
+        (7, "Stage 'train@a' didn't change, skipping"),
+        (7, "Stage 'train@b' is cached - skipping run, checking out outputs"),
+        (8, "Running stage 'report':"),
+        (67, None),
+        (68, None),
+        (70, None),
+    ):
+        clock.now = seconds
+        if line:
+            progress.read(line)
+        display.update()
+    progress.finish()
+    display.update()
+    assert output.getvalue().splitlines() == [
+        "[1/4] check: 7 s",
+        "[3/4] train@b: restored from DVC's cache",
+        "[4/4] report, 1 min",
+        "[4/4] report: 1 min 2 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0 s"),
+        (59.6, "1 min"),
+        (72, "1 min 12 s"),
+        (600, "10 min"),
+        (3599, "59 min"),
+        (7500, "2 h 5 min"),
+        (7200, "2 h"),
+    ],
+)
+def test_a_time_is_text_with_two_units_at_most(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_durations_of_a_profile_are_kept_and_updated(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_durations("starter") == {}
+    save_durations("starter", {"check": 2.04, "report": 3})
+    save_durations("test", {"check": 1})
+    save_durations("starter", {"check": 4})
+    assert read_durations("starter") == {"check": 4, "report": 3} and read_durations("test") == {"check": 1}
+
+
+@pytest.mark.parametrize("damaged", ["", "{", "[]", '{"starter": {"check": null}}', '{"starter": 3}'])
+def test_damaged_durations_count_as_none(tmp_path, monkeypatch, damaged):
+    monkeypatch.chdir(tmp_path)
+    FILE.parent.mkdir()
+    FILE.write_text(damaged)
+    assert read_durations("starter") == {}
+    save_durations("starter", {"check": 4})
+    assert read_durations("starter") == {"check": 4}
+
+
+def test_an_estimate_needs_a_stage_of_each_kind():
+    seconds = {"export@a": 4.0, "export@b": 8.0, "report": 1.0}
+    assert estimate(["export@a", "export@c", "report"], seconds) == 4 + 6 + 1
+    assert estimate(["export@a", "train@a"], seconds) is None
+
+
+def test_the_lines_are_those_that_this_dvc_prints():
+    """The messages in the source code of DVC, with a stage's name filled in."""
+    folder = Path(find_spec("dvc").origin).with_name("stage")
+    source = "".join(file.read_text(encoding="utf-8") for file in folder.glob("*.py"))
+    messages = {
+        "running": "Running stage '%s':",
+        "unchanged": "Stage '%s' didn't change, skipping",
+        "cached": "Stage '%s' is cached - skipping run, checking out outputs",
+    }
+    for status, message in messages.items():
+        assert message in source and LINES[status].fullmatch(message % "train@a")[1] == "train@a"
