@@ -9,11 +9,10 @@ Example: convzoo repro evaluate@mnist-classifier --force
 
 import contextlib
 import os
-import queue
+import selectors
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,9 +112,7 @@ def _started(dvc: list[str]) -> Iterator[subprocess.Popen]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="backslashreplace",
+        bufsize=0,
         env=_environment(),
         process_group=0,
     )
@@ -138,27 +135,30 @@ def _started(dvc: list[str]) -> Iterator[subprocess.Popen]:
 
 
 def _lines(child: subprocess.Popen) -> Iterator[tuple[TextIO, str | None]]:
-    """The lines of both streams as they come, with None whenever a second has passed."""
-    lines: queue.Queue[tuple[TextIO, str | None]] = queue.Queue()
+    """The lines of both streams as they come, with None whenever a second has passed.
 
-    def read(pipe: TextIO, stream: TextIO) -> None:
-        for line in pipe:
-            lines.put((stream, line.removesuffix("\n")))
-        lines.put((stream, None))
-
-    for pipe, stream in ((child.stdout, sys.stdout), (child.stderr, sys.stderr)):
-        threading.Thread(target=read, args=(pipe, stream), daemon=True).start()
-    open_streams = 2
-    while open_streams:
-        try:
-            stream, line = lines.get(timeout=TICK)
-        except queue.Empty:
-            yield sys.stdout, None
-            continue
-        if line is None:
-            open_streams -= 1
-        else:
-            yield stream, line
+    A line of stderr comes after all that was printed to stdout before it.
+    """
+    streams = {child.stdout: sys.stdout, child.stderr: sys.stderr}
+    rests = dict.fromkeys(streams, b"")  # what has no line end yet
+    with selectors.DefaultSelector() as selector:
+        for pipe in streams:
+            os.set_blocking(pipe.fileno(), False)
+            selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map():
+            if not selector.select(TICK):
+                yield sys.stdout, None
+            chunks = {pipe: pipe.readall() for pipe in reversed(streams) if pipe in selector.get_map()}
+            for pipe in streams:
+                chunk = chunks.get(pipe)
+                if chunk is None:  # nothing for now
+                    continue
+                *lines, rests[pipe] = (rests[pipe] + chunk).split(b"\n")
+                if not chunk:  # the end
+                    selector.unregister(pipe)
+                    lines += [rests[pipe]] if rests[pipe] else []
+                for line in lines:
+                    yield streams[pipe], line.removesuffix(b"\r").decode("utf-8", "backslashreplace")
 
 
 def _dvc(arguments: list[str]) -> list[str]:
