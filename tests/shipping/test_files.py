@@ -39,7 +39,8 @@ def test_a_part_is_the_file_that_export_json_names(tmp_path):
     assert shipped_part(tmp_path, export, "encoder.onnx").path == file
 
     export = {"parts_sha256": {"encoder.onnx": "0" * 64}}
-    with pytest.raises(ConvzooError, match=rf"parts/encoder\.onnx: sha256 {sha256_of(file)} is not .* expected 0{{64}}"):
+    message = rf"parts/encoder\.onnx: sha256 {sha256_of(file)} is not .* expected 0{{64}}"
+    with pytest.raises(ConvzooError, match=message):
         shipped_part(tmp_path, export, "encoder.onnx")
     file.unlink()
     with pytest.raises(ConvzooError, match=r"parts/encoder\.onnx: missing is not what export\.json says"):
