@@ -95,6 +95,11 @@ def test_a_failure_shows_its_errors_unchanged_and_where_the_rest_is(run):
     assert "of check" in log() and "required to promote" not in result.stdout
 
 
+def test_a_warning_of_dvc_is_shown(run):
+    result = run("import sys; print('WARNING: no cache', file=sys.stderr); print(\"Running stage 'check':\")")
+    assert (result.exit_code, result.stderr) == (0, "WARNING: no cache\n") and "1 ran" in result.stdout
+
+
 def test_the_results_of_the_other_stages_are_shown_after_a_failure_that_did_not_end_the_run(run):
     result = run(FAILS, "--keep-going")
     assert result.exit_code == 255 and "1 ran, 0 restored from DVC's cache, 0 unchanged" in result.stdout

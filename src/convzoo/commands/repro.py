@@ -36,6 +36,7 @@ LOGS = 10  # files that are kept
 TICK = 1.0  # seconds between two updates of the display
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FAILED = ("ERROR: ", "WARNING: failed to run")  # DVC on stderr about the stage that runs
+OF_DVC_ITSELF = ("ERROR: ", "WARNING: ")
 
 
 def command(
@@ -69,7 +70,7 @@ def command(
 def _run(arguments: list[str], progress: Progress, log: Path) -> int:
     """Run `dvc repro`, show its progress and write its output to `log`; its exit code.
 
-    Errors are printed as they come: what DVC says about a failed stage, after what that stage printed to stderr.
+    Errors and warnings of DVC are printed as they come, after what the stage printed to stderr.
     """
     display, held = Display(progress), []
     with log.open("w", encoding="utf-8", buffering=1) as file, _started(_dvc(arguments)) as child:
@@ -82,6 +83,7 @@ def _run(arguments: list[str], progress: Progress, log: Path) -> int:
                 held.append(line)
                 if line.startswith(FAILED):
                     progress.fail()
+                if line.startswith(OF_DVC_ITSELF):
                     _release(held, display)
             elif progress.read(line):
                 held.clear()
