@@ -44,6 +44,7 @@ def test_the_help_of_a_command_starts_with_the_line_in_the_list(command):
         (["check"], HEAVY),
         (["profile"], HEAVY),
         (["status", "--help"], HEAVY | {"ruamel"}),
+        (["repro", "--help"], HEAVY),
     ],
 )
 def test_a_light_command_imports_no_heavy_library(arguments, excluded):
