@@ -89,6 +89,7 @@ def test_the_shell_completes_commands_networks_profiles_and_options(monkeypatch)
         (["check"], HEAVY),
         (["profile"], HEAVY),
         (["status", "--help"], HEAVY | {"ruamel"}),
+        (["repro", "--help"], HEAVY),
     ],
 )
 def test_a_light_command_imports_no_heavy_library(arguments, excluded):

@@ -33,7 +33,7 @@ for stream, line in (
     (sys.stderr, "ERROR: failed to reproduce 'train@net'"),
 ):
     print(line, file=stream, flush=True)
-    while line not in log.read_text():  # lines of two streams may arrive in another order
+    while "of check" in line and line not in log.read_text():  # no real stage takes as little time as this
         time.sleep(0.01)
 sys.exit(255)
 """
@@ -93,6 +93,11 @@ def test_a_failure_shows_its_errors_unchanged_and_where_the_rest_is(run):
     assert errors == ["error: net: no such thing, expected another; do it", "ERROR: failed to reproduce 'train@net'"]
     assert last.startswith(f"stopped; all output is in {next(Path('.repro').glob('*.log'))}; to go on from here, ")
     assert "of check" in log() and "required to promote" not in result.stdout
+
+
+def test_a_warning_of_dvc_is_shown(run):
+    result = run("import sys; print('WARNING: no cache', file=sys.stderr); print(\"Running stage 'check':\")")
+    assert (result.exit_code, result.stderr) == (0, "WARNING: no cache\n") and "1 ran" in result.stdout
 
 
 def test_the_results_of_the_other_stages_are_shown_after_a_failure_that_did_not_end_the_run(run):

@@ -5,6 +5,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from helpers.project import ROOT
 
 from convzoo.files import write_json
 from convzoo.repro import lock
@@ -77,23 +78,24 @@ def test_other_weights_of_the_same_training_are_from_another_processor(locked):
     now = after(locked, lambda now: now[NET]["outs"][1].update(md5="2"))
     assert lock.explained(locked, now) == [
         f"other results of the same settings, code, package versions and data: {NET}",
-        "  so another processor made them: this one, a processor, rounds differently (cpu, bf16)",
+        "  net: trained on another kind of processor before; this one (a processor) rounds differently",
+        "  docs/reproducibility.md says how far apart the results of other machines are",
     ]
+    assert (ROOT / lock.DOCUMENT).is_file()
 
 
 def test_a_training_in_another_precision_says_which(locked):
     write_json(Path(IDENTITY_FILE), identity(precision="fp32"))
     now = after(locked, lambda now: now[NET]["outs"][0].update(md5=md5()))
-    assert lock.explained(locked, now)[1] == (
-        "  trained before with device cpu and precision bf16, now with cpu and fp32, which `compute: auto` chose for "
-        "this machine (a processor)"
-    )
+    message = "  net: trained with cpu and bf16 before, with cpu and fp32 on this machine (a processor)"
+    assert lock.explained(locked, now)[1] == message
 
 
 def test_a_training_that_differed_in_something_else_says_what_is_known(locked):
     now = copy.deepcopy(locked)
     locked[NET]["outs"][0]["md5"] = "of 64 threads"
-    assert lock.explained(locked, now)[1].startswith("  trained on another kind of machine before; this one: a proc")
+    message = "  net: trained on another kind of machine before, with cpu and bf16 on this one (a processor)"
+    assert lock.explained(locked, now)[1] == message
 
 
 def test_the_processor_has_a_name():

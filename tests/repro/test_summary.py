@@ -132,6 +132,11 @@ def test_the_next_commands_are_those_that_help_now(project, progress):
     assert commands(progress) == ["git commit -m 'Results' dvc.lock", "dvc push", "convzoo ui"]
 
 
+def test_a_network_without_a_new_version_is_not_proposed_for_promotion(project, progress):
+    progress.messages.clear()
+    assert commands(progress) == ["convzoo ui", "convzoo predict good photo.png", "convzoo models"]
+
+
 def test_no_network_that_failed_is_proposed_for_promotion(project, progress):
     shutil.rmtree("models/good")
     assert commands(progress) == ["convzoo ui", "convzoo models"]

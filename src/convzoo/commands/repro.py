@@ -7,11 +7,10 @@ dvc.lock changed, and what to do next.
 
 import contextlib
 import os
-import queue
+import selectors
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +35,7 @@ LOGS = 10  # files that are kept
 TICK = 1.0  # seconds between two updates of the display
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FAILED = ("ERROR: ", "WARNING: failed to run")  # DVC on stderr about the stage that runs
+OF_DVC_ITSELF = ("ERROR: ", "WARNING: ")
 
 
 def command(
@@ -69,7 +69,7 @@ def command(
 def _run(arguments: list[str], progress: Progress, log: Path) -> int:
     """Run `dvc repro`, show its progress and write its output to `log`; its exit code.
 
-    Errors are printed as they come: what DVC says about a failed stage, after what that stage printed to stderr.
+    Errors and warnings of DVC are printed as they come, after what the stage printed to stderr.
     """
     display, held = Display(progress), []
     with log.open("w", encoding="utf-8", buffering=1) as file, _started(_dvc(arguments)) as child:
@@ -82,6 +82,7 @@ def _run(arguments: list[str], progress: Progress, log: Path) -> int:
                 held.append(line)
                 if line.startswith(FAILED):
                     progress.fail()
+                if line.startswith(OF_DVC_ITSELF):
                     _release(held, display)
             elif progress.read(line):
                 held.clear()
@@ -112,9 +113,7 @@ def _started(dvc: list[str]) -> Iterator[subprocess.Popen]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="backslashreplace",
+        bufsize=0,
         env=_environment(),
         process_group=0,
     )
@@ -137,27 +136,30 @@ def _started(dvc: list[str]) -> Iterator[subprocess.Popen]:
 
 
 def _lines(child: subprocess.Popen) -> Iterator[tuple[TextIO, str | None]]:
-    """The lines of both streams as they come, with None whenever a second has passed."""
-    lines: queue.Queue[tuple[TextIO, str | None]] = queue.Queue()
+    """The lines of both streams as they come, with None whenever a second has passed.
 
-    def read(pipe: TextIO, stream: TextIO) -> None:
-        for line in pipe:
-            lines.put((stream, line.removesuffix("\n")))
-        lines.put((stream, None))
-
-    for pipe, stream in ((child.stdout, sys.stdout), (child.stderr, sys.stderr)):
-        threading.Thread(target=read, args=(pipe, stream), daemon=True).start()
-    open_streams = 2
-    while open_streams:
-        try:
-            stream, line = lines.get(timeout=TICK)
-        except queue.Empty:
-            yield sys.stdout, None
-            continue
-        if line is None:
-            open_streams -= 1
-        else:
-            yield stream, line
+    A line of stderr comes after all that was printed to stdout before it.
+    """
+    streams = {child.stdout: sys.stdout, child.stderr: sys.stderr}
+    rests = dict.fromkeys(streams, b"")  # what has no line end yet
+    with selectors.DefaultSelector() as selector:
+        for pipe in streams:
+            os.set_blocking(pipe.fileno(), False)
+            selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map():
+            if not selector.select(TICK):
+                yield sys.stdout, None
+            chunks = {pipe: pipe.readall() for pipe in reversed(streams) if pipe in selector.get_map()}
+            for pipe in streams:
+                chunk = chunks.get(pipe)
+                if chunk is None:  # nothing for now
+                    continue
+                *lines, rests[pipe] = (rests[pipe] + chunk).split(b"\n")
+                if not chunk:  # the end
+                    selector.unregister(pipe)
+                    lines += [rests[pipe]] if rests[pipe] else []
+                for line in lines:
+                    yield streams[pipe], line.removesuffix(b"\r").decode("utf-8", "backslashreplace")
 
 
 def _dvc(arguments: list[str]) -> list[str]:

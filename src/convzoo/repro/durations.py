@@ -9,6 +9,7 @@ from convzoo.files import write_json
 
 FOLDER = Path(".repro")  # ignored by git and DVC
 FILE = FOLDER / "durations.json"
+TRAIN = "train"
 
 
 def read_durations(profile: str) -> dict[str, float]:
@@ -26,11 +27,14 @@ def save_durations(profile: str, seconds: Mapping[str, float]) -> None:
 def estimate(names: Iterable[str], seconds: Mapping[str, float]) -> float | None:
     """The seconds that stages will take together, given those of earlier runs.
 
-    A stage that never ran counts like the mean of its kind, such as `export`; None if no stage of its kind ever ran.
+    A stage that never ran counts like the mean of its kind, such as `export`, and one of a new kind like the mean of
+    all that do not train. None if that is not known either, or for a training if none ever ran.
     """
     total = 0.0
     for name in names:
         alike = [value for other, value in seconds.items() if _kind(other) == _kind(name)]
+        if not alike and _kind(name) != TRAIN:
+            alike = [value for other, value in seconds.items() if _kind(other) != TRAIN]
         if not alike:
             return None
         total += seconds.get(name, statistics.fmean(alike))

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ NEW, SETTINGS, OTHER_CODE = "new stages", "other settings", "other code or packa
 OTHER_RESULTS = "other results of the same settings, code, package versions and data"
 DEVICES, PRECISIONS = ("cpu", "cuda", "mps"), ("fp32", "bf16")
 CPU_INFO = Path("/proc/cpuinfo")
+DOCUMENT = "docs/reproducibility.md"
 
 
 def changed_stages(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -49,8 +50,11 @@ def explained(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     if OTHER_RESULTS in reasons:
         names = reasons[OTHER_RESULTS]
         lines.append(f"{OTHER_RESULTS}: {_named(names)}")
-        trained = [name.partition("@")[2] for name in names if name.startswith("train@")]
-        lines += dict.fromkeys(f"  {line}" for network in trained for line in _machine(network, before))
+        networks: dict[str, list[str]] = {}
+        for network in (name.partition("@")[2] for name in names if name.startswith("train@")):
+            networks.setdefault(_other_machine(network, before), []).append(network)
+        lines += [f"  {first_names(trained)}: {machine}" for machine, trained in networks.items()]
+        lines += [f"  {DOCUMENT} says how far apart the results of other machines are"] if networks else []
     return lines
 
 
@@ -58,24 +62,20 @@ def _named(names: list[str]) -> str:
     return f"{first_names(names)}" + (f" ({len(names)} stages)" if len(names) > 1 else "")
 
 
-def _machine(network: str, before: Mapping[str, Any]) -> Iterator[str]:
-    """How the machine of the earlier training differed from this one, as far as fingerprint.json tells."""
+def _other_machine(network: str, before: Mapping[str, Any]) -> str:
+    """How the machine of the earlier training differed from this one, as far as its fingerprint.json tells."""
     file = f"models/{network}/fingerprint.json"
     identity, md5 = read_json(Path(file)), _md5s(before[f"train@{network}"], "outs").get(file)
     known = identity["compute"]
+    now = f"{known['device']} and {known['precision']}"
     for device, precision in itertools.product(DEVICES, PRECISIONS):
         compute = known | {"device": device, "precision": precision}
         if _md5_with(identity, compute) != md5:
             continue
         if compute == known:
-            yield f"so another processor made them: this one, {processor()}, rounds differently ({device}, {precision})"
-        else:
-            yield (
-                f"trained before with device {device} and precision {precision}, now with {known['device']} and "
-                f"{known['precision']}, which `compute: auto` chose for this machine ({processor()})"
-            )
-        return
-    yield f"trained on another kind of machine before; this one: {processor()}, {known['device']}, {known['precision']}"
+            return f"trained on another kind of processor before; this one ({processor()}) rounds differently"
+        return f"trained with {device} and {precision} before, with {now} on this machine ({processor()})"
+    return f"trained on another kind of machine before, with {now} on this one ({processor()})"
 
 
 def _md5_with(identity: Mapping[str, Any], compute: Mapping[str, Any]) -> str:

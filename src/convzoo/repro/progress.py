@@ -102,11 +102,11 @@ class Progress:
         if self.epoch:
             parts.append(f"epoch {self.epoch.number}/{self.epoch.count}")
         parts.append(duration(self.clock() - self.started))
-        left, of_stage = self.seconds_left(), self._seconds_of_stage()
-        if left is not None:
-            parts.append(f"about {duration(left)} left")
-        elif self.epoch:
-            parts.append(f"about {duration(of_stage)} left in this stage")
+        left, where = self.seconds_left(), ""
+        if left is None and self.epoch:
+            left, where = self._seconds_of_stage(), " in this stage"
+        if left and left >= 1:  # less is a stage that takes longer than before
+            parts.append(f"about {duration(left)} left{where}")
         return ", ".join(parts)
 
 

@@ -34,13 +34,14 @@ def summary(progress: Progress, params: Mapping[str, Any], lock_lines: list[str]
     outcomes, broken = _outcomes(params)
     if outcomes:
         yield from ("", in_columns([HEAD, *(_row(outcome, progress) for outcome in outcomes)]))
-    failures = [f"{outcome.network}: {reason}" for outcome in outcomes for reason in outcome.failures]
+    failures = [f"{outcome.network}: {'; '.join(outcome.failures)}" for outcome in outcomes if outcome.failures]
+    news = _registrations(progress)
     sections = {
         "Failed trainings, by their measurements:": failures,
         "Without a result:": broken,
-        "New in MLflow:": list(_registrations(progress)),
+        "New in MLflow:": list(news.values()),
         "Changed in dvc.lock:": lock_lines,
-        "Next:": list(_commands(outcomes)),
+        "Next:": list(_commands(outcomes, set(news))),
     }
     for title, lines in sections.items():
         if lines:
@@ -80,29 +81,31 @@ def _time(network: str, progress: Progress) -> str:
     return "from cache" if "cached" in statuses else "unchanged" if statuses else NONE
 
 
-def _registrations(progress: Progress) -> Iterator[str]:
-    """What the stages `register` printed about versions and aliases that are new."""
-    for stage, lines in progress.messages.items():
-        if stage.startswith("register@"):
-            yield from filter(NEWS.search, lines)
+def _registrations(progress: Progress) -> dict[str, str]:
+    """By network, what the stage `register` printed about a new version or an alias that moved."""
+    return {
+        stage.removeprefix("register@"): line
+        for stage, lines in progress.messages.items()
+        for line in lines
+        if stage.startswith("register@") and NEWS.search(line)
+    }
 
 
-def _commands(outcomes: list[Outcome]) -> Iterator[str]:
-    """The commands that are worth most now, with what they do."""
-    convzoo, good = _convzoo(), [outcome for outcome in outcomes if outcome.is_good]
+def _commands(outcomes: list[Outcome], new: set[str]) -> Iterator[str]:
+    """The commands that help most now, with what they do. `new` are the networks with a new version."""
+    convzoo, good = _convzoo(), [outcome.network for outcome in outcomes if outcome.is_good]
     found: list[tuple[str, str]] = []
     if git("status", "--porcelain", "--", "dvc.lock"):
         found.append(("git commit -m 'Results' dvc.lock", "keep the digests of these results"))
     if _has_remote():
         found.append(("dvc push", "copy the results to the remote storage"))
     found.append((f"{convzoo} ui", f"runs, curves and models in the browser; {REPORT} has all results on one page"))
-    if good:
-        best = good[0]
-        usage = family_card(read_network(best.network).family).usage.format(best.network)
-        found.append((f"{convzoo} promote {best.network}", "make its candidate the champion if it passes the gate"))
+    for network in [network for network in good if network in new][:1]:
+        found.append((f"{convzoo} promote {network}", "make its candidate the champion if it passes the gate"))
+    for network in good[:1]:
+        usage = family_card(read_network(network).family).usage.format(network)
         found.append((f"{convzoo} {usage}", "use it"))
-    else:
-        found.append((f"{convzoo} models", "the registered versions"))
+    found.append((f"{convzoo} models", "the registered versions"))
     shown = found[:COMMANDS]
     width = max(len(command) for command, _ in shown)
     yield from (f"{command.ljust(width)}   # {purpose}" for command, purpose in shown)
