@@ -57,6 +57,7 @@ def write_val(shape: tuple[int, int, int]) -> np.ndarray:
         images = np.random.default_rng(count).integers(0, 256, (count, *shape), np.uint8)
         save_array(Path("data/prepared/drawn", split, "images.npy"), images)
         save_array(Path("data/prepared/drawn", split, "labels.npy"), np.arange(count) % 4)
+    write_json(Path("data/raw/drawn/source.json"), {"name": "drawn", "kind": "synthetic"})
     return np.array(load_split(Path("data/prepared/drawn/val")).images)
 
 

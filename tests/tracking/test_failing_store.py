@@ -36,6 +36,7 @@ def network(clone, tmp_path, monkeypatch, write_network):
     store.open_store()
     shutil.copytree(clone / "mlruns", tmp_path / "mlruns", ignore=shutil.ignore_patterns("artifacts"))
     monkeypatch.chdir(small_project(tmp_path))
+    Path("src/convzoo").mkdir(parents=True)  # by which a project is found
     write_network(NETWORK, 1)
     for made in ("architecture.json", "fingerprint.json", "history.csv"):
         (FOLDER / made).unlink()
