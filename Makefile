@@ -40,7 +40,7 @@ check: setup
 	@python -m convzoo check
 
 repro: setup
-	@python -m convzoo.cli repro
+	@python -m convzoo repro
 
 docs: setup
 	PYTHONPATH=src:docs/networks python -m figures

@@ -78,7 +78,7 @@ def test_blocks_are_added_below_their_sections_and_all_else_stays(project):
         "../Our Pets: 60 images in 3 classes: cats 20, dogs 20, fish 20",
         "splits: train 43, val 5, test 12",
         f"added to params.yaml: {', '.join(ADDED)}",
-        "next: python -m dvc repro register@pets-classifier",
+        "next: convzoo repro register@pets-classifier",
     ]
     after = Path("params.yaml").read_text().splitlines()
     lines = iter(after)
@@ -248,6 +248,9 @@ def test_a_folder_becomes_a_data_set_and_a_registered_classifier_and_nothing_els
         monkeypatch.delenv(name, raising=False)
     [shown] = [command for command in commands(ROOT / "README.md") if "add-data" in command.words]
     assert add_data(*shown.words[2:]).splitlines() == shown.output
+    params = Path("params.yaml")
+    before, name, after = params.read_text().partition("\n  pets-classifier:\n    family:")
+    params.write_text(before + name + after.replace("epochs: 20", "epochs: 5", 1))  # enough for stripes
     run_stage("check")
     with Repo(str(clone)) as repo:
         out_of_date = set(repo.status())

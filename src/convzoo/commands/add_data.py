@@ -48,7 +48,7 @@ def command(
     for note in found.notes:
         print(note)
     print(f"added to {PARAMS}: {', '.join(added)}")
-    print(f"next: python -m dvc repro register@{name}-classifier")
+    print(f"next: convzoo repro register@{name}-classifier")
 
 
 def add_data(folder: Path, name: str, unreadable: str) -> tuple[Survey, list[str]]:
