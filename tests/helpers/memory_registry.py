@@ -15,8 +15,8 @@ from convzoo.promotion import gate, ledger, promote
 from convzoo.promotion.comparison import Difference
 from convzoo.promotion.measuring import Measurement
 from convzoo.promotion.splits import current_splits
-from convzoo.tracking.models import SHA256
-from convzoo.tracking.versions import Alias
+from convzoo.tracking.aliases import Alias
+from convzoo.tracking.registered import SHA256
 from helpers.promotions import write_data, write_params
 
 NETWORK = "shapes-classifier"

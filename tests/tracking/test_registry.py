@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import mlflow
 import pytest
 from helpers.registered import (
     artifacts_of,
@@ -181,7 +182,7 @@ def test_a_network_that_takes_no_pixels_gets_a_signature_and_an_example_too(writ
     export["input"] = {"name": "images", "dtype": "uint8", "shape": [None, 16, 1]}
     write_json(Path("models/numbers/export.json"), export)
     register("numbers")
-    info = store.mlflow.models.get_model_info("models:/numbers@candidate")
+    info = mlflow.models.get_model_info("models:/numbers@candidate")
     assert info.signature.inputs.inputs[0].shape == (-1, 16, 1)
 
 

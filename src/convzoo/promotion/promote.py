@@ -16,20 +16,22 @@ from convzoo.settings.promotion import Promotion
 from convzoo.settings.whole import check_network_name
 from convzoo.shipping.model import Model
 from convzoo.tracking import store
-from convzoo.tracking.models import SHA256
-from convzoo.tracking.verdicts import record_verdict
-from convzoo.tracking.versions import (
+from convzoo.tracking.aliases import (
     CANDIDATE,
     CHAMPION,
     PREVIOUS,
     Alias,
-    Version,
     aliases_of,
+    restore_alias,
+    set_alias,
+)
+from convzoo.tracking.registered import SHA256
+from convzoo.tracking.verdicts import record_verdict
+from convzoo.tracking.versions import (
+    Version,
     check_run_is_active,
     find_version,
     folder_until_exit,
-    restore_alias,
-    set_alias,
 )
 
 TAG_LENGTH = 5000  # characters that MLflow takes
