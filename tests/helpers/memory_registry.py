@@ -97,6 +97,7 @@ def registry(tmp_path, monkeypatch) -> Registry:
     for name, replacement in {
         "find_version": found.find,
         "aliases_of": found.all_aliases,
+        "version_in_models": lambda client, network: None,
         "set_alias": found.set_alias,
         "restore_alias": found.restore,
         "check_run_is_active": lambda version: version.fingerprint.startswith("deleted") and pytest.fail("a check"),
