@@ -137,6 +137,10 @@ def test_a_run_that_is_not_there_is_filled_in_from_the_files_and_says_so(write_n
         "unheard-of: skipped, models/unheard-of has no architecture.json, fingerprint.json, history.csv, "
         "model.onnx, export.json, metrics.json",
     ]
+    started, done = [], []
+    sync(["filled", "unheard-of"], started.append, done.append)
+    assert started[1] == "unheard-of: comparing models/unheard-of with MLflow (2 of 2)"
+    assert done[0] == "filled: is version 1 already, alias candidate" and len(started) == len(done) == 2
     (run,) = runs_of("filled")
     assert run.data.tags["convzoo.backfilled"] == "true"
     assert run.data.tags["convzoo.profile"] == "test"

@@ -4,6 +4,8 @@ Adds the runs, metrics, images and versions that MLflow lacks; running it again 
 which exist in MLflow or in models/ but not in both.
 """
 
+import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -16,12 +18,11 @@ from convzoo.tracking.sync import orphans, sync
 def command(
     networks: Annotated[list[str] | None, typer.Argument(help="Networks in params.yaml. Default: all trained.")] = None,
 ) -> None:
-    """Print a line per network and per orphan."""
+    """Print a line per network and per orphan, and progress to stderr."""
     params = read_params()
     known = network_names(params)
     for name in networks or []:
         check_network_name(params, name)
-    for line in sync(networks or known):
-        print(line)
+    sync(networks or known, partial(print, file=sys.stderr, flush=True), partial(print, flush=True))
     for line in orphans(known):
         print(f"orphan: {line}")

@@ -90,7 +90,8 @@ def summary(lineage: Mapping[str, Any]) -> str:
     version, run, code, data = (lineage[topic] for topic in ("version", "run", "code", "data"))
     params, versions = lineage["params"], lineage["package versions"]
     aliases = ", ".join(version["aliases"]) or "no alias"
-    differs = "" if code["differs from it"] == "clean" else f", with changes to {code['differs from it']}"
+    changes = code["differs from it"]
+    differs = "" if changes in ("clean", UNKNOWN) else f", with changes to {changes}"
     lines = {
         "version": f"{version['name']} {version['version']} ({aliases}), registered {version['registered']}",
         "model": f"sha256 {version['model sha256'][:DIGITS]}",
