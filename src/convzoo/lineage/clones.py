@@ -34,8 +34,7 @@ def prepare_clone(folder: Path, network: str, stages: Mapping[str, Any]) -> list
     folder of pictures is restored from DVC's cache, by the md5 in `stages`, the part of dvc.lock that led to the
     version; if the cache lacks it, the stage reads the folder again.
     """
-    yaml = YAML()
-    yaml.width = 1 << 20  # no line is wrapped
+    yaml = YAML(typ="safe")
     params, pipeline = (yaml.load(folder / name) for name in EDITED)
     names = _keep_only(params, network)
     lines = []
