@@ -201,6 +201,40 @@ def test_aliases_come_back_if_the_ledger_cannot_be_written(registry, monkeypatch
     assert registry.aliases == before and len(registry.verdicts) == 1
 
 
+def test_rollback_announces_what_changes_and_a_dry_run_changes_nothing(registry, capsys):
+    champion_and(registry, "0.95 0.95")
+    assert promote.promote(NETWORK).done
+    before, lines = dict(registry.aliases), read_ledger()
+    assert promote.rollback(NETWORK, dry_run=True) == f"{NETWORK}: dry run, nothing changed"
+    assert (registry.aliases, read_ledger()) == (before, lines)
+    promoted = [f"(promoted 2026-01-02: passed {len_} conditions)" for len_ in (14, 12)]
+    assert capsys.readouterr().out == (
+        f"{NETWORK}: champion: version 2 {promoted[0]} -> version 1 {promoted[1]}; previous: version 1 -> version 2\n"
+    )
+
+
+def test_a_second_rollback_does_not_bring_back_a_forced_version(registry):
+    champion_and(registry, "0.5 0.5")
+    assert promote.promote(NETWORK, force=True, reason="a try").done
+    promote.rollback(NETWORK)
+    aliases = dict(registry.aliases)
+    with pytest.raises(ConvzooError, match=r"version 2 was forced past the gate and then rolled back, .* --version 2"):
+        promote.rollback(NETWORK)
+    assert registry.aliases == aliases and aliases["champion"] == "1"
+    assert promote.promote(NETWORK, 2, force=True, reason="again").done and registry.aliases["champion"] == "2"
+    promote.rollback(NETWORK)
+    assert registry.aliases["champion"] == "1"
+
+
+def test_a_rollback_to_a_forced_champion_that_was_replaced_is_possible(registry):
+    registry.add("0.5 0.5")
+    assert promote.promote(NETWORK, force=True, reason="the first one").done
+    registry.add("0.95 0.95")
+    assert promote.promote(NETWORK).done
+    promote.rollback(NETWORK)
+    assert registry.aliases["champion"] == "1"
+
+
 def test_rollback_swaps_champion_and_previous(registry):
     champion_and(registry, "0.95 0.95")
     with pytest.raises(ConvzooError, match="there is no version with the alias previous"):

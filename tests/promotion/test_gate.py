@@ -10,7 +10,7 @@ from helpers.promotions import write_data
 from convzoo.data.arrays import Split, digest, load_split
 from convzoo.errors import ConvzooError
 from convzoo.files import sha256_of, write_json
-from convzoo.promotion import gate, ledger, promote
+from convzoo.promotion import gate, ledger
 from convzoo.promotion.comparison import Difference
 from convzoo.promotion.gate import Condition, Contender
 from convzoo.promotion.ledger import looks_at_test
@@ -47,18 +47,28 @@ def contender(**changes: object) -> Contender:
         ("val", 0.0, Difference(0.02, 1e-9, 0.04), "lower end > 0", True),
         ("val", 0.0, Difference(0.02, 0.0, 0.04), "lower end > 0", False),
         ("val", 0.0, Difference(0.02, -0.001, 0.04), "lower end > 0", False),
-        ("val", 0.01, Difference(-0.005, -0.009, 0.04), "lower end > -0.01", True),
-        ("val", 0.01, Difference(0.005, -0.01, 0.04), "lower end > -0.01", False),
+        ("val", 0.01, Difference(-0.005, -0.009, 0.04), "lower end > -1 pp", True),
+        ("val", 0.01, Difference(0.005, -0.01, 0.04), "lower end > -1 pp", False),
         ("test", 0.0, Difference(1e-9, -0.02, 0.04), "estimate > 0", True),
         ("test", 0.0, Difference(0.0, -0.02, 0.04), "estimate > 0", False),
-        ("test", 0.01, Difference(-0.009, -0.02, 0.04), "estimate > -0.01", True),
-        ("test", 0.01, Difference(-0.01, -0.005, 0.04), "estimate > -0.01", False),
+        ("test", 0.01, Difference(-0.009, -0.02, 0.04), "estimate > -1 pp", True),
+        ("test", 0.01, Difference(-0.01, -0.005, 0.04), "estimate > -1 pp", False),
     ],
 )
 def test_val_decides_by_the_lower_end_and_test_by_the_estimate(split, margin, difference, required, passed):
     row = gate.gain_condition(split, "accuracy", settings(margin), measured(0.75, 0.5), difference)
-    interval = f"{difference.estimate:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
-    assert row == (f"{split} accuracy: gain", required, "0.7500", "0.5000", interval, passed)
+    estimate, low, high = (f"{100 * value:+.2f} pp" for value in difference)
+    assert row == (f"{split} accuracy: gain", required, "75.00 %", "50.00 %", f"{estimate} ({low} to {high})", passed)
+
+
+def test_gains_and_limits_of_other_metrics_have_their_units():
+    sides = [side._replace(values={"psnr": 23.456, "kid": 0.12345}) for side in measured(0.5, 0.5)]
+    ends = {"psnr": (">= 22.5 dB", "23.46 dB"), "kid": (">= 0.5", "0.1235")}
+    for key, (required, shown) in ends.items():
+        (row,) = gate._limit_conditions("val", settings(floors={key: float(required[3:].split()[0])}), sides)
+        assert row[1:4] == (required, shown, shown)
+    row = gate.gain_condition("val", "psnr", settings(0.1), sides, Difference(0.25, -0.125, 0.5))
+    assert row[1:5] == ("lower end > -0.1 dB", "23.46 dB", "23.46 dB", "+0.25 dB (-0.12 dB to +0.50 dB)")
 
 
 @pytest.mark.parametrize(("value", "passes"), [(0.8, True), (0.79999, False), (0.9, True)])
@@ -82,8 +92,8 @@ def test_size_and_latency_are_the_candidates_in_megabytes_and_milliseconds(tmp_p
     monkeypatch.setattr(gate, "load_split", {tmp_path: split}.__getitem__)
     monkeypatch.setattr(gate, "latencies", lambda models, image: seen.append(image.tolist()) or [most * 1e3, 99.0])
     latency, size = gate.cost_conditions(settings(latency=1.2, file_size=most), models, tmp_path)
-    assert latency == ("latency of one input", "<= 1.2", f"{most * 1e3:.2f} ms", "99.00 ms", "-", True)
-    assert size == ("file size", f"<= {most:g}", "0.00 MB", "5.25 MB", "-", passes)
+    assert latency == ("latency of one input", "<= 1.2 ms", f"{most * 1e3:.2f} ms", "99.00 ms", "-", True)
+    assert size == ("file size", f"<= {most:g} MB", "0.00 MB", "5.25 MB", "-", passes)
     assert seen == [[[[[0]], [[1]]]]]
     (slow,) = gate.cost_conditions(settings(latency=most * 1e3 - 0.01), models, tmp_path)
     assert not slow.passed
@@ -111,7 +121,7 @@ def test_a_split_is_measured_for_both_and_compared_only_if_there_is_a_champion(m
     assert alone.measured == {"candidate": {"accuracy": 0.75, "error": 0.25}}
     both = gate.evaluate_split("val", Path("data"), Evaluator(), rules, [0.75, 0.5])
     assert both.difference == pytest.approx((0.25, 0.15, 0.35))
-    assert both.conditions[-1][:4] == ("val accuracy: gain", "lower end > 0", "0.7500", "0.5000")
+    assert both.conditions[-1][:4] == ("val accuracy: gain", "lower end > 0", "75.00 %", "50.00 %")
     assert both.measured["champion"] == {"accuracy": 0.5, "error": 0.5}
     assert seen == [Path("data/test"), Path("data/val")]
 
@@ -159,7 +169,7 @@ def test_the_verdict_is_a_table_for_terminals_and_for_markdown():
     assert second.split() == ["accuracy", ">=", "0.9", "0.8", "0.7", "x", "NO"]
     text = gate.as_markdown(rows)
     assert "| size | <= 1 | 0.5 | - | - | yes |" in text and "| accuracy | >= 0.9 | 0.8 | 0.7 | x | **no** |" in text
-    whole, brief = (promote._as_markdown("title", rows, is_whole) for is_whole in (True, False))
+    whole, brief = (gate.verdict_as_markdown("title", rows, is_whole) for is_whole in (True, False))
     assert whole == f"title\n\n{text}"
     assert (
         "accuracy" in brief

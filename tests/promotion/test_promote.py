@@ -30,13 +30,13 @@ def test_the_first_version_needs_the_floors_alone_and_leaves_its_verdict_everywh
     assert outcome.done and not failed(outcome)
     assert aliases(network) == {"candidate": 1, "champion": 1}
     rows = {row.condition: row for row in outcome.conditions}
-    assert rows["val accuracy"].candidate == rows["test accuracy"].candidate == "0.9000"
+    assert rows["val accuracy"].candidate == rows["test accuracy"].candidate == "90.00 %"
     assert {row.champion for row in outcome.conditions} == {gate.NONE}
 
     client = store.open_store()
     found = client.get_model_version(network, str(number))
     assert found.tags["convzoo.promotion.verdict"] == "promoted"
-    assert "## Promotion" in found.description and "| val accuracy | >= 0.85 | 0.9000 |" in found.description
+    assert "## Promotion" in found.description and "| val accuracy | >= 85 % | 90.00 % |" in found.description
     assert len(client.list_artifacts(found.run_id, "promotion")) == 2
     (line,) = read_ledger()
     assert line["who"] and line["when"].endswith("Z")
@@ -76,7 +76,7 @@ def test_better_is_asked_beyond_the_noise_of_the_images(network, kind, what, con
 def test_a_tie_of_different_files_has_the_interval_of_two_equal_shares(network):
     champion_and(network, "same")
     (row,) = [row for row in promote(network).conditions if "gain" in row.condition]
-    assert row.interval.startswith("+0.0000 (-0.0067 to +0.0067)")
+    assert row.interval.startswith("+0.00 pp (-0.67 pp to +0.67 pp)")
 
 
 @pytest.mark.parametrize(("margin", "passes"), [(0.02, True), (0.005, False)])

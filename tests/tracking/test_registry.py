@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 from helpers.registered import (
@@ -139,6 +140,10 @@ def test_a_run_that_is_not_there_is_filled_in_from_the_files_and_says_so(write_n
         "unheard-of: skipped, models/unheard-of has no architecture.json, fingerprint.json, history.csv, "
         "model.onnx, export.json, evaluation.json",
     ]
+    started, done = [], []
+    sync(["filled", "unheard-of"], started.append, done.append)
+    assert started[1] == "unheard-of: comparing models/unheard-of with MLflow (2 of 2)"
+    assert done[0] == "filled: is version 1 already, alias candidate" and len(started) == len(done) == 2
     (run,) = runs_of("filled")
     assert run.data.tags["convzoo.backfilled"] == "true"
     assert run.data.tags["convzoo.profile"] == "test"
@@ -184,7 +189,7 @@ def test_a_network_that_takes_no_pixels_gets_a_signature_and_an_example_too(writ
     export["input"] = {"name": "images", "dtype": "uint8", "shape": [None, 16, 1]}
     write_json(Path("models/numbers/export.json"), export)
     register("numbers")
-    info = store.mlflow.models.get_model_info("models:/numbers@candidate")
+    info = mlflow.models.get_model_info("models:/numbers@candidate")
     assert info.signature.inputs.inputs[0].shape == (-1, 16, 1)
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from ruamel.yaml import YAML
 
 from convzoo.commands.outputs import cannot_be_written, must_be_free
-from convzoo.commands.profile import merged
 from convzoo.commands.shared import Network
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, read_json
@@ -78,9 +78,9 @@ def repeat(network: str, seeds: int, kept: Path | None = None) -> None:
 def _once(folder: Path, network: str, seed: int) -> dict[str, float]:
     for shared in ("data", "pipeline", "src"):
         (folder / shared).symlink_to(Path(shared).resolve(), target_is_directory=True)
-    seeded = f"networks:\n  {network}:\n    seed: {seed}\n"
-    text, _ = merged(PARAMS.read_text(encoding="utf-8"), seeded, "the seed")
-    (folder / PARAMS).write_text(text, encoding="utf-8")
+    params = read_params().values
+    params["networks"][network]["seed"] = seed
+    YAML(typ="safe").dump(params, folder / PARAMS)
     environment = os.environ | {"PYTHONPATH": "src", "DVC_ROOT": str(folder), "CONVZOO_TRACKING": "off"}
     row: dict[str, float] = {"seed": seed}
     for step in STEPS:

@@ -4,6 +4,8 @@ Adds the runs, metrics, images and versions that MLflow lacks. Safe to repeat. T
 or in models/, but not in both.
 """
 
+import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -20,12 +22,11 @@ def command(
         list[str] | None, typer.Argument(metavar="NETWORK", help="Networks in params.yaml. Default: all trained.")
     ] = None,
 ) -> None:
-    """Print a line per network and per orphan."""
+    """Print a line per network and per orphan, and progress to stderr."""
     params = read_params()
     known = network_names(params)
     for name in networks or []:
         check_network_name(params, name)
-    for line in sync(networks or known):
-        print(line)
+    sync(networks or known, partial(print, file=sys.stderr, flush=True), partial(print, flush=True))
     for line in orphans(known):
         print(f"orphan: {line}")

@@ -18,6 +18,7 @@ from convzoo.shipping.parity import Parity, parity_of
 from convzoo.text import in_columns
 
 NONE = "-"
+SHARES = ("accuracy", "class_recall", "coarse_accuracy", "calibration_error")  # metrics that are shown in percent
 
 
 class Condition(NamedTuple):
@@ -86,9 +87,9 @@ def cost_conditions(settings: Promotion, models: list[Model], folder: Path) -> l
     rows = []
     if settings.ceilings.latency is not None:
         milliseconds = latencies(models, np.asarray(load_split(folder).images[:1]))
-        rows.append(_ceiling_condition("latency of one input", settings.ceilings.latency, milliseconds, "{:.2f} ms"))
+        rows.append(_ceiling_condition("latency of one input", settings.ceilings.latency, milliseconds, "ms"))
     if settings.ceilings.file_size is not None:
-        rows.append(_ceiling_condition("file size", settings.ceilings.file_size, sizes, "{:.2f} MB"))
+        rows.append(_ceiling_condition("file size", settings.ceilings.file_size, sizes, "MB"))
     return rows
 
 
@@ -122,17 +123,21 @@ def _limit_conditions(name: str, settings: Promotion, measured: list[Measurement
     floors = getattr(settings, "floors", None)
     for key, least in floors.model_dump().items() if floors else ():
         if least is not None:
-            yield _limit_condition(name, key, f">= {least:g}", measured, lambda value, least=least: value >= least)
+            yield _limit_condition(
+                name, key, f">= {in_units(key, least, 'g')}", measured, lambda value, least=least: value >= least
+            )
     for key, most in settings.ceilings.model_dump().items():
         if most is not None and key not in ("latency", "file_size"):
-            yield _limit_condition(name, key, f"<= {most:g}", measured, lambda value, most=most: value <= most)
+            yield _limit_condition(
+                name, key, f"<= {in_units(key, most, 'g')}", measured, lambda value, most=most: value <= most
+            )
 
 
 def _limit_condition(
     name: str, key: str, required: str, measured: list[Measurement], holds: Callable[[float], bool]
 ) -> Condition:
     values = [side.values.get(key) for side in measured]
-    texts = ["not measured" if value is None else f"{value:.4f}" for value in values]
+    texts = ["not measured" if value is None else in_units(key, value) for value in values]
     passed = values[0] is not None and holds(values[0])
     return Condition(f"{name} {key}", required, *texts, passed=passed)
 
@@ -141,17 +146,31 @@ def gain_condition(
     name: str, main: str, settings: Promotion, measured: list[Measurement], difference: Difference
 ) -> Condition:
     """Whether the candidate is better by the rule: the interval on val, the estimate on test."""
-    bound = f"{-settings.margin:g}" if settings.margin else "0"
+    bound = in_units(main, -settings.margin, "g", gain=True) if settings.margin else "0"
     decides = name == "val"
     required = f"{'lower end' if decides else 'estimate'} > {bound}"
     passed = (difference.low if decides else difference.estimate) > -settings.margin
-    values = [f"{side.values[main]:.4f}" for side in measured]
-    interval = f"{difference.estimate:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
+    values = [in_units(main, side.values[main]) for side in measured]
+    estimate, low, high = (in_units(main, value, "+", gain=True) for value in difference)
+    interval = f"{estimate} ({low} to {high})"
     return Condition(f"{name} {main}: gain", required, *values, interval, passed)
 
 
-def _ceiling_condition(name: str, most: float, values: list[float], form: str) -> Condition:
-    return Condition(name, f"<= {most:g}", *map(form.format, values), passed=values[0] <= most)
+def in_units(metric: str, value: float, form: str = "", gain: bool = False) -> str:
+    """A value of a metric with its unit; gains of a metric in percent are percentage points (pp).
+
+    `form` is "+" for a sign, "g" for as few digits as a limit in params.yaml has.
+    """
+    unit, digits = (" dB", 2) if metric == "psnr" else ("", 4)
+    if metric in SHARES:
+        value, unit, digits = 100 * value, " pp" if gain else " %", 2
+    return (f"{value:g}" if form == "g" else f"{value:{form}.{digits}f}") + unit
+
+
+def _ceiling_condition(name: str, most: float, values: list[float], unit: str) -> Condition:
+    return Condition(
+        name, f"<= {most:g} {unit}", *(f"{value:.2f} {unit}" for value in values), passed=values[0] <= most
+    )
 
 
 def as_text(rows: Iterable[Condition]) -> str:
@@ -163,3 +182,11 @@ def as_text(rows: Iterable[Condition]) -> str:
 def as_markdown(rows: Iterable[Condition]) -> str:
     """The verdict as a Markdown table."""
     return table(list(Condition._fields), [[*row[:-1], "yes" if row.passed else "**no**"] for row in rows])
+
+
+def verdict_as_markdown(title: str, conditions: list[Condition], is_whole: bool) -> str:
+    """The verdict with all conditions, or only with the failed ones and the gains."""
+    shown = [row for row in conditions if is_whole or not row.passed or "gain" in row.condition]
+    omitted = f"{len(conditions) - len(shown)} other conditions passed; the run has all of them."
+    parts = [title, as_markdown(shown) if shown else "", omitted if len(shown) < len(conditions) else ""]
+    return "\n\n".join(filter(None, parts))

@@ -11,6 +11,7 @@ from convzoo.files import new_file, project_root
 from convzoo.lineage import commits
 
 LEDGER = "promotions.jsonl"
+PROMOTED, REFUSED, FORCED, ROLLED_BACK = "promoted", "refused", "forced", "rolled back"
 
 
 def read_ledger() -> list[dict[str, Any]]:
@@ -36,6 +37,31 @@ def looks_at_test(network: str, test: str) -> int:
         for line in read_ledger()
         if line["network"] == network and line.get("test_images") == test and line.get("looked_at_test")
     )
+
+
+def origin(network: str, version: str) -> str:
+    """How a version became the champion, in brackets for a message; empty if no promotion made it the champion."""
+    line = _promotion(network, version)
+    return f" ({line['what']} {line['when'][:10]}: {line['why']})" if line else ""
+
+
+def was_forced_and_rolled_back(network: str, version: str) -> bool:
+    """Whether the last change of the champion took it from this version, which had been forced past the gate."""
+    line, last = _promotion(network, version), _changes(network)[-1:]
+    return bool(line and line["what"] == FORCED and last[0]["what"] == ROLLED_BACK) and (
+        str(last[0]["champion_before"]) == version
+    )
+
+
+def _promotion(network: str, version: str) -> dict[str, Any] | None:
+    """The last line that made a version the champion, other than by a rollback."""
+    lines = [line for line in _changes(network) if str(line["version"]) == version and line["what"] != ROLLED_BACK]
+    return lines[-1] if lines else None
+
+
+def _changes(network: str) -> list[dict[str, Any]]:
+    """The lines of a network that changed its champion, oldest first."""
+    return [line for line in read_ledger() if line["network"] == network and line["what"] != REFUSED]
 
 
 def new_line(values: dict[str, Any]) -> dict[str, Any]:

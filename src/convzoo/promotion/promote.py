@@ -1,5 +1,6 @@
 """Moves the alias champion to a version that passes the gate, or back to the previous champion."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ from convzoo.errors import ConvzooError, SettingsError
 from convzoo.files import read_json
 from convzoo.promotion import gate, ledger
 from convzoo.promotion.gate import Condition, Contender, SplitResult
+from convzoo.promotion.ledger import FORCED, PROMOTED, REFUSED, ROLLED_BACK
 from convzoo.promotion.measuring import evaluator_for
 from convzoo.promotion.splits import current_splits
 from convzoo.settings.load import read_params
@@ -16,24 +18,26 @@ from convzoo.settings.promotion import Promotion
 from convzoo.settings.whole import check_network_name
 from convzoo.shipping.model import Model
 from convzoo.tracking import store
-from convzoo.tracking.models import SHA256
-from convzoo.tracking.verdicts import record_verdict
-from convzoo.tracking.versions import (
+from convzoo.tracking.aliases import (
     CANDIDATE,
     CHAMPION,
     PREVIOUS,
     Alias,
-    Version,
     aliases_of,
-    check_run_is_active,
-    find_version,
-    folder_until_exit,
     restore_alias,
     set_alias,
 )
+from convzoo.tracking.candidates import version_in_models
+from convzoo.tracking.registered import SHA256
+from convzoo.tracking.verdicts import record_verdict
+from convzoo.tracking.versions import (
+    Version,
+    check_run_is_active,
+    find_version,
+    folder_until_exit,
+)
 
 TAG_LENGTH = 5000  # characters that MLflow takes
-PROMOTED, REFUSED, FORCED, ROLLED_BACK = "promoted", "refused", "forced", "rolled back"
 
 
 class Outcome(NamedTuple):
@@ -71,16 +75,22 @@ def promote(
     with _store_failures(network):
         candidate = find_version(f"{network}@{f'v{version}' if version else CANDIDATE}")
         number = str(candidate.version.version)
+        messages = []
+        if not version and (other := version_in_models(candidate.client, network)):
+            messages.append(
+                f"models/{network} holds version {other}, which is not the candidate; to make it the candidate, run: "
+                f"convzoo sync {network}"
+            )
         before = aliases_of(candidate.client, network).get(CHAMPION)
         if before and before.version == number:
-            message = f"{network}: version {number} is the champion already; nothing changed"
-            return Outcome([], [message], done=True, fits=True)
+            messages.append(f"{network}: version {number} is the champion already; nothing changed")
+            return Outcome([], messages, done=True, fits=True)
         check_run_is_active(candidate)
         champion, broken = _champion(f"{network}@v{before.version}") if before else (None, None)
         contenders = [_contender(side) for side in (candidate, champion) if side]
         result = _run_gate(family, settings, contenders, dry_run, broken)
         conditions, failed = result.conditions, result.failed
-        messages = [before.named(f"champion: version {before.version}") if before else "champion: none yet"]
+        messages.append(before.named(f"champion: version {before.version}") if before else "champion: none yet")
         if broken:
             messages.append(f"{broken}; or replace it without a comparison: --force --reason TEXT")
         if dry_run:
@@ -108,10 +118,13 @@ def promote(
     return Outcome(conditions, messages, done=what != REFUSED, fits=not failed)
 
 
-def rollback(network: str, reason: str | None = None) -> str:
+def rollback(
+    network: str, reason: str | None = None, dry_run: bool = False, announce: Callable[[str], object] = print
+) -> str:
     """Make the version with the alias previous the champion again; the current champion gets the alias previous.
 
-    Raises ConvzooError if there is no such version, and if its file differs from the registered one.
+    Calls `announce` with what is about to change. Raises ConvzooError if there is no such version, if its file differs
+    from the registered one, and if the last rollback replaced it after it had been forced past the gate.
     """
     _settings(network)
     with _store_failures(network):
@@ -125,6 +138,11 @@ def rollback(network: str, reason: str | None = None) -> str:
         previous = find_version(f"{network}@{PREVIOUS}")
         check_run_is_active(previous)
         number, replaced = str(previous.version.version), aliases[CHAMPION].version
+        if ledger.was_forced_and_rolled_back(network, number):
+            raise ConvzooError(
+                f"{network}: version {number} was forced past the gate and then rolled back, expected one that passed; "
+                f"to force it again, run: convzoo promote {network} --version {number} --force --reason TEXT"
+            )
         file = gate.file_condition(_contender(previous))
         if not file.passed:
             raise ConvzooError(
@@ -139,6 +157,10 @@ def rollback(network: str, reason: str | None = None) -> str:
             "why": reason or "no reason given",
             **_identities(previous, aliases[CHAMPION], {}, False),
         }
+        sides = [f"version {side}{ledger.origin(network, side)}" for side in (replaced, number)]
+        announce(f"{network}: champion: {sides[0]} -> {sides[1]}; previous: version {number} -> version {replaced}")
+        if dry_run:
+            return f"{network}: dry run, nothing changed"
         with store.locked(store.beside_database("promote")):
             _check_unchanged(previous, replaced)
             _write(previous, values, GateResult([], {}, {}))
@@ -269,14 +291,6 @@ def _write(candidate: Version, values: dict[str, Any], result: GateResult) -> di
         "measured": {split: on_split.measured for split, on_split in result.results.items()},
     }
     title = f"**{values['what']}** {line['when']} by {line['who']}: {values['why']}"
-    whole, brief = (_as_markdown(title, result.conditions, is_whole) for is_whole in (True, False))
+    whole, brief = (gate.verdict_as_markdown(title, result.conditions, is_whole) for is_whole in (True, False))
     record_verdict(candidate, tags, whole, brief, details)
     return line
-
-
-def _as_markdown(title: str, conditions: list[Condition], is_whole: bool) -> str:
-    """The verdict with all conditions, or only with the failed ones and the gains."""
-    shown = [row for row in conditions if is_whole or not row.passed or "gain" in row.condition]
-    omitted = f"{len(conditions) - len(shown)} other conditions passed; the run has all of them."
-    parts = [title, gate.as_markdown(shown) if shown else "", omitted if len(shown) < len(conditions) else ""]
-    return "\n\n".join(filter(None, parts))

@@ -1,6 +1,5 @@
 """Logged models: an exported file as MLflow keeps it, with its signature, its tags and the metrics measured on it."""
 
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -26,23 +25,10 @@ from convzoo.files import sha256_of
 from convzoo.shipping.graph import LABEL, PROBABILITY, load_graph, with_labels
 from convzoo.shipping.network_files import NetworkFiles
 from convzoo.tracking import runs
+from convzoo.tracking.registered import EXPORTED, SHA256, is_by_hand
 
-EXPORTED = "extra_files/model.onnx"  # in a logged model, the file as it was exported
 SERVED = "model.onnx"  # the file that MLflow wrote from it, which pyfunc and the server load
-LOGGED_MODEL = re.compile(r"models:/(m-[^/@]+)")  # the source of a version
-SHA256 = "convzoo.model_sha256"  # the tag of runs, models and versions with the sha256 of that file
 EXAMPLES = 2  # images in a model's input example
-
-
-def model_of(version: ModelVersion) -> str | None:
-    """The ID of the logged model of a version; None if it was registered by hand from something else."""
-    match = LOGGED_MODEL.fullmatch(version.source or "")
-    return match[1] if match else None
-
-
-def is_by_hand(version: ModelVersion) -> bool:
-    """Whether a version was registered by hand, so not by convzoo. Copies have the tags of their original."""
-    return SHA256 not in version.tags or model_of(version) is None
 
 
 def download(client: MlflowClient, version: ModelVersion, folder: Path) -> Path | None:

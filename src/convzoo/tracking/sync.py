@@ -1,6 +1,6 @@
 """Compares models/ with MLflow: registers what MLflow lacks, and lists what only one of the two has."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from convzoo.tracking import store  # before mlflow, which reads environment variables that it sets
@@ -13,26 +13,32 @@ from convzoo.errors import ConvzooError
 from convzoo.shipping.network_files import STAGE_OF, missing_files
 from convzoo.tracking import runs
 from convzoo.tracking.live import tracking_is_off
-from convzoo.tracking.models import SHA256, has_file, is_by_hand, model_of
-from convzoo.tracking.registered import registered_models, versions_of
+from convzoo.tracking.models import has_file
+from convzoo.tracking.registered import SHA256, is_by_hand, model_of, registered_models, versions_of
 from convzoo.tracking.registry import register
 
+Show = Callable[[str], object]  # prints a line
 
-def sync(networks: Iterable[str]) -> list[str]:
+
+def sync(networks: Sequence[str], started: Show = lambda _: None, done: Show = lambda _: None) -> list[str]:
     """Register each network whose files are complete; a line for each network.
 
-    Tries every network; then raises ConvzooError with a line for each that failed.
+    Calls `started` before each network, `done` with its line. Tries every network; then raises ConvzooError with a line
+    for each that failed.
     """
     messages, errors = [], []
-    for network in networks:
+    for number, network in enumerate(networks, 1):
+        started(f"{network}: comparing models/{network} with MLflow ({number} of {len(networks)})")
         missing = missing_files(network)
-        if missing:
-            messages.append(f"{network}: skipped, models/{network} has no {', '.join(missing)}")
-            continue
         try:
-            messages.append(register(network))
+            message = (
+                f"{network}: skipped, models/{network} has no {', '.join(missing)}" if missing else register(network)
+            )
         except ConvzooError as error:
             errors.append(str(error))
+            continue
+        messages.append(message)
+        done(message)
     if errors:
         raise ConvzooError("\n".join(errors))
     return messages

@@ -1,0 +1,126 @@
+"""A classifier of a folder of photos beside the project, rebuilt by `reproduce` and trained again by `repeat`."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.project import ROOT, convzoo, copy_project, dvc, ran
+from PIL import Image
+from ruamel.yaml import YAML
+
+from convzoo.commands import repeat
+from convzoo.commands.profile import merged
+from convzoo.errors import ConvzooError
+from convzoo.files import read_json, sha256_of
+
+NETWORK, KINDS = "pets-classifier", ("cats", "dogs")
+MODEL = "models/pets-classifier"
+
+
+def params() -> str:
+    """params.yaml with one data set and one network, after those of MNIST in the profile test, as flow mappings."""
+    text, _ = merged((ROOT / "params.yaml").read_text(), (ROOT / "profiles/test.yaml").read_text(), "test")
+    values = YAML(typ="safe").load(text)
+    limits = {"files": 999, "bytes": 9_000_000, "pixels": 9_000}
+    photos = {"kind": "folder", "path": "../photos", "layout": "{class}/*", "licence": "ours", "limits": limits}
+    pets = values["data"]["mnist"] | {"source": "my-photos"}
+    pets["prepare"] |= {"classes": "source", "resize": "crop", "val_fraction": 0.2}
+    pets["validate"] |= {"min_images": {"train": 20, "val": 5, "test": 5}, "min_class_share": 0.1}
+    sections = {section: {NETWORK: values[section]["mnist-classifier"]} for section in ("networks", "export")}
+    sections |= {"evaluation": {NETWORK: values["evaluation"]["mnist-classifier"] | {"top_k": 2}}, "promotion": {}}
+    sections["networks"][NETWORK] |= {"data": "pets", "batch_size": 16}
+    sections["export"][NETWORK] |= {"parity_images": 8}
+    sections |= {"sources": {"my-photos": photos}, "data": {"pets": pets}, "weights": {"none": {"kind": "none"}}}
+    yaml = YAML(typ="safe")
+    yaml.default_flow_style = True
+    yaml.width = 1 << 20
+    lines = [f"profile: test\ncompute: {values['compute']}\n".replace("'", "").replace("True", "true")]
+    for section, blocks in sections.items():
+        file = Path(f"{section}.yaml")
+        yaml.dump({section: blocks}, file)
+        lines.append(file.read_text().strip().removeprefix("{").removesuffix("}") + "\n")
+    return "".join(lines)
+
+
+@pytest.fixture(scope="module")
+def pets(tmp_path_factory) -> Path:
+    """A project that registered the classifier, with uncommitted params; the photos have changed since."""
+    folder = tmp_path_factory.mktemp("a folder")
+    for number in range(60):
+        file = folder / "photos" / KINDS[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 99, (40, 36), np.uint8)
+        pixels[:: 3 + number % 2] += 120
+        Image.fromarray(pixels).save(file)
+    clone = copy_project(folder / "clone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        (clone / "params.yaml").write_text(params())
+    assert f"{NETWORK}: version 1 registered, alias candidate" in dvc(clone, "repro", f"register@{NETWORK}")
+    (folder / "photos/cats/0.png").unlink()
+    return clone
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The sha256 of all files but those of git, DVC and MLflow, which a look at them may touch."""
+    files = (file for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+    left_out = {".dvc", ".git", "mlruns", "__pycache__"}
+    return {str(file): sha256_of(file) for file in files if not left_out & {*file.relative_to(folder).parts}}
+
+
+def test_a_version_is_rebuilt_byte_for_byte_from_the_photos_as_they_were(pets):
+    before = digests(pets)
+    output = convzoo(pets, "reproduce", f"{NETWORK}@candidate")
+    assert "data/raw/pets: restored from DVC's cache as registered (md5 " in output
+    assert "verdict: identical bytes" in output
+    stages = ["check", "weights@none", "prepare@pets", "augment@pets", "validate"]
+    assert sorted(ran(output)) == sorted([*stages, *(f"{verb}@{NETWORK}" for verb in ("train", "export", "evaluate"))])
+    assert f"{NETWORK} epoch 1/" in output and "resuming" not in output, "it was trained from the start"
+    assert digests(pets) == before, "the caller's files stay as they are"
+
+
+def test_repeat_trains_as_the_stages_do_and_leaves_models_alone(pets, tmp_path):
+    before = digests(pets / "models")
+    output = convzoo(pets, "repeat", NETWORK, "--seeds", "1", "--out", str(tmp_path / "kept"))
+    kept = tmp_path / "kept/seed-0"
+    for name in ("weights.safetensors", "model.onnx"):
+        assert sha256_of(kept / name) == before[str(pets / MODEL / name)], "params.yaml has the seed 0, too"
+    assert (kept / "plots/confusion.png").is_file()
+    assert re.search(r"^seed 0 .*train_peak_mb \d+ .*test_loss \d", output, re.M)
+    assert digests(pets / "models") == before
+
+
+def test_repeat_gives_each_seed_its_params_and_prints_mean_and_spread(pets, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(pets)
+    monkeypatch.setattr(repeat, "STEPS", ())  # nothing is trained
+    seeds = []
+
+    def measured(file: Path) -> dict:
+        if file.name == "meta.json":
+            return read_json(file)
+        seeds.append(YAML(typ="safe").load(file.parents[2] / "params.yaml")["networks"][NETWORK]["seed"])
+        return {"test_accuracy": 0.5 + len(seeds) / 10, "classes": {}}
+
+    monkeypatch.setattr(repeat, "read_json", measured)
+    repeat.repeat(NETWORK, 3)
+    output = capsys.readouterr().out
+    assert seeds == [0, 1, 2]
+    assert "3 seed(s): mean +- sample standard deviation" in output
+    assert "test_accuracy                0.7 +- 0.1 (0.6 to 0.8)" in output
+
+
+def test_repeat_names_what_is_in_its_way(pets, tmp_path, monkeypatch):
+    monkeypatch.chdir(pets)
+    (tmp_path / "file").write_text("")
+    for folder, problem in ((tmp_path, "not an empty folder"), (tmp_path / "file/kept", "Not a directory")):
+        with pytest.raises(ConvzooError, match=problem):
+            repeat.repeat(NETWORK, 1, folder)
+    with pytest.raises(ConvzooError, match=f"expected one of: {NETWORK}"):
+        repeat.repeat("pets", 1)
+    text = Path("params.yaml").read_text()
+    monkeypatch.chdir(shutil.copytree(pets, tmp_path / "copy", ignore=shutil.ignore_patterns("mlruns", ".dvc")))
+    Path("params.yaml").write_text(text.replace("my-photos", "others"))
+    with pytest.raises(ConvzooError, match=r"is from my-photos, params\.yaml says others; run: dvc repro validate"):
+        repeat.repeat(NETWORK, 1)
