@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 from helpers.family_outputs import ANSWERS, CLASSES, COUNTS, MEASURED, PROBABILITIES, SOURCE, save_pixelwise
@@ -150,7 +151,7 @@ def test_description_and_file_tell_each_family_in_its_own_numbers(write_family, 
 def test_the_python_shown_gives_the_answer_of_the_file(write_family, family, monkeypatch):
     network = write_family(family, seed=2)
     register(network)
-    monkeypatch.setattr(store.mlflow, "set_tracking_uri", store.mlflow.set_tracking_uri)  # as it was, afterwards
+    monkeypatch.setattr(mlflow, "set_tracking_uri", mlflow.set_tracking_uri)  # as it was, afterwards
     model = Model(Path("models", network, "model.onnx"))
     snippets = re.findall(r"```python\n(.*?)```", card_of(network), re.DOTALL)
     assert len(snippets) == 2 and snippets[0] in described(network)

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from convzoo.cli import app
 from convzoo.tracking import store
-from convzoo.tracking.models import model_of
+from convzoo.tracking.registered import model_of
 from convzoo.tracking.registry import register
 
 # isort: split

@@ -14,8 +14,8 @@ from convzoo.files import read_json, sha256_of, write_json
 from convzoo.lineage.record import RECORD
 from convzoo.promotion.promote import Outcome, promote
 from convzoo.tracking import store
+from convzoo.tracking.aliases import aliases_of
 from convzoo.tracking.registry import register
-from convzoo.tracking.versions import aliases_of
 from helpers.onnx_files import save_linear_classifier
 from helpers.registered import folder_of
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from helpers.project import ROOT, commit, convzoo, dvc, git, python, query, ran
 
-from convzoo.files import read_json, sha256_of
+from convzoo.files import sha256_of
 from convzoo.settings.load import read_params
 
 NETWORK = "mnist-classifier"
@@ -174,28 +174,6 @@ def test_an_experiment_with_another_rate_is_compared_and_moves_no_alias(clone):
     rows = list(csv.DictReader(shown.splitlines()))
     assert "slower" in {row["Experiment"] for row in rows}
     assert "test_accuracy" in dvc(clone, "metrics", "diff")
-
-
-def test_repeat_gives_mean_and_spread_and_leaves_models_alone(clone, tmp_path):
-    before = {file: sha256_of(file) for file in (clone / "models").rglob("*") if file.is_file()}
-    told = convzoo(clone, "repeat", NETWORK, "--seeds", "2", "--out", str(tmp_path / "kept"))
-    for seed, line in enumerate(line for line in told.splitlines() if line.startswith("seed ")):
-        kept = tmp_path / f"kept/seed-{seed}"
-        assert f"test_loss {read_json(kept / 'metrics.json')['test_loss']:g}" in line
-        assert (kept / "model.onnx").is_file() and (kept / "plots/confusion.png").is_file()
-    assert "not an empty folder" in convzoo(clone, "repeat", NETWORK, "--out", str(tmp_path / "kept"), expected=1)
-    below_a_file = str(clone / "README.md/kept")
-    assert "cannot be written (Not a directory)" in convzoo(clone, "repeat", NETWORK, "--out", below_a_file, expected=1)
-    assert re.search(r"test_accuracy\s+0\.\d+ \+- \d", told)
-    assert "train_peak_mb" in told
-    assert "2 seed(s): mean +- sample standard deviation" in told
-    first, second = [line for line in told.splitlines() if line.startswith("seed ")]
-    assert first.split("test_loss")[1] != second.split("test_loss")[1], "another seed gives another network"
-    assert {file: sha256_of(file) for file in before} == before
-    assert f"expected one of: {', '.join(NETWORKS)}" in convzoo(clone, "repeat", "mnist", expected=1)
-    convzoo(clone, "profile", "compact")
-    told = convzoo(clone, "repeat", NETWORK, expected=1)
-    assert "is from mnist-package, params.yaml says mnist-mirror; run: dvc repro validate" in told
 
 
 def test_a_failed_data_check_stops_before_training(clone):

@@ -221,6 +221,13 @@ def test_the_committed_params_are_the_profile_starter():
     assert merged(PARAMS, (ROOT / "profiles/starter.yaml").read_text(), "starter") == (PARAMS, [])
 
 
+def test_single_values_inside_flow_mappings_are_replaced_too():
+    params = "networks:\n  pets: {family: classifier, seed: 0, fast: {widths: [32, 64], dirac: true}}  # mine\nx: 1\n"
+    values = "networks:\n  pets:\n    seed: 7\n    fast:\n      widths: [8]\n"
+    after = params.replace("seed: 0", "seed: 7").replace("[32, 64]", "[8]")
+    assert merged(params, values, "mine") == (after, ["networks.pets.seed", "networks.pets.fast.widths"])
+
+
 def test_all_profiles_set_the_same_keys():
     keys = {name: profile_keys((ROOT / f"profiles/{name}.yaml").read_text()) for name in PROFILES}
     assert PROFILES == ["compact", "full", "starter", "test"]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from helpers.registered import identity_of
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from convzoo.errors import explained
 from convzoo.tracking import store
@@ -122,9 +124,9 @@ def test_the_remedy_fits(address, running, write_network, monkeypatch, capsys):
 
 def test_a_server_that_fails_later_has_its_remedy_too(running, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    client = store.MlflowClient(tracking_uri=f"http://{running}/401")
+    client = MlflowClient(tracking_uri=f"http://{running}/401")
     with pytest.raises(store.TrackingError, match=LOGIN), store.failures_raised_as("it failed"):
         client.search_registered_models()
-    with pytest.raises(store.MlflowException) as caught:
+    with pytest.raises(MlflowException) as caught:
         client.search_registered_models()
     assert "MLflow's store failed" in str(explained(caught.value))

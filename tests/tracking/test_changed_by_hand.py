@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import mlflow
 import pytest
 from click.testing import CliRunner
 from helpers.registered import candidate_of, folder_of, runs_of, stored_file, versions_of, write_model
@@ -13,10 +14,11 @@ from convzoo.commands.trace import trace
 from convzoo.errors import ConvzooError
 from convzoo.lineage.record import RECORD
 from convzoo.tracking import store
-from convzoo.tracking.models import model_of
+from convzoo.tracking.aliases import aliases_of, set_alias
+from convzoo.tracking.registered import model_of
 from convzoo.tracking.registry import register
 from convzoo.tracking.sync import orphans, sync
-from convzoo.tracking.versions import aliases_of, find_model, find_version, set_alias
+from convzoo.tracking.versions import find_model, find_version
 
 
 def collect(*arguments: str) -> None:
@@ -113,7 +115,7 @@ def test_whatever_is_lost_one_sync_makes_it_whole(network, lose):
     assert whole.export()["model_sha256"] == whole.lineage["model_sha256"]
     assert find_model(network).title == f"{network}@champion: version {number}"
     assert trace(network)["version"]["version"] == str(number)
-    assert store.mlflow.pyfunc.load_model(f"models:/{network}@candidate")
+    assert mlflow.pyfunc.load_model(f"models:/{network}@candidate")
     now = {path.relative_to(artifacts_of(network)) for path in artifacts_of(network).rglob("*") if path.is_file()}
     assert {path for path in now if path.parts[0] != "images"} == {path for path in before if path.parts[0] != "images"}
     assert sync([network]) == [f"{network}: is version {number} already, alias candidate"]

@@ -53,7 +53,7 @@ def test_a_location_is_the_folder_beside_the_database(database, name, slashes):
 )
 def test_no_location_leads_out_of_the_artifacts(database, location):
     for uri in ("sqlite:///mlflow.db", "http://localhost:5000"):
-        with pytest.raises(MlflowException, match="is no location of an artifact, expected convzoo:/artifacts/NAME"):
+        with pytest.raises(MlflowException, match="is not the location of an artifact, expected convzoo:/artifacts"):
             locations.repository(location, uri)
 
 

@@ -7,7 +7,7 @@ from helpers.registered import identity_of, runs_of, versions_of
 
 from convzoo.files import write_json
 from convzoo.tracking.live import LiveRun
-from convzoo.tracking.models import model_of
+from convzoo.tracking.registered import model_of
 from convzoo.tracking.registry import register
 from convzoo.tracking.store import open_store
 from convzoo.tracking.versions import find_version

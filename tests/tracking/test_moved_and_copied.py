@@ -195,7 +195,7 @@ def older(folder: Path) -> None:
     artifacts = folder / "mlruns/artifacts"
     with closing(sqlite3.connect(folder / "mlruns/mlflow.db")) as database:
         for table, column in store._text_columns(database):
-            store._replace_start(database, table, column, store.locations.ROOT, artifacts.as_uri())
+            store._replace_start(database, table, column, store.ROOT, artifacts.as_uri())
         # Experiments that were created in the UI, with MLflow's API, and for another folder.
         for name in (f"{artifacts}/7", f"{folder}/mlruns/8", "/elsewhere/artifacts/9"):
             values = (name, name, "active", "default")

@@ -13,8 +13,7 @@ from convzoo.commands.trace import trace
 from convzoo.errors import ConvzooError
 from convzoo.files import sha256_of
 from convzoo.tracking import store
-from convzoo.tracking.models import model_of
-from convzoo.tracking.registered import registered_models
+from convzoo.tracking.registered import model_of, registered_models
 from convzoo.tracking.registry import register
 from convzoo.tracking.sync import orphans, sync
 from convzoo.tracking.versions import find_model, find_version

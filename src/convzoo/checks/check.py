@@ -17,13 +17,15 @@ from convzoo.settings.load import Params, read_params
 from convzoo.settings.sources import FolderSource, source_settings
 from convzoo.settings.weights import FileWeights, weights_settings
 from convzoo.settings.whole import check_all
+from convzoo.tracking.candidates import request_registrations
 
 STAGES = ("download", "weights", "prepare", "augment", "validate", "report")  # the same for all families
 
 
 def check() -> None:
     """Validate all of params.yaml, then bring data/code up to date: a file per stage and family, per source of images
-    and per file of weights. Prints what changed since the last check, and for which stages.
+    and per file of weights. Prints what changed since the last check, and for which stages. Makes the stage `register`
+    run for an experiment that was applied (see `request_registrations`).
 
     A file is written only if its content changes, and one that is no longer due is removed. Raises SettingsError, and
     ConvzooError for code that is not valid Python and a locale without UTF-8; data/code is then as it was.
@@ -44,7 +46,8 @@ def check() -> None:
             write_json(file, content)
     for file in before.keys() - due.keys():
         file.unlink()
-    for line in [*_changes(before, due), *version_warnings()]:
+    requested = request_registrations(params.values["networks"])
+    for line in [*_changes(before, due), *requested, *version_warnings()]:
         print(line)
 
 

@@ -15,8 +15,9 @@ from convzoo.commands.shared import Json, print_result
 from convzoo.errors import ConvzooError
 from convzoo.lineage.record import PACKAGE, identities
 from convzoo.text import in_columns
+from convzoo.tracking.aliases import CANDIDATE, CHAMPION
 from convzoo.tracking.store import failures_raised_as
-from convzoo.tracking.versions import CANDIDATE, CHAMPION, find_run, find_version
+from convzoo.tracking.versions import find_run, find_version
 
 EXAMPLES = (
     "convzoo compare mnist-classifier",

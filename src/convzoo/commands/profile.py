@@ -88,10 +88,11 @@ def use_profile(name: str) -> list[str]:
 def merged(params: str, profile: str, name: str) -> tuple[str, list[str]]:
     """The text `params` with the values of the text `profile`, and the dotted keys of the values that changed.
 
-    Only the characters of a value are replaced, so that a round trip through all profiles gives the same bytes. `name`
-    stands for the profile in the error. Raises SettingsError for a key that `params` lacks.
+    Only the characters of a value are replaced, so that a round trip through all profiles gives the same bytes. A flow
+    mapping ({key: value}) in the profile replaces a whole value; one in `params` may also have single values replaced.
+    `name` stands for the profile in the error. Raises SettingsError for a key that `params` lacks.
     """
-    current, values = _values(params), _values(profile)
+    current, values = _values(params, inside_flow=True), _values(profile)
     changed, newline = [], "\r\n" if "\r\n" in params else "\n"
     # From the end of the text to its start, so that the marks of the values that are still to come stay right.
     for path in sorted(values, key=lambda path: current[path].start_mark.index if path in current else 0, reverse=True):
@@ -110,16 +111,17 @@ def profile_keys(profile: str) -> set[KeyPath]:
     return set(_values(profile))
 
 
-def _values(text: str) -> dict[KeyPath, Node]:
-    """The node of each value that is not a block mapping, by its path."""
+def _values(text: str, inside_flow: bool = False) -> dict[KeyPath, Node]:
+    """The node of each value that is not a block mapping, by its path; optionally also those inside flow mappings."""
     nodes: dict[KeyPath, Node] = {}
 
     def walk(node: Node, path: KeyPath) -> None:
-        if isinstance(node, MappingNode) and not node.flow_style:
+        is_mapping = isinstance(node, MappingNode)
+        if not is_mapping or node.flow_style:
+            nodes[path] = node
+        if is_mapping and (inside_flow or not node.flow_style):
             for key, value in node.value:
                 walk(value, (*path, key.value))
-        else:
-            nodes[path] = node
 
     walk(YAML(typ="safe", pure=True).compose(text), ())
     return nodes

@@ -1,6 +1,7 @@
 """Rebuild a version from its commit and compare the two.
 
-Runs every stage that leads to it in a temporary clone. The exit code is 1 if weights, model or metrics differ.
+Runs every stage that leads to it in a temporary clone; pictures from a folder of yours are restored from DVC's cache.
+The exit code is 1 if weights, model or metrics differ.
 """
 
 import os
@@ -18,6 +19,7 @@ from convzoo.commands import shared
 from convzoo.errors import ConvzooError
 from convzoo.files import project_root, read_json, sha256_of
 from convzoo.lineage import commits
+from convzoo.lineage.clones import make_clone, prepare_clone
 from convzoo.shipping.graph import tensors_of
 from convzoo.tracking.versions import Version, find_version
 
@@ -46,16 +48,19 @@ def reproduce(name: str) -> Verdict:
     """Rebuild the version that NETWORK[@ALIAS] stands for, with its code and params, and compare the two.
 
     Forces every stage that leads to it, without checkpoints and without tracking, in a temporary clone; the checkout,
-    data and cache of the caller do not change. Raises ConvzooError if there is no such version, if no commit holds its
+    data and cache of the caller do not change. Pictures from a folder are those that the version was trained on, if
+    DVC's cache still has them. Raises ConvzooError if there is no such version, if no commit holds its
     code and params, and if a stage fails.
     """
     version = find_version(name)
     commit, network = _commit_of(version), version.version.name
     with tempfile.TemporaryDirectory(prefix="convzoo-") as folder:
         clone = Path(folder, "clone")
-        _clone(commit, clone)
+        make_clone(commit, clone)
+        own_files = prepare_clone(clone, network, version.lineage["stages"])
         _repro(clone, network)
-        return _compare(version.lineage, version.download(Path(folder)), clone / "models" / network)
+        verdict = _compare(version.lineage, version.download(Path(folder)), clone / "models" / network)
+        return verdict._replace(lines=own_files + verdict.lines)
 
 
 def _commit_of(version: Version) -> str:
@@ -79,14 +84,6 @@ def _commit_of(version: Version) -> str:
     if commits.git("cat-file", "-e", f"{commit}^{{commit}}") is None:
         raise ConvzooError(f"{version.name}: this clone does not have its commit {commit}; run: git fetch --all")
     return commit
-
-
-def _clone(commit: str, clone: Path) -> None:
-    root = project_root()
-    if commits.git("clone", "--quiet", "--shared", "--no-checkout", str(root), str(clone)) is None:
-        raise ConvzooError(f"{root}: git cannot clone it to {clone}; is it the top folder of a git repository?")
-    if commits.git("-C", str(clone), "checkout", "--quiet", "--detach", commit) is None:
-        raise ConvzooError(f"{clone}: git cannot check out {commit}; is the disk full?")
 
 
 def _repro(clone: Path, network: str) -> None:

@@ -6,25 +6,42 @@ commit.
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from convzoo.commands.shared import Json, Version, print_result
 from convzoo.lineage import commits
-from convzoo.tracking.listing import when
-from convzoo.tracking.versions import aliases_of, find_version
+from convzoo.tracking.aliases import aliases_of
+from convzoo.tracking.listing import MAIN_METRICS, when
+from convzoo.tracking.reader import ask
+from convzoo.tracking.versions import find_version
 
 EXAMPLES = ("convzoo trace mnist-classifier", "convzoo trace mnist-classifier@v3 --json")
 UNKNOWN = "unknown"
+DIGITS = 16  # of a sha256 in the summary
+# What the summary shows of a training's params and of the packages; --full shows all.
+TRAINING = ("family", "architecture", "variant", "epochs", "batch_size", "optimizer", "learning_rate", "seed")
+PACKAGES = ("torch", "numpy", "onnx", "onnxruntime")
 
 
-def command(network: Version, as_json: Json = False) -> None:
-    """Print the lineage."""
-    print_result(trace(network), as_text, as_json)
+def command(
+    network: Version,
+    full: Annotated[
+        bool, typer.Option("--full", help="Add stages, params, packages, modules and all digests.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the lineage; JSON has all of it."""
+    print_result(trace(network), as_text if full else summary, as_json)
 
 
 def trace(name: str) -> dict[str, Any]:
     """The lineage of the version that NETWORK[@ALIAS] stands for, by topic. Raises ConvzooError as `find_version`."""
-    version = find_version(name)
+    return ask(lambda client: _lineage(find_version(name, client)))
+
+
+def _lineage(version: Any) -> dict[str, Any]:
     registered, run, lineage = version.version, version.run, version.lineage
     tags, identity = run.data.tags, lineage["identity"]
     return {
@@ -65,8 +82,44 @@ def trace(name: str) -> dict[str, Any]:
             }
             for stage, locked in lineage["stages"].items()
         },
-        "again": f"convzoo reproduce {version.name}",
+        "rebuild": f"convzoo reproduce {version.name}",
     }
+
+
+def summary(lineage: Mapping[str, Any]) -> str:
+    """The lineage in about fifteen lines: what it is, where it came from, how good it is, and how to rebuild it."""
+    version, run, code, data = (lineage[topic] for topic in ("version", "run", "code", "data"))
+    params, versions = lineage["params"], lineage["package versions"]
+    aliases = ", ".join(version["aliases"]) or "no alias"
+    differs = "" if code["differs from it"] == "clean" else f", with changes to {code['differs from it']}"
+    lines = {
+        "version": f"{version['name']} {version['version']} ({aliases}), registered {version['registered']}",
+        "model": f"sha256 {version['model sha256'][:DIGITS]}",
+        "weights": f"sha256 {version['weights sha256'][:DIGITS]}",
+        "run": f"{run['name']} ({run['id']}), {run['status'].lower()}, started {run['started']}",
+        "machine": run["machine"],
+        "commit": code["git commit"] + differs,
+        "snapshot": code["snapshot of the changes"],
+        "data": f"{data['digests']['name']} from {data['source'].get('name', UNKNOWN)}",
+        "licence": data["source"].get("licence", UNKNOWN),
+        "training": _joined({key: params[key] for key in TRAINING if key in params}),
+        "compute": _joined(lineage["compute"]),
+        "packages": _joined({key: versions[key] for key in PACKAGES if key in versions}),
+        "metrics": _joined({key: f"{value:.4g}" for key, value in _main(lineage["metrics"]).items()}),
+        "rebuild": lineage["rebuild"],
+    }
+    return "\n".join(_lines(lines, "")) + "\n\nStages, params, packages, modules and all digests: --full"
+
+
+def _main(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The main metric with its interval or spread, if it was measured; all metrics if there is no main one."""
+    main = next((key for key in MAIN_METRICS if key in metrics), None)
+    keys = [main, f"{main}_low", f"{main}_high", f"{main}_spread"]
+    return {key: metrics[key] for key in keys if key in metrics} if main else dict(metrics)
+
+
+def _joined(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items()) or UNKNOWN
 
 
 def as_text(lineage: Mapping[str, Any]) -> str:

@@ -3,9 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from convzoo.errors import first_line
 from convzoo.files import CONFLICT, DamagedFileError, sha256_of
 from convzoo.shipping.network_files import NetworkFiles
@@ -45,6 +42,9 @@ def locked_stages() -> dict[str, Any]:
     """The stages in dvc.lock; none if there is no such file. Raises DamagedFileError if it is not DVC's."""
     if not LOCK.is_file():
         return {}
+    from ruamel.yaml import YAML  # here: looking up a version does not need it
+    from ruamel.yaml.error import YAMLError
+
     try:
         lock = YAML(typ="safe").load(LOCK)
         return dict(lock.get("stages") or {})

@@ -16,20 +16,23 @@ from convzoo.settings.promotion import Promotion
 from convzoo.settings.whole import check_network_name
 from convzoo.shipping.model import Model
 from convzoo.tracking import store
-from convzoo.tracking.models import SHA256
-from convzoo.tracking.verdicts import record_verdict
-from convzoo.tracking.versions import (
+from convzoo.tracking.aliases import (
     CANDIDATE,
     CHAMPION,
     PREVIOUS,
     Alias,
-    Version,
     aliases_of,
+    restore_alias,
+    set_alias,
+)
+from convzoo.tracking.candidates import version_in_models
+from convzoo.tracking.registered import SHA256
+from convzoo.tracking.verdicts import record_verdict
+from convzoo.tracking.versions import (
+    Version,
     check_run_is_active,
     find_version,
     folder_until_exit,
-    restore_alias,
-    set_alias,
 )
 
 TAG_LENGTH = 5000  # characters that MLflow takes
@@ -71,16 +74,22 @@ def promote(
     with _store_failures(network):
         candidate = find_version(f"{network}@{f'v{version}' if version else CANDIDATE}")
         number = str(candidate.version.version)
+        messages = []
+        if not version and (other := version_in_models(candidate.client, network)):
+            messages.append(
+                f"models/{network} holds version {other}, which is not the candidate; to make it the candidate, run: "
+                f"convzoo sync {network}"
+            )
         before = aliases_of(candidate.client, network).get(CHAMPION)
         if before and before.version == number:
-            message = f"{network}: version {number} is the champion already; nothing changed"
-            return Outcome([], [message], done=True, fits=True)
+            messages.append(f"{network}: version {number} is the champion already; nothing changed")
+            return Outcome([], messages, done=True, fits=True)
         check_run_is_active(candidate)
         champion, broken = _champion(f"{network}@v{before.version}") if before else (None, None)
         contenders = [_contender(side) for side in (candidate, champion) if side]
         result = _run_gate(family, settings, contenders, dry_run, broken)
         conditions, failed = result.conditions, result.failed
-        messages = [before.named(f"champion: version {before.version}") if before else "champion: none yet"]
+        messages.append(before.named(f"champion: version {before.version}") if before else "champion: none yet")
         if broken:
             messages.append(f"{broken}; or replace it without a comparison: --force --reason TEXT")
         if dry_run:

@@ -1,9 +1,14 @@
-"""What is wrong with a tracking address, and what to do about a server or database that does not answer as expected."""
+"""Tracking addresses and artifact locations: what is wrong with one, and what to do if it does not answer as expected.
+
+Imports no MLflow.
+"""
 
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+SCHEME, FOLDER = "convzoo", "artifacts"
+ROOT = f"{SCHEME}:/{FOLDER}"  # the artifacts beside the database
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVERS = ("http", "https")
 OTHERS = ("databricks", "databricks-uc", "uc")
@@ -37,6 +42,19 @@ def sqlite_path(uri: str) -> Path | None:
     scheme, _, name = uri.partition(":///")
     name = unquote(name.partition("?")[0])
     return Path(name) if scheme.partition("+")[0] == "sqlite" and name and name != ":memory:" else None
+
+
+def artifact_path(location: str) -> str:
+    """The path of an artifact location below the database's folder; it begins with FOLDER. Raises ValueError."""
+    parts = urlsplit(location)
+    path = decoded = unquote(parts.path).strip("/")
+    while (more := unquote(decoded)) != decoded:  # MLflow decodes the path again when it deletes
+        decoded = more
+    names = re.split(r"[/\\]", decoded)
+    is_odd = parts.netloc or parts.query or parts.fragment or {".", ".."} & {*names} or "\0" in decoded
+    if parts.scheme != SCHEME or is_odd or names[0] != FOLDER:
+        raise ValueError(f"{location}: is not the location of an artifact, expected {ROOT}/NAME; correct it")
+    return path
 
 
 def problem_with(uri: str) -> str | None:

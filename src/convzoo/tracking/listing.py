@@ -5,9 +5,10 @@ from typing import Any
 
 from convzoo.text import in_columns
 from convzoo.tracking import store
-from convzoo.tracking.registered import registered_models, versions_of
-from convzoo.tracking.verdicts import TAG
-from convzoo.tracking.versions import aliases_of, not_found
+from convzoo.tracking.aliases import aliases_of
+from convzoo.tracking.reader import ask
+from convzoo.tracking.registered import VERDICT, registered_models, versions_of
+from convzoo.tracking.versions import not_found
 
 MAIN_METRICS = ("test_accuracy", "test_psnr", "test_kid")  # a version's main metric is the first of these that it has
 
@@ -17,8 +18,9 @@ def listing(network: str | None = None) -> list[dict[str, Any]]:
 
     Raises ConvzooError if there is none, and TrackingError if the store fails.
     """
-    client, rows = store.use_store(), []
-    with store.failures_raised_as(f"{store.tracking_uri()}: cannot be listed"):
+
+    def rows_of(client: Any) -> list[dict[str, Any]]:
+        rows = []
         for model in registered_models(client):
             if network not in (None, model.name):
                 continue
@@ -26,9 +28,12 @@ def listing(network: str | None = None) -> list[dict[str, Any]]:
             for version in reversed(versions_of(client, model.name)):
                 here = [alias.named(name) for name, alias in aliases.items() if alias.version == str(version.version)]
                 rows.append(_row(model.name, version, here))
-    if not rows:
-        raise not_found(client, network or "the registry")
-    return rows
+        if not rows:
+            raise not_found(client, network or "the registry")
+        return rows
+
+    with store.failures_raised_as(f"{store.tracking_uri()}: cannot be listed"):
+        return ask(rows_of)
 
 
 def when(milliseconds: int) -> str:
@@ -46,7 +51,7 @@ def _row(network: str, version: Any, aliases: list[str]) -> dict[str, Any]:
         "measure": main,
         "value": values[main] if main else None,
         "registered": when(version.creation_timestamp),
-        "promotion": version.tags.get(f"{TAG}verdict"),
+        "promotion": version.tags.get(f"{VERDICT}verdict"),
     }
 
 

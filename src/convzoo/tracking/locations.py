@@ -5,8 +5,7 @@ nothing of convzoo that imports MLflow.
 """
 
 import os
-import re
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 import click
 from mlflow.exceptions import MlflowException
@@ -15,10 +14,8 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 from mlflow.tracking._tracking_service.utils import get_tracking_uri
 
-from convzoo.tracking.addresses import SERVERS, sqlite_path
+from convzoo.tracking.addresses import FOLDER, SERVERS, artifact_path, sqlite_path
 
-SCHEME, FOLDER = "convzoo", "artifacts"
-ROOT = f"{SCHEME}:/{FOLDER}"
 # MLflow's server sets it to the address of its database, for its workers.
 SERVER_STORE = "_MLFLOW_SERVER_FILE_STORE"
 
@@ -30,7 +27,10 @@ def repository(
 
     Raises MlflowException for a location outside the artifacts, and if there is no such database.
     """
-    path = path_of(artifact_uri)
+    try:
+        path = artifact_path(artifact_uri)
+    except ValueError as error:
+        raise MlflowException(str(error)) from None
     uri = tracking_uri or _store_of_command() or os.environ.get(SERVER_STORE) or get_tracking_uri()
     if uri.startswith(tuple(f"{scheme}://" for scheme in SERVERS)):  # `convzoo ui` serves the folder
         below = path.removeprefix(FOLDER).lstrip("/")
@@ -42,19 +42,6 @@ def repository(
             "set MLFLOW_TRACKING_URI to sqlite:////PATH/mlruns/mlflow.db"
         )
     return LocalArtifactRepository((file.absolute().parent / path).as_uri(), uri, registry_uri)
-
-
-def path_of(artifact_uri: str) -> str:
-    """The path of a location, which begins with FOLDER. Raises MlflowException for any other."""
-    parts = urlsplit(artifact_uri)
-    path = decoded = unquote(parts.path).strip("/")
-    while (more := unquote(decoded)) != decoded:  # MLflow decodes the path again when it deletes
-        decoded = more
-    names = re.split(r"[/\\]", decoded)
-    is_odd = parts.netloc or parts.query or parts.fragment or {".", ".."} & {*names} or "\0" in decoded
-    if parts.scheme != SCHEME or is_odd or names[0] != FOLDER:
-        raise MlflowException(f"{artifact_uri}: is no location of an artifact, expected {ROOT}/NAME; correct it")
-    return path
 
 
 def _store_of_command() -> str | None:

@@ -1,6 +1,5 @@
 """Logged models: an exported file as MLflow keeps it, with its signature, its tags and the metrics measured on it."""
 
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -26,29 +25,18 @@ from convzoo.files import sha256_of
 from convzoo.shipping.graph import LABEL, PROBABILITY, load_graph, with_labels
 from convzoo.shipping.network_files import NetworkFiles
 from convzoo.tracking import runs
+from convzoo.tracking.registered import DESCRIPTION, EXPORTED, SHA256, is_by_hand
 
-EXPORTED = "extra_files/model.onnx"  # in a logged model, the file as it was exported
+DESCRIBED = PurePosixPath(DESCRIPTION).name
 SERVED = "model.onnx"  # the file that MLflow wrote from it, which pyfunc and the server load
-LOGGED_MODEL = re.compile(r"models:/(m-[^/@]+)")  # the source of a version
-SHA256 = "convzoo.model_sha256"  # the tag of runs, models and versions with the sha256 of that file
 EXAMPLES = 2  # images in a model's input example
-
-
-def model_of(version: ModelVersion) -> str | None:
-    """The ID of the logged model of a version; None if it was registered by hand from something else."""
-    match = LOGGED_MODEL.fullmatch(version.source or "")
-    return match[1] if match else None
-
-
-def is_by_hand(version: ModelVersion) -> bool:
-    """Whether a version was registered by hand, so not by convzoo. Copies have the tags of their original."""
-    return SHA256 not in version.tags or model_of(version) is None
 
 
 def download(client: MlflowClient, version: ModelVersion, folder: Path) -> Path | None:
     """The ONNX file of a version, downloaded to `folder` from a server; None if the store does not have it.
 
-    A version that was registered by hand may also be a folder with a model.onnx, or the file itself.
+    Its export.json is put beside it if the store has that. A version that was registered by hand may also be a folder
+    with a model.onnx, or the file itself.
     """
     location = client.get_model_version_download_uri(version.name, version.version).rstrip("/")
     names = [EXPORTED, SERVED] if is_by_hand(version) else [EXPORTED]
@@ -57,7 +45,10 @@ def download(client: MlflowClient, version: ModelVersion, folder: Path) -> Path 
         places.append(location)
     for place in places:
         above, _, name = place.rpartition("/")
-        if name in {PurePosixPath(entry.path).name for entry in list_artifacts(artifact_uri=above) if not entry.is_dir}:
+        there = {PurePosixPath(entry.path).name for entry in list_artifacts(artifact_uri=above) if not entry.is_dir}
+        if name in there:
+            if DESCRIBED in there:
+                download_artifacts(artifact_uri=f"{above}/{DESCRIBED}", dst_path=str(folder))
             return Path(download_artifacts(artifact_uri=place, dst_path=str(folder)))
     return None
 

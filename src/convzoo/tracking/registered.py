@@ -1,20 +1,41 @@
-"""All registered models and versions of the store, and how to get back what it has lost of one."""
+"""All registered models and versions of the store, what a version is made of, and how to get back what was lost of one.
+
+Imports no MLflow: the client is MLflow's or a Reader.
+"""
+
+from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-
-from convzoo.tracking.models import SHA256  # before mlflow, which reads environment variables that it sets
-
-# isort: split
-from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion, RegisteredModel
-from mlflow.store.entities import PagedList
+from typing import TYPE_CHECKING, Any
 
 from convzoo.files import sha256_of
+from convzoo.tracking import store
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+    from mlflow.store.entities import PagedList
+
+EXPORTED = "extra_files/model.onnx"  # in a logged model, the file as it was exported
+DESCRIPTION = "extra_files/export.json"  # what the export wrote about it
+LOGGED_MODEL = re.compile(r"models:/(m-[^/@]+)")  # the source of a version
+SHA256 = "convzoo.model_sha256"  # the tag of runs, models and versions with the sha256 of that file
+VERDICT = "convzoo.promotion."  # the tags of a version with the verdict of its promotion
 PLAIN_NAME = re.compile(r"[\w .-]+")  # what a filter of MLflow's can hold; it cannot hold both kinds of quotes
+
+
+def model_of(version: ModelVersion) -> str | None:
+    """The ID of the logged model of a version; None if it was registered by hand from something else."""
+    match = LOGGED_MODEL.fullmatch(version.source or "")
+    return match[1] if match else None
+
+
+def is_by_hand(version: ModelVersion) -> bool:
+    """Whether a version was registered by hand, so not by convzoo. Copies have the tags of their original."""
+    return SHA256 not in version.tags or model_of(version) is None
 
 
 def registered_models(client: MlflowClient) -> list[RegisteredModel]:
@@ -45,6 +66,16 @@ def remedy(client: MlflowClient, version: ModelVersion) -> str:
         f"{file} is another one, so bring back the files of that version (git checkout of its commit, then dvc "
         f"checkout) and run: convzoo sync; or choose another version, see: convzoo models"
     )
+
+
+def existing_run(client: MlflowClient, run_id: str | None) -> Run | None:
+    """The run with this ID, which may be deleted; None if the store does not have it."""
+    try:
+        return client.get_run(run_id) if run_id else None
+    except Exception as error:
+        if not store.is_missing(error):
+            raise
+        return None
 
 
 def _pages(search: Callable[..., PagedList], **arguments: Any) -> Iterator[Any]:

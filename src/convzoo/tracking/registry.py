@@ -18,12 +18,12 @@ from convzoo.files import write_json
 from convzoo.lineage.record import lineage_of
 from convzoo.shipping.network_files import NetworkFiles, read_network
 from convzoo.tracking.addresses import remedy_for
+from convzoo.tracking.aliases import CANDIDATE, aliases_of, restore_alias, set_alias
 from convzoo.tracking.live import tracking_is_off
-from convzoo.tracking.models import SHA256, is_by_hand, is_whole, link_model, log_model, model_of
-from convzoo.tracking.registered import versions_of
+from convzoo.tracking.models import is_whole, link_model, log_model
+from convzoo.tracking.registered import SHA256, existing_run, is_by_hand, model_of, versions_of
 from convzoo.tracking.run_files import BACKFILLED, COMPLETED, SOURCE, complete_run, read_record
-from convzoo.tracking.runs import existing_run, restore_run
-from convzoo.tracking.versions import CANDIDATE, aliases_of, restore_alias, set_alias
+from convzoo.tracking.runs import restore_run
 
 DESCRIPTION = "A network of convzoo: one version per exported file, each with its model card."
 
@@ -63,7 +63,9 @@ def _register(files: NetworkFiles, lineage: dict[str, Any], card: Card) -> tuple
             card = Card(files, lineage, _provenance(run, version))
             _describe(client, files, version, card)
             aliases = [_move_alias(client, version), *_repair_aliases(client, version, broken)]
-    except (*store.FAILURES, store.TrackingError) as error:
+    except Exception as error:
+        if not store.is_failure(error) and not isinstance(error, store.TrackingError):
+            raise
         reason = str(error)
         if not isinstance(error, store.TrackingError):
             remedy = remedy_for(error)

@@ -22,7 +22,7 @@ from convzoo.lineage.record import RECORD, training_params
 from convzoo.settings.load import read_params
 from convzoo.shipping.network_files import NetworkFiles, synthetic_note
 from convzoo.tracking.labels import changed_params, command_tags, run_name, run_params, user_name
-from convzoo.tracking.models import SHA256
+from convzoo.tracking.registered import SHA256
 
 SOURCE, NOTE = "convzoo.source", "mlflow.note.content"  # MLflow shows the note as a run's description
 ARTIFACTS_SHA256 = "convzoo.artifacts_sha256"
@@ -118,16 +118,16 @@ def _add_artifacts(client: MlflowClient, run: Run, files: NetworkFiles, lineage:
 
 def read_record(run: Run) -> dict[str, Any] | None:
     """The lineage that is stored with a run; None if it has none that can be read."""
+    return read_stored_json(f"{run.info.artifact_uri}/{RECORD}")
+
+
+def read_stored_json(uri: str) -> dict[str, Any] | None:
+    """The content of a JSON artifact; None if it cannot be read."""
     try:
-        return read_stored_json(f"{run.info.artifact_uri}/{RECORD}")
+        with tempfile.TemporaryDirectory() as folder:
+            return json.loads(Path(download_artifacts(artifact_uri=uri, dst_path=folder)).read_text(encoding="utf-8"))
     except (MlflowException, OSError, ValueError):
         return None
-
-
-def read_stored_json(uri: str) -> dict[str, Any]:
-    """The content of a JSON artifact."""
-    with tempfile.TemporaryDirectory() as folder:
-        return json.loads(Path(download_artifacts(artifact_uri=uri, dst_path=folder)).read_text(encoding="utf-8"))
 
 
 def _not_stored(run: Run, artifacts: list[tuple[Path, str]]) -> Iterator[tuple[Path, str]]:

@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from convzoo.tracking.labels import param_text
+from convzoo.tracking.registered import existing_run
 
 DIGEST_LENGTH = 32  # characters of a data set's digest in MLflow, which takes 36 at most
 METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # MLflow's limits
@@ -48,16 +49,6 @@ def runs_of(client: MlflowClient, experiment: str, fingerprint: str, view: int =
         run_view_type=view,
         order_by=["attributes.start_time DESC"],
     )
-
-
-def existing_run(client: MlflowClient, run_id: str | None) -> Run | None:
-    """The run with this ID, which may be deleted; None if the store does not have it."""
-    try:
-        return client.get_run(run_id) if run_id else None
-    except MlflowException as error:
-        if store.is_missing(error):
-            return None
-        raise
 
 
 def is_active(client: MlflowClient, run_id: str | None) -> bool:

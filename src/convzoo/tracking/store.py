@@ -1,4 +1,10 @@
-"""MLflow's store: its location, opening and locking it, and what its failures raise."""
+"""MLflow's store: its location, opening and locking it, and what its failures raise.
+
+MLflow is imported by the functions that need it: most commands only read the sqlite database, which takes no time
+compared with that import.
+"""
+
+from __future__ import annotations
 
 import logging
 import os
@@ -8,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # MLflow reads these when it is imported.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -18,34 +25,30 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")  # seconds
 
-import mlflow
 from filelock import FileLock, Timeout
-from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import (
-    get_artifact_repository,
-    get_registered_artifact_repositories,
-)
-from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-from mlflow.utils.file_utils import local_file_uri_to_path
-from sqlalchemy.exc import SQLAlchemyError
 
-from convzoo.errors import ConvzooError, first_line
+from convzoo.errors import STORE_PACKAGES, ConvzooError, first_line
 from convzoo.files import project_root
-from convzoo.tracking import locations
-from convzoo.tracking.addresses import NOT_OF_MLFLOW, missing_driver, problem_with, remedy_for, sqlite_path
+from convzoo.tracking.addresses import (
+    FOLDER,
+    NOT_OF_MLFLOW,
+    ROOT,
+    SCHEME,
+    missing_driver,
+    problem_with,
+    remedy_for,
+    sqlite_path,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 # It prints the traceback of a database error before it raises that error.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-# MLflow finds it by its entry point, unless the environment was set up by an older convzoo.
-get_registered_artifact_repositories()[locations.SCHEME] = locations.repository
 
 DATABASE_WAIT = 20  # seconds to wait while another program holds the database, as MLflow does
 LOCK_WAIT = 120  # seconds to wait for a process that creates a database, registers or promotes a model
 MESSAGE_LENGTH = 200  # characters of an error's first line that a message quotes
-FAILURES = (OSError, sqlite3.Error, SQLAlchemyError, MlflowException)  # what a failing store raises
-
 
 PROJECT = ("params.yaml", "dvc.yaml", "models")  # one of these is in every project's folder
 # Error codes of what is not in the store; the last one is that of an ID that no store could have.
@@ -71,13 +74,16 @@ def database_file(uri: str) -> Path | None:
 
 def artifact_root(uri: str) -> str:
     """The location of all artifacts: beside a sqlite database, for other databases in the clone."""
-    return locations.ROOT if database_file(uri) else (project_root() / "mlruns" / locations.FOLDER).as_uri()
+    return ROOT if database_file(uri) else (project_root() / "mlruns" / FOLDER).as_uri()
 
 
 def local_folder(location: str, uri: str) -> Path | None:
     """The folder of an artifact location of the store `uri`; None if it is not on this machine."""
-    if not location.startswith(("file:", f"{locations.SCHEME}:")):
+    if not location.startswith(("file:", f"{SCHEME}:")):
         return None
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
     repository = get_artifact_repository(location, tracking_uri=uri)
     return Path(repository.artifact_dir) if isinstance(repository, LocalArtifactRepository) else None
 
@@ -88,11 +94,17 @@ def _sqlite_uri(file: Path) -> str:
 
 def beside_database(name: str) -> Path:
     """A file next to the sqlite database, so that clones that share a database share the file; else in mlruns/."""
-    return (database_file(tracking_uri()) or _default_file()).with_name(name)
+    return (database_file(tracking_uri()) or default_file()).with_name(name)
 
 
-def _default_file() -> Path:
+def default_file() -> Path:
+    """The database that is used unless MLFLOW_TRACKING_URI names another."""
     return project_root() / "mlruns" / "mlflow.db"
+
+
+def is_project() -> bool:
+    """Whether this is a project's folder, so that a missing database is an empty one."""
+    return any((project_root() / name).exists() for name in (*PROJECT, default_file()))
 
 
 def open_store() -> MlflowClient:
@@ -100,18 +112,25 @@ def open_store() -> MlflowClient:
 
     Raises TrackingError.
     """
+    from mlflow import MlflowClient
+    from mlflow.store.artifact.artifact_repository_registry import get_registered_artifact_repositories
+
+    from convzoo.tracking.locations import repository
+
+    # MLflow finds it by its entry point, unless the environment was set up by an older convzoo.
+    get_registered_artifact_repositories()[SCHEME] = repository
     uri = tracking_uri()
     file = database_file(uri)
     if problem := problem_with(uri):
         raise TrackingError(f"{uri}: {problem}")
-    if file == _default_file() and not any((project_root() / name).exists() for name in (*PROJECT, file)):
+    if file == default_file() and not is_project():
         raise TrackingError(f"{project_root()}: has no params.yaml, expected the project's folder; run this from there")
     try:
         if file:
             with locked(file):
                 if not file.exists() or not file.stat().st_size:
                     _create(file)
-                if file == _default_file():  # a database elsewhere is the user's own
+                if file == default_file():  # a database elsewhere is the user's own
                     _convert(file)
         client = MlflowClient(tracking_uri=uri)
         if not file:
@@ -119,7 +138,9 @@ def open_store() -> MlflowClient:
         return client
     except ImportError as error:
         raise TrackingError(f"{uri}: {missing_driver(error)}") from error
-    except (*FAILURES, ValueError) as error:  # ValueError: SQLAlchemy cannot read the address
+    except Exception as error:
+        if not is_failure(error) and not isinstance(error, ValueError):  # SQLAlchemy cannot read the address
+            raise
         expected = "expected a database that is free and can be written to"
         remedy = "make room, fix its folder's permissions, or end the process that holds it"
         if not file:
@@ -130,6 +151,8 @@ def open_store() -> MlflowClient:
 
 def use_store() -> MlflowClient:
     """Like `open_store`, and makes MLflow's own functions use the store too. The environment does not change."""
+    import mlflow
+
     client, uri = open_store(), os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(client.tracking_uri)
     if uri is None:
@@ -158,14 +181,21 @@ def failures_raised_as(problem: str, remedy: str = "fix the store, then run the 
     """Raises TrackingError with `problem` and `remedy` if the store fails inside."""
     try:
         yield
-    except FAILURES as error:
+    except Exception as error:
+        if not is_failure(error):
+            raise
         remedy = "; ".join(filter(None, [remedy_for(error), remedy]))
         raise TrackingError(f"{problem} ({describe(error)}), expected a working store; {remedy}") from error
 
 
-def is_missing(error: MlflowException) -> bool:
+def is_failure(error: BaseException) -> bool:
+    """Whether an error means that the store failed."""
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in STORE_PACKAGES
+
+
+def is_missing(error: BaseException) -> bool:
     """Whether an error says that something is not in the store, and not that the store failed."""
-    return error.error_code in MISSING
+    return getattr(error, "error_code", None) in MISSING
 
 
 def describe(error: BaseException) -> str:
@@ -176,6 +206,8 @@ def describe(error: BaseException) -> str:
 
 def _check_answer(client: MlflowClient) -> None:
     """Raises MlflowException if there is no server or database that answers as MLflow does."""
+    from mlflow.exceptions import MlflowException
+
     if client.search_experiments(max_results=1):
         return
     try:
@@ -189,10 +221,12 @@ def _check_answer(client: MlflowClient) -> None:
 
 
 def _create(file: Path) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
     # Under a temporary name, so that a process that is killed leaves no incomplete database.
     temporary = file.with_name(f".{file.name}.new")
     temporary.unlink(missing_ok=True)
-    store = SqlAlchemyStore(_sqlite_uri(temporary), locations.ROOT)
+    store = SqlAlchemyStore(_sqlite_uri(temporary), ROOT)
     store.engine.dispose()
     temporary.replace(file)
 
@@ -202,7 +236,9 @@ def _convert(file: Path) -> None:
 
     The artifacts lie beside the database, so an experiment with another artifact location shows the old folder.
     """
-    new, artifacts = file.parent.as_uri(), file.with_name(locations.FOLDER)
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    new, artifacts = file.parent.as_uri(), file.with_name(FOLDER)
     with closing(sqlite3.connect(file, timeout=DATABASE_WAIT, isolation_level=None)) as database:
         if not artifacts.is_dir() and database.execute("SELECT 1 FROM logged_models").fetchone():
             _warn_of_missing(file, artifacts)
@@ -217,7 +253,7 @@ def _convert(file: Path) -> None:
         for table, column in _text_columns(database):
             for old in folders:
                 for start, folder in ((old, new), (local_file_uri_to_path(old), str(file.parent))):
-                    _replace_start(database, table, column, f"{start}/artifacts", locations.ROOT)
+                    _replace_start(database, table, column, f"{start}/artifacts", ROOT)
                     _replace_start(database, table, column, start, folder)  # experiments that were created by hand
         database.execute("COMMIT")
 

@@ -13,8 +13,8 @@ from convzoo.errors import ConvzooError
 from convzoo.shipping.network_files import STAGE_OF, missing_files
 from convzoo.tracking import runs
 from convzoo.tracking.live import tracking_is_off
-from convzoo.tracking.models import SHA256, has_file, is_by_hand, model_of
-from convzoo.tracking.registered import registered_models, versions_of
+from convzoo.tracking.models import has_file
+from convzoo.tracking.registered import SHA256, is_by_hand, model_of, registered_models, versions_of
 from convzoo.tracking.registry import register
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from convzoo.cards.card import DESCRIPTION_LENGTH, PROMOTION, RESERVED
 from convzoo.tracking import store
+from convzoo.tracking.registered import VERDICT
 from convzoo.tracking.versions import Version
 
 SECTION = "## Promotion"  # begins the last part of a version's description; above it stands the card
-TAG = "convzoo.promotion."
 
 
 def record_verdict(found: Version, tags: Mapping[str, str], whole: str, brief: str, values: Mapping[str, Any]) -> None:
@@ -18,7 +18,7 @@ def record_verdict(found: Version, tags: Mapping[str, str], whole: str, brief: s
     """
     client, name, number = found.client, found.version.name, str(found.version.version)
     for key, value in tags.items():
-        client.set_model_version_tag(name, number, TAG + key, value)
+        client.set_model_version_tag(name, number, VERDICT + key, value)
     with store.locked(store.beside_database("register")):  # a registration updates the card in the same description
         description = client.get_model_version(name, number).description or ""
         card = PROMOTION.split(description, 1)[0].rstrip()

@@ -1,44 +1,41 @@
-"""Which registered version or file a name stands for, what MLflow knows about it, and the aliases of versions."""
+"""Which registered version or file a name stands for, and what MLflow knows about it.
+
+Imports MLflow only if the database cannot be read without it, and for what only MLflow does.
+"""
+
+from __future__ import annotations
 
 import atexit
 import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from convzoo.tracking import store  # before mlflow, which reads environment variables that it sets
-
-# isort: split
-from mlflow import MlflowClient
-from mlflow.entities import LifecycleStage, Run
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convzoo.errors import ConvzooError, did_you_mean, without_account
 from convzoo.files import sha256_of
 from convzoo.lineage.record import RECORD
 from convzoo.shipping.network_files import read_network
-from convzoo.tracking import runs
-from convzoo.tracking.models import SHA256, download, is_by_hand
-from convzoo.tracking.registered import registered_models, remedy
-from convzoo.tracking.run_files import read_record, read_stored_json
+from convzoo.tracking import store
+from convzoo.tracking.aliases import CANDIDATE, CHAMPION
+from convzoo.tracking.reader import Reader, UnansweredError, ask
+from convzoo.tracking.registered import (
+    DESCRIPTION,
+    EXPORTED,
+    SHA256,
+    existing_run,
+    is_by_hand,
+    registered_models,
+    remedy,
+)
 
-CHAMPION, PREVIOUS, CANDIDATE = "champion", "previous", "candidate"
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
 DEFAULT_ALIASES = (CHAMPION, CANDIDATE)  # of a name without an alias, in the order in which they are tried
-SET_BY_CONVZOO = "convzoo.alias."  # a registered model's tag with the version that convzoo put this alias on
 NUMBER = re.compile(r"[vV](\d{1,9})")  # a database takes no longer ones
-
-
-class Alias(NamedTuple):
-    """The version that an alias stands for."""
-
-    version: str
-    by_hand: bool  # not the version that convzoo put it on
-
-    def named(self, alias: str) -> str:
-        """The alias, with a note if it was set by hand."""
-        return f"{alias} (set by hand)" if self.by_hand else alias
 
 
 class Model(NamedTuple):
@@ -70,23 +67,24 @@ class Version(NamedTuple):
         """
         if recorded := self.lineage.get("splits"):
             return recorded
-        digests, tests = {"val": self.lineage["identity"]["data"]["val"]}, runs.digests_of(self.run, "test")
+        from convzoo.tracking.runs import digests_of
+
+        digests, tests = {"val": self.lineage["identity"]["data"]["val"]}, digests_of(self.run, "test")
         return digests | {"test": next(iter(tests))} if len(tests) == 1 else digests
 
     def download(self, folder: Path) -> Path | None:
         """The registered file, downloaded to `folder` from a server; None if the store lost it."""
-        return download(self.client, self.version, folder)
+        return _download(self.client, self.version, folder)
 
     def export(self) -> dict[str, Any]:
         """export.json of the registered file, kept with the model or with the run; empty if neither has it."""
+        from convzoo.tracking.run_files import read_stored_json
+
         version = self.version
         location = self.client.get_model_version_download_uri(version.name, version.version)
-        for uri in (f"{location}/extra_files/export.json", f"{self.run.info.artifact_uri}/evaluation/export.json"):
-            try:
-                export = read_stored_json(uri)
-            except (MlflowException, OSError, ValueError):
-                continue
-            if export.get("model_sha256") == self.lineage["model_sha256"]:
+        for uri in (f"{location}/{DESCRIPTION}", f"{self.run.info.artifact_uri}/evaluation/export.json"):
+            export = read_stored_json(uri)
+            if export and export.get("model_sha256") == self.lineage["model_sha256"]:
                 return export
         return {}
 
@@ -98,16 +96,22 @@ def find_model(name: str) -> Model:
     """
     network, _, alias = name.partition("@")
     file = Path("models", network, "model.onnx")
+    has_file = file.is_file() and not alias
+
+    def registered(client: MlflowClient | Reader) -> Model | None:
+        if match := _find(client, name):
+            return _registered_model(client, name, *match)
+        if has_file:
+            return None
+        raise not_found(client, name, "" if alias else f", and no {file}")
+
     try:
         with store.failures_raised_as(f"{name}: cannot be looked up"):
-            client = _open_store(name)
-            if match := _find(client, name):
-                return _registered_model(client, name, *match)
-            if alias or not file.is_file():
-                raise not_found(client, name, "" if alias else f", and no {file}")
+            if model := ask(registered, lambda: _open_store(name)):
+                return model
         title = f"{network}: {file}, which is not registered"
     except store.TrackingError as error:
-        if alias or not file.is_file():
+        if not has_file:
             raise
         reason = str(error).removeprefix(f"{name}: ")
         title = f"{network}: {file}, since the registry cannot be used: {without_account(reason)}"
@@ -115,21 +119,21 @@ def find_model(name: str) -> Model:
     return Model(file, title)
 
 
-def find_version(name: str) -> Version:
+def find_version(name: str, client: MlflowClient | Reader | None = None) -> Version:
     """The version that NETWORK[@ALIAS] stands for; without an alias @champion, else @candidate.
 
-    Raises ConvzooError if there is none, and if its run or its lineage is missing.
+    `client` is MLflow's if not given. Raises ConvzooError if there is none, and if its run or its lineage is missing.
     """
     with store.failures_raised_as(f"{name}: cannot be looked up"):
-        client = _open_store(name)
+        client = client or _open_store(name)
         match = _find(client, name)
         if match is None:
             raise not_found(client, name)
         alias, version = match
-        run = runs.existing_run(client, version.run_id)
+        run = existing_run(client, version.run_id)
         if run is None:
             raise _without_lineage(client, name, version, "is no longer in the store")
-        lineage = _lineage(run)
+        lineage = _lineage(client, run)
         if lineage is None:
             raise _without_lineage(client, name, version, f"has no {RECORD} that can be read")
         found = Version(f"{version.name}@{alias}", client, version, run, lineage)
@@ -140,19 +144,20 @@ def find_version(name: str) -> Version:
 
 def find_run(run_id: str) -> tuple[Run, dict[str, Any] | None]:
     """A run by its ID, and its lineage if its network was registered. Raises ConvzooError if there is no such run."""
-    run = runs.existing_run(store.use_store(), run_id)
+    client = store.use_store()
+    run = existing_run(client, run_id)
     if run is None:
         raise ConvzooError(
             f"{run_id}: cannot be looked up, {store.tracking_uri()} has no such run, expected the ID of one; the "
             "MLflow UI shows them: convzoo ui"
         )
-    return run, _lineage(run)
+    return run, _lineage(client, run)
 
 
 def check_run_is_active(version: Version) -> None:
     """Raises ConvzooError if the run of a version is deleted, since nothing can be added to it then."""
     run_id = version.run.info.run_id
-    if version.run.info.lifecycle_stage != LifecycleStage.ACTIVE:
+    if version.run.info.lifecycle_stage != "active":
         raise ConvzooError(
             f"{version.name}: the run {run_id} of version {version.version.version} is deleted, expected an active one "
             "for the verdict; to restore it, run: "
@@ -173,39 +178,6 @@ def not_found(client: MlflowClient, name: str, more: str = "") -> ConvzooError:
     return ConvzooError(f"{name}: there is no {missing}{more}; {names}; to add one, run: {remedy}")
 
 
-def aliases_of(client: MlflowClient, network: str) -> dict[str, Alias]:
-    """All aliases of a registered model, by name; none if there is no such model."""
-    try:
-        model = client.get_registered_model(network)
-    except MlflowException as error:
-        if store.is_missing(error):
-            return {}
-        raise
-    aliases = {}
-    for alias, version in sorted(model.aliases.items()):
-        # Versions before this tag existed have `candidate` without it.
-        expected = model.tags.get(SET_BY_CONVZOO + alias, str(version) if alias == CANDIDATE else None)
-        aliases[alias] = Alias(str(version), by_hand=expected != str(version))
-    return aliases
-
-
-def set_alias(client: MlflowClient, network: str, alias: str, version: str) -> None:
-    """Put an alias on a version, and record that convzoo did."""
-    client.set_registered_model_tag(network, SET_BY_CONVZOO + alias, str(version))
-    client.set_registered_model_alias(network, alias, str(version))
-
-
-def restore_alias(client: MlflowClient, network: str, alias: str, before: Alias | None) -> None:
-    """Put an alias back on the version it stood for before, or remove it if it did not exist."""
-    if before and before.by_hand:
-        client.set_registered_model_alias(network, alias, before.version)
-    elif before:
-        set_alias(client, network, alias, before.version)
-    elif alias in client.get_registered_model(network).aliases:
-        client.delete_registered_model_alias(network, alias)
-        client.delete_registered_model_tag(network, SET_BY_CONVZOO + alias)
-
-
 def folder_until_exit() -> Path:
     """A new temporary folder that is removed when this process ends."""
     folder = tempfile.mkdtemp(prefix="convzoo-")
@@ -221,7 +193,7 @@ def _open_store(name: str) -> MlflowClient:
         raise store.TrackingError(f"{name}: {error}") from error
 
 
-def _find(client: MlflowClient, name: str) -> tuple[str, ModelVersion] | None:
+def _find(client: MlflowClient | Reader, name: str) -> tuple[str, ModelVersion] | None:
     """The alias and the version that a name stands for. @v3 is version 3: MLflow reserves such names."""
     network, _, alias = name.partition("@")
     number = NUMBER.fullmatch(alias)
@@ -230,8 +202,11 @@ def _find(client: MlflowClient, name: str) -> tuple[str, ModelVersion] | None:
             if number:
                 return candidate, client.get_model_version(network, number[1])
             return candidate, client.get_model_version_by_alias(network, candidate)
-        except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        except Exception as error:
+            code = getattr(error, "error_code", None)
+            if code is None:
+                raise
+            if code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise store.TrackingError(f"{name}: {store.describe(error)}") from error
     return None
 
@@ -240,7 +215,9 @@ def _registered_model(client: MlflowClient, name: str, alias: str, version: Mode
     """The file of a version, if it is the one that was registered."""
     number, by_hand = version.version, is_by_hand(version)
     try:
-        file = download(client, version, folder_until_exit())
+        file = _download(client, version, folder_until_exit())
+    except UnansweredError:
+        raise
     except Exception as error:  # each kind of artifact store has errors of its own
         if not by_hand:
             raise
@@ -295,6 +272,23 @@ def _check_lineage_of_file(found: Version) -> None:
             )
 
 
-def _lineage(run: Run) -> dict[str, Any] | None:
-    record = read_record(run)
+def _download(client: MlflowClient | Reader, version: ModelVersion, folder: Path) -> Path | None:
+    """The file of a version, downloaded to `folder`, with its export.json beside it if the store has that."""
+    if isinstance(client, Reader):
+        if is_by_hand(version):
+            raise UnansweredError
+        client.download(version, DESCRIPTION, folder)
+        return client.download(version, EXPORTED, folder)
+    from convzoo.tracking.models import download  # imports MLflow
+
+    return download(client, version, folder)
+
+
+def _lineage(client: MlflowClient | Reader, run: Run) -> dict[str, Any] | None:
+    if isinstance(client, Reader):
+        record = client.read_json(run, RECORD)
+    else:
+        from convzoo.tracking.run_files import read_record  # imports MLflow
+
+        record = read_record(run)
     return record if isinstance(record, dict) and {"identity", "model_sha256"} <= record.keys() else None
