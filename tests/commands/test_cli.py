@@ -8,6 +8,8 @@ from helpers.project import ROOT, imported, python
 from typer.testing import CliRunner
 
 from convzoo.cli import COMMANDS, app
+from convzoo.commands.compare import pair
+from convzoo.errors import ConvzooError
 
 HEAVY = {"great_expectations", "lightning_fabric", "mlflow", "numpy", "onnxruntime", "PIL", "rich", "torch"}
 NO_COMMANDS = {"__init__", "outputs", "shared"}
@@ -95,6 +97,23 @@ def test_the_shell_completes_commands_networks_profiles_and_options(monkeypatch)
 def test_a_light_command_imports_no_heavy_library(arguments, excluded):
     modules = imported(ROOT, *arguments)
     assert "typer" in modules and excluded.isdisjoint(modules)
+
+
+@pytest.mark.parametrize(
+    ("given", "compared"),
+    [
+        (("net", None), ("net@candidate", "net@champion")),
+        (("net@v3", None), ("net@v3", "net@champion")),
+        (("net", "net@v2"), ("net", "net@v2")),
+    ],
+)
+def test_a_version_is_compared_with_the_champion_unless_told_otherwise(given, compared):
+    assert pair(*given) == compared
+
+
+def test_a_run_alone_cannot_be_compared():
+    with pytest.raises(ConvzooError, match="expected a second run or version"):
+        pair("0" * 32, None)
 
 
 def test_a_misspelled_command_gets_a_suggestion():

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from helpers.project import ROOT
 from helpers.small.transfer import small_settings
 
 from convzoo.commands.structure import structure
+from convzoo.errors import ConvzooError
 from convzoo.families.transfer import augmentation
 from convzoo.families.transfer import network as transfer
 from convzoo.weights import backbones
@@ -47,6 +49,24 @@ def test_the_structure_of_resnet_50_has_five_stages_and_its_weights(tmp_path, mo
     assert told.count("convolution block, + 1x1 of the input") == 4
     assert told.count("identity block, + input") == 12
     assert "1x1 2048->512, 3x3 512->512, 1x1 512->2048" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnt50", "resnt50: is no network and no backbone, did you mean 'resnet50'?"),
+        ("flowers-transfr", "is no network and no backbone, did you mean 'flowers-transfer'?"),
+        ("zzz", "backbone: got 'zzz', expected efficientnet-lite0 or one of torchvision's: alexnet, "),
+        (
+            "mnist-dcgan",
+            r"has no backbone \(family: dcgan\), expected a network of the family transfer \(flowers-trans",
+        ),
+    ],
+)
+def test_what_has_no_structure_is_answered_with_what_may_be_meant(monkeypatch, name, message):
+    monkeypatch.chdir(ROOT / "docs")
+    with pytest.raises(ConvzooError, match=message):
+        structure(name)
 
 
 def phase(**changes):

@@ -23,6 +23,7 @@ from convzoo.tracking import store
 from convzoo.tracking.live import LiveRun
 from convzoo.tracking.registry import register
 from convzoo.tracking.sync import sync
+from convzoo.tracking.versions import find_model, find_version
 
 
 def test_a_live_run_is_completed_and_its_model_registered_once(write_network):
@@ -193,12 +194,12 @@ def test_a_network_that_takes_no_pixels_gets_a_signature_and_an_example_too(writ
     assert info.signature.inputs.inputs[0].shape == (-1, 16, 1)
 
 
-def test_a_registered_classifier_answers_with_class_names_and_keeps_its_probabilities(write_network):
+def test_a_registered_classifier_answers_with_class_names_and_keeps_its_probabilities(write_network, tmp_path):
     write_network("named", 1)
     export = read_json(Path("models/named/export.json")) | {"classes": ["Katze 猫", "dog", "fish"]}
     write_json(Path("models/named/export.json"), export)
     register("named")
-    model = store.mlflow.pyfunc.load_model("models:/named@candidate")
+    model = mlflow.pyfunc.load_model("models:/named@candidate")
     images = np.random.default_rng(0).integers(0, 256, (20, SIDE, SIDE, 1), np.uint8)
     answer, expected = model.predict(images), Model(Path("models/named/model.onnx"))(images)
     np.testing.assert_array_equal(answer["probabilities"], expected)
@@ -207,6 +208,9 @@ def test_a_registered_classifier_answers_with_class_names_and_keeps_its_probabil
     assert len(set(answer["label"])) > 1
     assert model.metadata.signature.outputs.input_names() == ["label", "probability", "probabilities"]
     assert sha256_of(stored_file(versions_of("named")[0])) == export["model_sha256"], "the exported file is kept"
+    for client in (None, store.open_store()):  # without MLflow, and with it
+        file = find_model("named@v1").file if client is None else find_version("named@v1", client).download(tmp_path)
+        assert read_json(file.with_name("export.json")) == export
 
 
 def test_a_missing_file_and_another_model_are_named_with_what_to_do(write_network):

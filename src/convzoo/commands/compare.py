@@ -1,6 +1,7 @@
 """Compare two versions or runs side by side.
 
-Shows the params that differ, metrics with intervals, data and lineage; a star marks what differs.
+Shows the params that differ, metrics with intervals, data and lineage; a star marks what differs. A network alone
+stands for its candidate and its champion.
 """
 
 import re
@@ -11,13 +12,15 @@ from typing import Annotated, Any
 import typer
 
 from convzoo.commands.shared import Json, print_result
+from convzoo.errors import ConvzooError
 from convzoo.lineage.record import PACKAGE, identities
 from convzoo.text import in_columns
+from convzoo.tracking.aliases import CANDIDATE, CHAMPION
 from convzoo.tracking.store import failures_raised_as
 from convzoo.tracking.versions import find_run, find_version
 
 EXAMPLES = (
-    "convzoo compare mnist-classifier@champion mnist-classifier@candidate",
+    "convzoo compare mnist-classifier",
     "convzoo compare mnist-classifier@v1 mnist-classifier@v2 --json",
 )
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -35,11 +38,27 @@ def command(
             metavar="A", help="A network, one of its versions, as in NETWORK@champion or NETWORK@v3, or a run ID."
         ),
     ],
-    b: Annotated[str, typer.Argument(metavar="B", help="What to compare it with, named in the same way.")],
+    b: Annotated[
+        str | None,
+        typer.Argument(metavar="B", help="What to compare it with, named in the same way. Default: the champion."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Print the comparison."""
-    print_result(compare(a, b), as_text, as_json)
+    print_result(compare(*pair(a, b)), as_text, as_json)
+
+
+def pair(a: str, b: str | None) -> tuple[str, str]:
+    """The two names to compare if the user gave `a` and perhaps `b`: a network alone is its candidate and champion.
+
+    Raises ConvzooError for a run without another, since it has no champion.
+    """
+    if b is not None:
+        return a, b
+    if RUN_ID.fullmatch(a):
+        raise ConvzooError(f"{a}: is a run, expected a second run or version to compare it with; name it as B")
+    network, _, alias = a.partition("@")
+    return a if alias else f"{network}@{CANDIDATE}", f"{network}@{CHAMPION}"
 
 
 def compare(a: str, b: str) -> dict[str, Any]:

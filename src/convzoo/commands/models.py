@@ -1,4 +1,4 @@
-"""List the registered versions with aliases and main metric."""
+"""List the registered versions with their aliases and main metric."""
 
 from typing import Annotated
 

@@ -100,7 +100,7 @@ def as_text(rows: Sequence[dict[str, Any]]) -> str:
 def _trained_on(model: Model) -> dict[str, Any]:
     """What export.json says about the images that a model was trained on; empty if nothing is known.
 
-    It lies beside the file, or in models/NETWORK if the file is a copy of the one there.
+    It lies beside the file, also beside the copy of a registered one, or in models/NETWORK if the file is from there.
     """
     folders, project = [model.path.parent], find_project()
     if project and "network" in model.described:

@@ -1,7 +1,7 @@
 """Validate params.yaml and show which stages are out of date.
 
-Runs the stage `check`, which also digests the source code, and then `dvc status`: alone, `dvc status` only sees the
-code as it was when `check` last ran. Ends with the exit code of the one that fails.
+Runs the stage `check`, which digests the source code, and then `dvc status`, which alone knows the code only as of the
+last check. The exit code is that of the one that fails.
 """
 
 import os

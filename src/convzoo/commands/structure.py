@@ -1,4 +1,7 @@
-"""Print the stages, blocks, shapes and weights of a backbone."""
+"""Print the stages, blocks, shapes and weights of a backbone.
+
+A block is the unit of fine-tuning. Works anywhere for a backbone, and inside a project also for its networks.
+"""
 
 import contextlib
 import warnings
@@ -8,7 +11,7 @@ import torch
 import typer
 from torch import nn
 
-from convzoo.errors import ConvzooError
+from convzoo.errors import ConvzooError, did_you_mean
 from convzoo.families.transfer.network import blocks as tuned_blocks
 from convzoo.project import find_project
 from convzoo.settings.load import read_params
@@ -49,7 +52,11 @@ def structure(name: str) -> str:
     if name in networks:
         family, weights = networks[name]["family"], networks[name]["weights"]
         if family != "transfer":
-            raise ConvzooError(f"network '{name}': got the family {family}, expected transfer; choose another network")
+            others = ", ".join(key for key, block in networks.items() if block["family"] == "transfer") or "none here"
+            raise ConvzooError(
+                f"network '{name}': has no backbone (family: {family}), expected a network of the family transfer "
+                f"({others}); choose one, or name a backbone, such as resnet50"
+            )
         backbone, side = getattr(weights_settings(params, weights), "backbone", None), networks[name]["side"]
         if backbone is None:
             raise ConvzooError(f"network '{name}': weights.{weights} has no backbone, expected one; name it instead")
@@ -60,8 +67,10 @@ def structure(name: str) -> str:
             )  # about GoogLeNet's initial weights, which do not matter here
             network = cut(whole(backbone)).eval()
     except ValueError as error:
-        known = f"; networks: {', '.join(networks)}" if networks else ""
-        raise ConvzooError(f"{error}{known}") from None
+        from torchvision.models import list_models
+
+        meant = did_you_mean(name, [*networks, *list_models()]).strip()
+        raise ConvzooError(f"{name}: is no network and no backbone, {meant}" if meant else str(error)) from None
     return _table(backbone, network, side)
 
 

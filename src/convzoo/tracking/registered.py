@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlflow.store.entities import PagedList
 
 EXPORTED = "extra_files/model.onnx"  # in a logged model, the file as it was exported
+DESCRIPTION = "extra_files/export.json"  # what the export wrote about it
 LOGGED_MODEL = re.compile(r"models:/(m-[^/@]+)")  # the source of a version
 SHA256 = "convzoo.model_sha256"  # the tag of runs, models and versions with the sha256 of that file
 VERDICT = "convzoo.promotion."  # the tags of a version with the verdict of its promotion

@@ -19,7 +19,15 @@ from convzoo.shipping.network_files import read_network
 from convzoo.tracking import store
 from convzoo.tracking.aliases import CANDIDATE, CHAMPION
 from convzoo.tracking.reader import Reader, UnansweredError, ask
-from convzoo.tracking.registered import EXPORTED, SHA256, existing_run, is_by_hand, registered_models, remedy
+from convzoo.tracking.registered import (
+    DESCRIPTION,
+    EXPORTED,
+    SHA256,
+    existing_run,
+    is_by_hand,
+    registered_models,
+    remedy,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -74,7 +82,7 @@ class Version(NamedTuple):
 
         version = self.version
         location = self.client.get_model_version_download_uri(version.name, version.version)
-        for uri in (f"{location}/extra_files/export.json", f"{self.run.info.artifact_uri}/evaluation/export.json"):
+        for uri in (f"{location}/{DESCRIPTION}", f"{self.run.info.artifact_uri}/evaluation/export.json"):
             export = read_stored_json(uri)
             if export and export.get("model_sha256") == self.lineage["model_sha256"]:
                 return export
@@ -265,9 +273,11 @@ def _check_lineage_of_file(found: Version) -> None:
 
 
 def _download(client: MlflowClient | Reader, version: ModelVersion, folder: Path) -> Path | None:
+    """The file of a version, downloaded to `folder`, with its export.json beside it if the store has that."""
     if isinstance(client, Reader):
         if is_by_hand(version):
             raise UnansweredError
+        client.download(version, DESCRIPTION, folder)
         return client.download(version, EXPORTED, folder)
     from convzoo.tracking.models import download  # imports MLflow
 
