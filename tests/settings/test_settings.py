@@ -1,5 +1,6 @@
 """params.yaml, its check and its profiles."""
 
+import difflib
 import re
 from pathlib import Path
 from typing import Literal, get_args, get_origin
@@ -250,8 +251,12 @@ def test_dvc_changes_only_the_line_of_the_value_that_it_sets(tmp_path, name):
     file = tmp_path / "params.yaml"
     file.write_text(before)
     apply_overrides(file, ["networks.mnist-classifier.learning_rate=0.0123"])  # as `dvc exp run --set-param` does
-    lines = zip(before.splitlines(), file.read_text().splitlines(), strict=True)
-    assert [new for old, new in lines if old != new] == ["    learning_rate: 0.0123"]
+    changed = list(difflib.ndiff(before.splitlines(), file.read_text().splitlines()))
+    added = [line[2:] for line in changed if line.startswith("+ ")]
+    removed = [line for line in changed if line.startswith("- ")]
+    assert (len(removed), added) == (1, ["    learning_rate: 0.0123"]), (
+        "expected DVC's form; it writes a file in it: dvc.utils.hydra.apply_overrides(FILE, [])"
+    )
 
 
 @pytest.mark.parametrize(
