@@ -3,12 +3,15 @@
 import os
 import socket
 import sys
+from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
 
 from convzoo.errors import ConvzooError
 from convzoo.tracking import store
+
+APP = "convzoo"  # the entry point of convzoo.tracking.server; an environment of an older convzoo lacks it
 
 
 def command(
@@ -23,6 +26,10 @@ def command(
     artifacts = store.artifact_root(uri)
     arguments = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--default-artifact-root", artifacts]
     arguments += ["--artifacts-destination", artifacts]  # for programs that use this server as their store
+    if entry_points(group="mlflow.app", name=APP):
+        arguments += ["--app-name", APP]
+    else:
+        print("choose Model training at the top left of the page; to start there, run: pip install -e .")
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *arguments, "--host", host, "--port", str(port)])
 
