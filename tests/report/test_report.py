@@ -2,6 +2,8 @@
 
 import base64
 import contextlib
+import hashlib
+import io
 import re
 import shutil
 from html.parser import HTMLParser
@@ -9,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from PIL import Image
 from safetensors.numpy import save_file
 
 from convzoo.errors import ConvzooError
 from convzoo.files import write_json
+from convzoo.report.pictures import curves, pictures_in
 from convzoo.report.report import write_report
 from convzoo.settings.load import read_params
 
@@ -75,18 +79,30 @@ def make_files():
         folder = Path("models") / name
         save_picture(folder / "plots" / "confusion.png", seed=10 * seed)
         save_picture(folder / "plots" / "worst_cases.png", seed=10 * seed + 1)
-        (folder / "plots" / "confusion.csv").write_text("actual,predicted,images\n<b>cat</b>,dog,7\n")
+        (folder / "plots" / "confusion.csv").write_text(
+            "id,actual,predicted\n1,<b>cat</b>,<b>cat</b>\n2,dog,<b>cat</b>\n"
+        )
         (folder / "history.csv").write_text(
             "epoch,learning_rate,train_loss,train_accuracy,val_loss,val_accuracy\n1,0.1,2,0.5,2,0.5\n2,0.05,1,0.9,1,0.8\n"
         )
         write_json(folder / "architecture.json", {"family": family, "architecture": "fast", "dataset": "shapes"})
-        write_json(folder / "fingerprint.json", {"fingerprint": str(seed) * 64, "versions": {"torch": "2.14.1"}})
+        identity = {
+            "fingerprint": str(seed) * 64,
+            "versions": {"torch": "2.14.1"},
+            "data": {},
+            "params": {},
+            "code": {},
+        }
+        write_json(folder / "fingerprint.json", identity)
         export = {
             "dataset": "noise" if name == "painter" else "shapes",
             "bytes": 1_234_567,
-            "model_sha256": "ab" * 32,
             "classes": ["round", "square"],
+            "input": {"name": "images", "dtype": "uint8", "shape": [None, 30, 40, 3]},
+            "output": {"name": "probabilities", "dtype": "float32", "shape": [None, 2]},
+            "model_sha256": hashlib.sha256(name.encode()).hexdigest(),
         }
+        (folder / "model.onnx").write_bytes(name.encode())
         write_json(folder / "export.json", export)
         save_file(
             {"linear.weight": np.zeros((40, 30), np.float32), "norm.running_mean": np.zeros(5, np.float32)},
@@ -95,7 +111,7 @@ def make_files():
         metrics = {"test_accuracy": 0.95, "test_accuracy_low": 0.9, "test_accuracy_high": 0.975, "test_images": 1000}
         write_json(folder / "evaluation.json", {**metrics, "classes": {"round": {"precision": 0.5, "images": 500}}})
     write_json(Path("models/painter/evaluation.json"), {"test_psnr": 31.4159, "test_images": 12})
-    Path("models/painter/history.csv").write_text("epoch,d_loss,g_loss,val_psnr\n1,0.5,,20\n")
+    Path("models/painter/history.csv").write_text("epoch,d_loss,g_loss,val_psnr\n1,0.5,,20\n2,0.4,,\n3,0.3,,25\n")
     save_picture(Path("models/painter/plots/growth.gif"), seed=50)
     save_picture(Path("models/painter/plots/samples.png"), seed=51)
     for seed, name in enumerate(("shapes", "noise", "unused"), start=60):
@@ -130,6 +146,11 @@ def written():
     return Path("reports/index.html").read_text(encoding="utf-8")
 
 
+def pixels_of(image):
+    with Image.open(image) as opened:
+        return np.asarray(opened.convert("RGB")).astype(float)
+
+
 def test_every_picture_is_inside_the_page_and_described(text):
     pictures = [
         *Path("models").glob("*/plots/*.png"),
@@ -137,15 +158,72 @@ def test_every_picture_is_inside_the_page_and_described(text):
         *Path("data/augmented").glob("*/*.png"),
     ]
     assert len(pictures) == 11
+    images = [image for image in Page(text).all("img") if "pixels" in image.get("class", "")]  # small ones are enlarged
+    assert len(images) == len(pictures)
+    shown = [pixels_of(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))) for image in images]
     for picture in pictures:
-        assert base64.b64encode(picture.read_bytes()).decode() in text, picture
-    images = Page(text).all("img")
-    assert len(images) == len(pictures) + len(FAMILIES)  # and the curves of each network
-    for image in images:
-        assert image["alt"]
-        assert image["src"].startswith(("data:image/png;base64,", "data:image/gif;base64,"))
-    assert "painter: growth" in [image["alt"] for image in images]
-    assert "first: worst cases" in [image["alt"] for image in images]
+        assert any(np.array_equal(pixels_of(picture), pixels) for pixels in shown), picture
+    for image in Page(text).all("img"):
+        assert image["alt"].endswith((".", "does"))
+        assert image["src"].startswith("data:image/webp;base64,")
+    assert "painter: Growth." in [image["alt"] for image in images]
+    assert "first: What the network predicts for the test images of each class; the diagonal is correct." in [
+        image["alt"] for image in images
+    ]
+
+
+def test_every_figure_has_a_caption_that_is_a_sentence(text):
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", text, re.DOTALL)
+    assert len(captions) == text.count("<figure") == 14
+    for caption in captions:
+        assert re.fullmatch(r"[A-Z].*[.?]", caption), caption
+
+
+def test_the_page_opens_with_a_card_for_each_network(text):
+    cards = text.partition('<ul class="cards">')[2].partition("</ul>")[0]
+    assert re.findall(r'<a href="#network-(\w+)">', cards) == ["first", "painter", "second"]
+    words = " ".join(Page(cards).text.split())
+    assert words.count("95.0 % accuracy on the test images; higher is better confidence interval 90.0 to 97.5 %") == 2
+    assert "Classifies images of the data set shapes into 2 classes. Guessing one of 2 classes reaches 50.0 %." in words
+    assert cards.count(">good</span>") == 2 and cards.count(">not rated</span>") == 1
+    assert "trained 3 networks on 3 data sets: 2 are good, 1 is not rated (painter)." in Page(text).text
+    assert (
+        text.index('class="cards"') < text.index('id="network-first"') < text.index('id="data"') < text.index("<table")
+    )
+
+
+def test_a_network_that_failed_says_so_first(copy):
+    metrics = {"test_accuracy": 0.52, "test_accuracy_low": 0.5, "test_accuracy_high": 0.54, "test_images": 2000}
+    write_json(Path("models/second/evaluation.json"), metrics)
+    page = Page(written()).text
+    assert "1 is good, 1 failed (second), 1 is not rated (painter)." in page
+    assert page.index("The training failed: no better than always predicting") < page.index("Weaknesses")
+
+
+def test_the_target_of_a_promotion_and_the_confidence_are_those_of_params(copy):
+    with Path("params.yaml").open("a") as params:
+        params.write("promotion: {first: {floors: {accuracy: 0.96}}}\nevaluation: {first: {confidence: 0.9}}\n")
+    page = Page(written()).text
+    assert "It misses its target of at least 96.00 %." in page and "1 is weak (first)" in page
+    assert "90 % confidence interval 90.0 to 97.5 %" in page
+
+
+def test_a_curve_connects_the_epochs_that_have_a_value(monkeypatch):
+    lines = []
+    plot = Axes.plot
+    monkeypatch.setattr(Axes, "plot", lambda axes, *args, **more: lines.append(args) or plot(axes, *args, **more))
+    caption = curves([["epoch", "loss", "val_kid"], ["1", "0.5", "9"], ["2", "0.4", ""], ["3", "0.3", "7"]]).caption
+    assert lines == [((1, 2, 3), (0.5, 0.4, 0.3)), ((1, 3), (9, 7))]
+    assert caption == "Loss and KID by epoch. Some epochs have no value of val KID."
+
+
+def test_a_large_picture_takes_a_small_part_of_the_page(tmp_path):
+    y, x = np.mgrid[0:1500, 0:2000] / 2000
+    noise = np.random.default_rng(0).normal(0, 4, size=(1500, 2000, 3))
+    photo = np.clip(np.stack([255 * x, 255 * y, 255 * x * y], axis=-1) + noise, 0, 255).astype(np.uint8)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    [picture] = pictures_in(tmp_path, {})
+    assert picture.width <= 1200 and len(picture.address) < (tmp_path / "photo.png").stat().st_size / 20
 
 
 def test_the_page_loads_nothing_from_elsewhere(text):
@@ -171,11 +249,9 @@ def test_the_same_files_give_the_same_bytes_wherever_they_are(copy, text, made, 
 
 def test_networks_and_data_sets_are_those_with_files_sorted_by_name(text):
     ids = [section["id"] for section in Page(text).all("section")]
-    assert ids == [
-        "results",
-        *(f"network-{name}" for name in ("first", "painter", "second")),
-        *(f"data-{name}" for name in ("noise", "shapes", "unused")),
-    ]
+    networks = [f"network-{name}" for name in ("first", "painter", "second")]
+    datasets = [f"data-{name}" for name in ("noise", "shapes", "unused")]
+    assert ids == [*networks, *datasets, "tables", *(f"{name}-tables" for name in networks + datasets)]
 
 
 def test_every_link_of_the_contents_leads_somewhere(text):
@@ -183,7 +259,7 @@ def test_every_link_of_the_contents_leads_somewhere(text):
     ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
     targets = {link["href"][1:] for link in page.all("a") if link["href"].startswith("#")}
     assert targets <= ids
-    assert {"results", "network-first", "data-noise"} <= targets
+    assert {"tables", "network-first", "data-noise", "network-first-tables"} <= targets
 
 
 def test_no_link_leads_to_another_file(text):
@@ -200,7 +276,8 @@ def test_results_have_the_interval_the_size_and_the_parameters(text):
 
 
 def test_what_is_drawn_is_marked_in_the_results_at_its_networks_and_at_the_set(text):
-    assert text.count("drawn by convzoo,") == 3
+    # On its card, at the network, the set and their tables, and in the table of all networks.
+    assert text.count("drawn by convzoo,") == 6
     assert "painter\nnoise\ndrawn by convzoo,\nnot the real set" in Page(text).text
     for title in ("network-painter", "data-noise"):
         [heading] = re.findall(rf'<h2 id="{title}-title">(.*?)</h2>', text)
@@ -214,9 +291,12 @@ def test_superclasses_are_told_with_their_classes(text):
 
 
 def test_a_set_without_variants_or_without_networks_has_its_pictures_and_checks(text):
-    assert text.count("Before and after augmentation") == 1
-    assert text.count("Train images, of which no variants are stored") == 2
-    assert [image["alt"] for image in Page(text).all("img")][-1] == "unused: preview"
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", text)
+    assert captions.count("Train images before and after augmentation: each with its stored variants.") == 1
+    assert captions.count("Train images, of which no variants are stored.") == 2
+    assert [image["alt"] for image in Page(text).all("img")][
+        -1
+    ] == "unused: Train images, of which no variants are stored."
 
 
 def test_another_family_has_a_table_of_its_own(text):
@@ -226,7 +306,7 @@ def test_another_family_has_a_table_of_its_own(text):
 
 def test_origins_are_told(text):
     words = Page(text).text
-    for part in ("MIT & friends", "cd" * 32, "ab" * 32, "1" * 64, "321", "torch", "2.14.1"):
+    for part in ("MIT & friends", "cd" * 32, hashlib.sha256(b"first").hexdigest(), "1" * 64, "321", "torch", "2.14.1"):
         assert part in words
 
 

@@ -39,7 +39,7 @@ def test_a_finished_training_has_its_run_with_everything_on_it(monkeypatch):
 
     client, run = the_run("lively", 1)
     assert run.info.status == "FINISHED"
-    assert run.info.run_name.startswith("lively ") and run.info.run_name.endswith("wet-sock")
+    assert run.info.run_name.startswith("as committed wet-sock")
     assert losses(client, run) == [(1, 2.0), (2, 1.0)]
     assert run.data.params == {
         "family": "classifier",

@@ -50,19 +50,19 @@ def changed(*replaced: tuple[str, str], network: str = "net") -> dict:
     return changed_params(network, read_params().values)
 
 
-def test_a_run_of_what_is_committed_is_named_by_network_and_commit():
+def test_a_run_of_what_is_committed_is_named_so_and_by_its_commit():
     assert changed() == {}
-    assert run_name("net", changed(), "3d56737", None) == "net 3d56737"
+    assert run_name(changed(), None, "3d56737") == "as committed 3d56737"
 
 
 def test_what_differs_is_named_and_in_an_experiment_its_name_too():
     found = changed(("1e-1", "0.02"), ("[4, 8]", "[4, 16]"))
-    assert run_name("net", found, "3d56737", "wet-sock") == "net fast.widths=[4,16] learning_rate=0.02 3d56737 wet-sock"
+    assert run_name(found, "wet-sock", "3d56737") == "fast.widths=[4,16] learning_rate=0.02 wet-sock 3d56737"
 
 
 def test_of_many_differences_three_are_named():
     found = changed(("1e-1", "1"), ("sgd", "adam"), ("dirac: true", "dirac: false"), ("threads: 2", "threads: 1"))
-    assert run_name("net", found, "3d56737") == "net fast.dirac=false optimizer=adam learning_rate=1 +1 more 3d56737"
+    assert run_name(found, "3d56737") == "fast.dirac=false optimizer=adam learning_rate=1 +1 more 3d56737"
 
 
 @pytest.mark.parametrize(

@@ -85,9 +85,10 @@ def test_a_network_of_drawn_images_says_so_wherever_mlflow_shows_it(write_networ
     source_of_shapes(name="shapes-drawn", kind="synthetic")
     register("drawn")
     (version,), (run,) = versions_of("drawn"), runs_of("drawn")
-    assert version.description.startswith("Trained and measured on shapes-drawn: images drawn from a seed.")
     note = run.data.tags["mlflow.note.content"]
-    assert version.description.startswith(f"{note}\n\n## Model")
+    assert note.startswith("Trained and measured on shapes-drawn: images drawn from a seed.")
+    assert version.description.startswith("Classifies images of the drawn data set shapes")
+    assert f"\n\n{note}\n\n## Model" in version.description
     assert version.tags["convzoo.source"] == run.data.tags["convzoo.source"] == "shapes-drawn"
 
 
@@ -96,7 +97,8 @@ def test_a_network_of_real_images_names_their_source_and_has_no_such_note(write_
     source_of_shapes(name="shapes-published", kind="archive")
     register("real")
     (version,), (run,) = versions_of("real"), runs_of("real")
-    assert version.description.startswith("## Model") and "mlflow.note.content" not in run.data.tags
+    assert version.description.startswith("Classifies images of the data set shapes")
+    assert "mlflow.note.content" not in run.data.tags
     assert "drawn" not in version.description
     assert version.tags["convzoo.source"] == "shapes-published"
 

@@ -61,4 +61,5 @@ def family_card(family: str) -> FamilyCard:
         intended_use=lambda files, images: [f"For: images like those of {images}."],
         weaknesses=lambda files, most: [],
         failures=lambda files: [],
+        comparison=lambda files: None,
     )

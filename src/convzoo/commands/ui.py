@@ -6,6 +6,7 @@ Prints the address to open in your browser. Press Ctrl-C to stop it.
 import os
 import socket
 import sys
+from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from convzoo.errors import ConvzooError
 from convzoo.tracking import store
 
 EXAMPLES = ("convzoo ui", "convzoo ui --port 5005")
+APP = "convzoo"  # the entry point of convzoo.tracking.server; an environment of an older convzoo lacks it
 
 
 def command(
@@ -33,7 +35,12 @@ def command(
     arguments = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--default-artifact-root", artifacts]
     arguments += ["--artifacts-destination", artifacts]  # for programs that use this server as their store
     if port:
-        print(f"open http://{host}:{port} in your browser; Ctrl-C stops it", flush=True)
+        print(f"open http://{host}:{port} in your browser; Ctrl-C stops it")
+    if entry_points(group="mlflow.app", name=APP):
+        arguments += ["--app-name", APP]
+    else:
+        print("choose Model training at the top left of the page; to start there, run: pip install -e .")
+    sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *arguments, "--host", host, "--port", str(port)])
 
 

@@ -18,16 +18,20 @@ from ruamel.yaml.error import YAMLError
 from convzoo.lineage import commits
 
 DIFFERENCES_NAMED = 3  # in the name of a run; the others are counted
+UNCHANGED = "as committed"  # in the name of a run whose params do not differ from the commit
 PATHS_NAMED = 20  # in the tag that lists uncommitted changes
 DATA_BLOCKS = ("source", "prepare", "augment")  # the blocks of a data set that decide what a network is trained on
 
 
-def run_name(network: str, differences: Mapping[str, Any], *more: str | None) -> str:
-    """The name of a run: network, differences from the committed params, and `more` (commit, experiment)."""
+def run_name(differences: Mapping[str, Any], *more: str | None) -> str:
+    """The name of a run: differences from the committed params, then `more` (experiment, commit).
+
+    What differs comes first, because MLflow cuts long names. The experiment already names the network.
+    """
     parts = [f"{key}={_short(value)}" for key, value in differences.items()]
     if len(parts) > DIFFERENCES_NAMED:
         parts[DIFFERENCES_NAMED:] = [f"+{len(parts) - DIFFERENCES_NAMED} more"]
-    return " ".join([network, *parts, *filter(None, more)])
+    return " ".join([*(parts or [UNCHANGED]), *filter(None, more)])
 
 
 def changed_params(network: str, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -133,7 +133,7 @@ class LiveRun:
         tags = self.tags | origin() | {"convzoo.dirty": dirty, runs.PROCESS: runs.this_process()}
         if commit:
             tags["mlflow.source.git.commit"] = commit
-        name = run_name(self.network, _differences(self.network), (commit or "")[:7], os.environ.get("DVC_EXP_NAME"))
+        name = run_name(_differences(self.network), os.environ.get("DVC_EXP_NAME"), (commit or "")[:7])
         client = store.open_store()
         run = runs.open_run(client, self.network, self.identity["fingerprint"], tags, name)
         runs.add_params(client, run, run_params(self.identity))

@@ -24,7 +24,7 @@ from convzoo.shipping.network_files import NetworkFiles, synthetic_note
 from convzoo.tracking.labels import changed_params, command_tags, run_name, run_params, user_name
 from convzoo.tracking.registered import SHA256
 
-SOURCE, NOTE = "convzoo.source", "mlflow.note.content"  # MLflow shows the note as a run's description
+SOURCE = "convzoo.source"
 ARTIFACTS_SHA256 = "convzoo.artifacts_sha256"
 BACKFILLED, COMPLETED = "convzoo.backfilled", "convzoo.completed"  # tags of runs whose times are not the training's
 
@@ -52,7 +52,7 @@ def complete_run(client: MlflowClient, files: NetworkFiles, lineage: dict[str, A
     runs.add_data(client, run, files.identity["data"] | test)
     _add_metrics(client, run, files)
     digest = _add_artifacts(client, run, files, lineage)
-    tags = {SOURCE: files.source.get("name"), NOTE: synthetic_note(files)}
+    tags = {SOURCE: files.source.get("name"), runs.NOTE: synthetic_note(files)}
     tags |= {SHA256: files.sha256, ARTIFACTS_SHA256: digest}
     runs.add_tags(client, run, {key: value for key, value in tags.items() if value})
     if run.info.status != "FINISHED":
@@ -83,8 +83,8 @@ def _run_of(client: MlflowClient, files: NetworkFiles, lineage: dict[str, Any]) 
     tags = {"convzoo.fingerprint": fingerprint, BACKFILLED: "true", "mlflow.user": user_name()}
     tags |= {"convzoo.profile": str(read_params().values.get("profile"))} | command_tags()
     differences = changed_params(files.network, training_params(lineage))
-    name = run_name(files.network, differences, (commits.head() or "")[:7], "from files")
-    return client.create_run(experiment, tags=tags, run_name=name)
+    name = run_name(differences, "from files", (commits.head() or "")[:7])
+    return runs.create_run(client, experiment, tags, name)
 
 
 def _finished(existing: list[Run]) -> Run:

@@ -3,6 +3,7 @@
 import json
 import platform
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -21,23 +22,40 @@ from convzoo.tracking.registered import existing_run
 
 DIGEST_LENGTH = 32  # characters of a data set's digest in MLflow, which takes 36 at most
 METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # MLflow's limits
+COLOUR = "mlflow.runColor"  # the run tag that MLflow's UI takes a colour from
+# Colours that differ from one another on white and on black.
+COLOURS = ("#2272b4", "#e4670c", "#2e9e5b", "#c2365f", "#8a63d2", "#12a0a6", "#a3781b", "#7d8590", "#d67ab1", "#5b6dcd")
+RUNS_COLOURED = 1000  # the newest runs of an experiment, which a new one should not be confused with
+NOTE = "mlflow.note.content"  # the tag that MLflow shows as the description of a run or an experiment
+EXPERIMENT_KIND = "mlflow.experimentKind"  # the tag by which MLflow chooses the pages of an experiment
+EXPERIMENT_NOTE = (
+    "Trainings of the network {0}. Each run is one training, named by what it changes against the committed "
+    "params.yaml; a step is an epoch. The registered versions are in the model registry under {0}."
+)
 PROCESS = "convzoo.process"  # the run tag that identifies the process that trains
 CONTEXT = "mlflow.data.context"  # the tag of a run's data set that names the split
 
 
 def experiment_of(client: MlflowClient, network: str) -> str:
-    """The ID of the experiment `convzoo/NETWORK`. Creates it if it is missing, restores it if it was deleted."""
+    """The ID of the experiment `convzoo/NETWORK`. Creates it if it is missing, restores it if it was deleted.
+
+    A description that the user wrote stays.
+    """
     name = f"convzoo/{quote(network, safe='')}"
+    tags = {NOTE: EXPERIMENT_NOTE.format(network), EXPERIMENT_KIND: "custom_model_development"}
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
+        location = _artifact_location(client.tracking_uri, network)
         try:
-            return client.create_experiment(name, artifact_location=_artifact_location(client.tracking_uri, network))
+            return client.create_experiment(name, artifact_location=location, tags=tags)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process was faster
                 raise
             experiment = client.get_experiment_by_name(name)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
+    for key in tags.keys() - experiment.tags.keys():  # an experiment of an older convzoo
+        client.set_experiment_tag(experiment.experiment_id, key, tags[key])
     return experiment.experiment_id
 
 
@@ -71,10 +89,21 @@ def open_run(client: MlflowClient, network: str, fingerprint: str, tags: Mapping
     mark_dead_runs(client, experiment)
     runs = runs_of(client, experiment, fingerprint)
     if not runs or runs[0].info.status == "FINISHED":
-        return client.create_run(experiment, tags=tags, run_name=name)
+        return create_run(client, experiment, tags, name)
     client.update_run(runs[0].info.run_id, status="RUNNING")
     add_tags(client, runs[0], tags)
     return runs[0]
+
+
+def create_run(client: MlflowClient, experiment: str, tags: Mapping[str, str], name: str) -> Run:
+    """A new run, with the colour that the fewest runs of the experiment have.
+
+    MLflow derives colours from run IDs, so that two of a few runs often look the same in its charts.
+    """
+    existing = client.search_runs([experiment], max_results=RUNS_COLOURED)
+    used = Counter(run.data.tags.get(COLOUR) for run in existing)
+    colour = min(COLOURS, key=lambda candidate: used[candidate])
+    return client.create_run(experiment, tags={**tags, COLOUR: colour}, run_name=name)
 
 
 def this_process() -> str:
