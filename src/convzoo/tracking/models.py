@@ -26,8 +26,8 @@ from convzoo.shipping.graph import load_graph
 from convzoo.shipping.network_files import NetworkFiles
 from convzoo.tracking import runs
 
-EXPORTED = "extra_files/model.onnx"  # in a logged model, the file as it was exported
-SERVED = "model.onnx"  # the file that MLflow wrote from it, which pyfunc and the server load
+SERVED = "model.onnx"  # in a logged model, the file that MLflow wrote, which pyfunc and the server load
+EXPORTED = "extra_files/model.onnx"  # the file as it was exported, if MLflow's has other bytes
 LOGGED_MODEL = re.compile(r"models:/(m-[^/@]+)")  # the source of a version
 SHA256 = "convzoo.model_sha256"  # the tag of runs, models and versions with the sha256 of that file
 EXAMPLES = 2  # images in a model's input example
@@ -50,8 +50,7 @@ def download(client: MlflowClient, version: ModelVersion, folder: Path) -> Path 
     A version that was registered by hand may also be a folder with a model.onnx, or the file itself.
     """
     location = client.get_model_version_download_uri(version.name, version.version).rstrip("/")
-    names = [EXPORTED, SERVED] if is_by_hand(version) else [EXPORTED]
-    places = [f"{location}/{name}" for name in names]
+    places = [f"{location}/{name}" for name in (EXPORTED, SERVED)]
     if is_by_hand(version) and location.endswith(".onnx"):
         places.append(location)
     for place in places:
@@ -63,20 +62,20 @@ def download(client: MlflowClient, version: ModelVersion, folder: Path) -> Path 
 
 def has_file(client: MlflowClient, model_id: str) -> bool:
     """Whether the store has a logged model with the files that are needed to use it."""
-    return _whole_location(client, model_id) is not None
+    return _exported_file(client, model_id) is not None
 
 
 def is_whole(client: MlflowClient, model_id: str, sha256: str) -> bool:
     """Whether the store has a logged model with the files that are needed to use it, and the exported one intact."""
-    location = _whole_location(client, model_id)
-    if location is None:
+    exported = _exported_file(client, model_id)
+    if exported is None:
         return False
     with tempfile.TemporaryDirectory() as folder:
-        return sha256_of(Path(download_artifacts(artifact_uri=f"{location}/{EXPORTED}", dst_path=folder))) == sha256
+        return sha256_of(Path(download_artifacts(artifact_uri=exported, dst_path=folder))) == sha256
 
 
-def _whole_location(client: MlflowClient, model_id: str) -> str | None:
-    """The folder of a logged model that is not deleted and has the files that are needed to use it."""
+def _exported_file(client: MlflowClient, model_id: str) -> str | None:
+    """The exported file of a logged model that is not deleted and has the files that are needed to use it."""
     try:
         location = client.get_logged_model(model_id).artifact_location
         # MLflow lists the artifacts of deleted models too.
@@ -86,7 +85,9 @@ def _whole_location(client: MlflowClient, model_id: str) -> str | None:
         if store.is_missing(error):
             return None
         raise
-    return location if {"MLmodel", SERVED, EXPORTED} <= names else None
+    if not {"MLmodel", SERVED} <= names:
+        return None
+    return f"{location}/{EXPORTED if EXPORTED in names else SERVED}"
 
 
 def log_model(client: MlflowClient, files: NetworkFiles, run: Run, tags: dict[str, str]) -> str:
@@ -103,17 +104,20 @@ def log_model(client: MlflowClient, files: NetworkFiles, run: Run, tags: dict[st
     model = client.create_logged_model(
         run.info.experiment_id, name="model", source_run_id=run.info.run_id, tags=tags, params=run.data.params
     )
+    graph, kept = load_graph(files.model), [files.folder / "export.json"]
+    if graph.SerializeToString() != files.model.read_bytes():  # MLflow serializes it again
+        kept.append(files.model)
     with tempfile.TemporaryDirectory() as folder:
         # Copies, since MLflow refuses links that lead elsewhere, which DVC makes with cache.type symlink.
-        extra = [shutil.copy(file, folder) for file in (files.model, files.folder / "export.json")]
+        extra = [shutil.copy(file, folder) for file in kept]
         mlflow.onnx.log_model(
-            load_graph(files.model),
+            graph,
             name="model",
             model_id=model.model_id,  # without run_id, with which MLflow would add the machine's load to the model
             signature=_signature(files.export),
             input_example=_example(files.export),
             pip_requirements=[*mlflow.onnx.get_default_pip_requirements(), f"numpy=={np.__version__}"],
-            extra_files=extra,  # MLflow serializes the model again; this is the file that was exported and measured
+            extra_files=extra,
             save_as_external_data=False,
             onnx_execution_providers=["CPUExecutionProvider"],  # as it was measured
         )
