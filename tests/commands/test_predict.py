@@ -71,7 +71,7 @@ def test_predict_says_which_names_there_are(rebuilt):
 
 
 def test_predict_refuses_a_registered_file_that_was_changed(clone, digits):
-    for file in (clone / "mlruns/artifacts").rglob("extra_files/model.onnx"):
+    for file in (clone / "mlruns/artifacts").rglob("model.onnx"):
         file.write_bytes(file.read_bytes() + b"\0")
     told = convzoo(clone, "predict", NETWORK, str(digits), expected=1)
     assert "is another one, expected the one that was registered" in told

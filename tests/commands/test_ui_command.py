@@ -1,13 +1,19 @@
 """What convzoo starts listens on this machine only, unless told otherwise."""
 
 import os
+import re
 import socket
+import tomllib
+from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
+from fastapi.testclient import TestClient
+from helpers.project import ROOT
 from typer.testing import CliRunner
 
 from convzoo.cli import app
+from convzoo.commands import ui
 from convzoo.tracking import store
 
 # isort: split
@@ -27,6 +33,29 @@ def test_the_ui_listens_where_it_is_told_to_or_on_this_machine(monkeypatch, argu
     assert command[command.index("--host") + 1] == expected
     has_port = "--port" not in arguments
     assert answer.output == f"open http://{expected}:5000 in your browser; Ctrl-C stops it\n" * has_port
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_the_ui_starts_in_the_mode_for_trainings_or_says_how(monkeypatch, is_installed):
+    monkeypatch.setattr(store, "open_store", lambda: SimpleNamespace(tracking_uri="sqlite:///mlflow.db"))
+    monkeypatch.setattr(ui, "entry_points", lambda **sought: [sought] if is_installed else [])
+    started = []
+    monkeypatch.setattr(os, "execv", lambda _, command: started.append(command))
+    answer = CliRunner().invoke(app, ["ui", "--port", "0"])
+    assert (started[0][-6:-4] == ["--app-name", "convzoo"]) == is_installed
+    assert ("choose Model training" in answer.output) != is_installed
+
+
+def test_the_start_page_sets_the_mode_for_trainings_in_a_new_browser():
+    """Of all that the pages keep, only what they would otherwise choose themselves."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["mlflow.app"]
+    module, _, name = declared[ui.APP].partition(":")
+    client = TestClient(getattr(import_module(module), name), base_url="http://localhost")
+    page = client.get("/")
+    assert page.text.startswith("<!doctype html>") and int(page.headers["content-length"]) == len(page.content)
+    [script] = re.findall(r"<head><script>(.*?)</script>", page.text, re.DOTALL)
+    assert '"mlflow.workflowType_v1": "machine_learning"' in script and "=== null" in script
+    assert client.get("/health").text == "OK"
 
 
 def test_the_model_server_listens_on_this_machine():

@@ -142,7 +142,7 @@ def failed(outcome: Outcome) -> list[str]:
 def stored_file(network: str, number: int) -> Path:
     client = store.open_store()
     model = client.get_model_version(network, str(number)).source.removeprefix("models:/")
-    return folder_of(client.get_logged_model(model).artifact_location) / "extra_files/model.onnx"
+    return folder_of(client.get_logged_model(model).artifact_location) / "model.onnx"
 
 
 def forget_splits(network: str, number: int) -> None:

@@ -62,7 +62,7 @@ def pictures_of(run) -> list[str]:
 def stored_file(version) -> Path:
     client = store.open_store()
     location = client.get_logged_model(version.source.removeprefix("models:/")).artifact_location
-    return folder_of(location) / "extra_files/model.onnx"
+    return folder_of(location) / "model.onnx"
 
 
 def folder_of(location: str) -> Path:

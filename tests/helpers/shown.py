@@ -34,6 +34,7 @@ def build(folder: Path, epochs: int | None = EPOCHS) -> Path:
     commit(folder, "what was made")
     rate = f"networks.{CLASSIFIER}.learning_rate={VARIANT_RATE}"
     dvc(folder, "exp", "run", "-n", VARIANT, "-S", rate, f"register@{CLASSIFIER}")
+    dvc(folder, "repro", "-s", "report")
     return folder
 
 

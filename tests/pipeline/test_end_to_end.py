@@ -131,7 +131,7 @@ def test_the_registered_file_is_the_one_that_was_evaluated(rebuilt):
     folder = rebuilt.folder
     aliases = query(folder, "SELECT name, alias, version FROM registered_model_aliases")
     assert sorted(aliases) == sorted((name, "candidate", 1) for name in NETWORKS)
-    stored = (folder / "mlruns/artifacts").rglob("extra_files/model.onnx")
+    stored = (folder / "mlruns/artifacts").rglob("model.onnx")
     shipped = [folder / f"models/{name}/model.onnx" for name in NETWORKS]
     assert sorted(map(sha256_of, stored)) == sorted(map(sha256_of, shipped))
     artifacts = {file.name for file in (folder / "mlruns/artifacts").rglob("*.*")}

@@ -1,6 +1,7 @@
 """A training's run: told live, continued after a stop, and never in the way of the training."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -29,6 +30,21 @@ def losses(client, run) -> list[tuple[int, float]]:
 def git(*arguments: str) -> None:
     author = ["-c", "user.name=A", "-c", "user.email=a@b.c"]
     subprocess.run(["git", *author, *arguments], check=True, capture_output=True)
+
+
+def test_runs_of_an_experiment_have_different_colours_and_the_experiment_a_description():
+    for seed in (21, 22, 23):
+        LiveRun("coloured", identity_of(seed), {}).close()
+    client, run = the_run("coloured", 21)
+    found = client.search_runs([run.info.experiment_id])
+    colours = {run.data.tags["mlflow.runColor"] for run in found}
+    assert len(colours) == len(found) == 3 and all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in colours)
+    tags = client.get_experiment(run.info.experiment_id).tags
+    assert tags["mlflow.note.content"].startswith("One run per training of coloured")
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    client.set_experiment_tag(run.info.experiment_id, "mlflow.note.content", "by hand")
+    runs.experiment_of(client, "coloured")
+    assert client.get_experiment(run.info.experiment_id).tags["mlflow.note.content"] == "by hand"
 
 
 def test_a_finished_training_has_its_run_with_everything_on_it(monkeypatch):

@@ -23,7 +23,7 @@ DATABASE = "sqlite:///mlruns/mlflow.db"
 LOAD = """
 import mlflow
 mlflow.pyfunc.load_model("models:/moved@candidate")
-print(mlflow.artifacts.download_artifacts("models:/moved@candidate/extra_files/model.onnx"))
+print(mlflow.artifacts.download_artifacts("models:/moved@candidate/model.onnx"))
 """
 BY_HAND = """
 import mlflow
@@ -115,7 +115,7 @@ def test_the_database_holds_no_path_of_the_machine(original):
 
 
 def test_mlflow_loads_a_model_of_a_moved_clone_from_any_folder(moved, tmp_path, variables):
-    [stored] = (moved / "mlruns").rglob("extra_files/model.onnx")
+    [stored] = (moved / "mlruns").rglob("model.onnx")
     assert run(variables, "-c", LOAD).strip() == str(stored)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -73,7 +73,7 @@ def artifacts() -> Path:
 
 def changed_registry(_):
     register("told")
-    for file in Path("mlruns/artifacts/told").rglob("extra_files/model.onnx"):
+    for file in Path("mlruns/artifacts/told").rglob("model.onnx"):
         file.write_bytes(file.read_bytes()[:-1])
     find_model("told")
 

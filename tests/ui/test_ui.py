@@ -26,6 +26,17 @@ from helpers.shown import CLASSIFIER, DCGAN, RATE, VARIANT, VARIANT_RATE, client
 
 pytestmark = pytest.mark.browser
 
+BACKGROUND = "getComputedStyle(document.body).backgroundColor"
+# The elements that reach over the right edge of the page and are in no box that scrolls by itself.
+OUTSIDE = """
+[...document.querySelectorAll("body *")].filter(element => {
+    if (element.getBoundingClientRect().right <= innerWidth + 1) return false;
+    for (let box = element; box; box = box.parentElement)
+        if (["auto", "scroll"].includes(getComputedStyle(box).overflowX)) return false;
+    return true;
+}).map(element => element.outerHTML.slice(0, 200))
+"""
+
 
 def name_of(shown, *words: str) -> str:
     """The name of the classifier's run that holds `words` and no others' experiment."""
@@ -43,6 +54,22 @@ def accuracy_of(shown, name: str) -> float:
 
 def length_of(line) -> float:
     return line.evaluate("line => line.getTotalLength()")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1400])
+def test_the_report_fits_the_width_of_a_phone_and_of_a_screen(browser, shown, width, scheme):
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto((shown / "reports/index.html").as_uri())
+    for details in page.locator("details > summary").all():
+        details.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(OUTSIDE) == []
+    bright = sum(map(int, page.evaluate(BACKGROUND).removeprefix("rgb(").removesuffix(")").split(",")))
+    assert bright > 600 if scheme == "light" else bright < 200
+    assert (shown / "reports/index.html").stat().st_size < 5_000_000
+    context.close()
 
 
 def test_the_runs_are_listed_by_names_that_tell_them_apart(page, address, shown):

@@ -67,7 +67,7 @@ def write_report(params: Params) -> None:
         datasets=list(datasets.values()),
     )
     with new_file(PAGE) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page.replace(" %", "\N{NO-BREAK SPACE}%"), encoding="utf-8")
 
 
 def _network(name: str, datasets: dict[str, dict[str, Any]], params: Params) -> dict[str, Any]:

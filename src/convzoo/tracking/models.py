@@ -25,10 +25,8 @@ from convzoo.files import sha256_of
 from convzoo.shipping.graph import LABEL, PROBABILITY, load_graph, with_labels
 from convzoo.shipping.network_files import NetworkFiles
 from convzoo.tracking import runs
-from convzoo.tracking.registered import DESCRIPTION, EXPORTED, SHA256, is_by_hand
+from convzoo.tracking.registered import DESCRIPTION, EXPORTED, SERVED, SHA256, is_by_hand
 
-DESCRIBED = PurePosixPath(DESCRIPTION).name
-SERVED = "model.onnx"  # the file that MLflow wrote from it, which pyfunc and the server load
 EXAMPLES = 2  # images in a model's input example
 
 
@@ -38,37 +36,44 @@ def download(client: MlflowClient, version: ModelVersion, folder: Path) -> Path 
     Its export.json is put beside it if the store has that. A version that was registered by hand may also be a folder
     with a model.onnx, or the file itself.
     """
-    location = client.get_model_version_download_uri(version.name, version.version).rstrip("/")
-    names = [EXPORTED, SERVED] if is_by_hand(version) else [EXPORTED]
-    places = [f"{location}/{name}" for name in names]
-    if is_by_hand(version) and location.endswith(".onnx"):
+    location, by_hand = (
+        client.get_model_version_download_uri(version.name, version.version).rstrip("/"),
+        is_by_hand(version),
+    )
+    places = [f"{location}/{name}" for name in (EXPORTED, SERVED)]
+    if by_hand and location.endswith(".onnx"):
         places.append(location)
-    for place in places:
-        above, _, name = place.rpartition("/")
-        there = {PurePosixPath(entry.path).name for entry in list_artifacts(artifact_uri=above) if not entry.is_dir}
-        if name in there:
-            if DESCRIBED in there:
-                download_artifacts(artifact_uri=f"{above}/{DESCRIBED}", dst_path=str(folder))
-            return Path(download_artifacts(artifact_uri=place, dst_path=str(folder)))
+    for place in filter(_exists, places):
+        if _exists(f"{location}/{DESCRIPTION}"):
+            download_artifacts(artifact_uri=f"{location}/{DESCRIPTION}", dst_path=str(folder))
+        file = Path(download_artifacts(artifact_uri=place, dst_path=str(folder)))
+        if by_hand or place.endswith(EXPORTED) or sha256_of(file) == version.tags[SHA256]:
+            return file
     return None
+
+
+def _exists(uri: str) -> bool:
+    """Whether the store has a file at this address."""
+    above, _, name = uri.rpartition("/")
+    return name in {PurePosixPath(entry.path).name for entry in list_artifacts(artifact_uri=above) if not entry.is_dir}
 
 
 def has_file(client: MlflowClient, model_id: str) -> bool:
     """Whether the store has a logged model with the files that are needed to use it."""
-    return _whole_location(client, model_id) is not None
+    return _exported_file(client, model_id) is not None
 
 
 def is_whole(client: MlflowClient, model_id: str, sha256: str) -> bool:
     """Whether the store has a logged model with the files that are needed to use it, and the exported one intact."""
-    location = _whole_location(client, model_id)
-    if location is None:
+    exported = _exported_file(client, model_id)
+    if exported is None:
         return False
     with tempfile.TemporaryDirectory() as folder:
-        return sha256_of(Path(download_artifacts(artifact_uri=f"{location}/{EXPORTED}", dst_path=folder))) == sha256
+        return sha256_of(Path(download_artifacts(artifact_uri=exported, dst_path=folder))) == sha256
 
 
-def _whole_location(client: MlflowClient, model_id: str) -> str | None:
-    """The folder of a logged model that is not deleted and has the files that are needed to use it."""
+def _exported_file(client: MlflowClient, model_id: str) -> str | None:
+    """The exported file of a logged model that is not deleted and has the files that are needed to use it."""
     try:
         location = client.get_logged_model(model_id).artifact_location
         # MLflow lists the artifacts of deleted models too.
@@ -78,7 +83,9 @@ def _whole_location(client: MlflowClient, model_id: str) -> str | None:
         if store.is_missing(error):
             return None
         raise
-    return location if {"MLmodel", SERVED, EXPORTED} <= names else None
+    if not {"MLmodel", SERVED} <= names:
+        return None
+    return f"{location}/{EXPORTED if EXPORTED in names else SERVED}"
 
 
 def log_model(client: MlflowClient, files: NetworkFiles, run: Run, tags: dict[str, str]) -> str:
@@ -95,17 +102,20 @@ def log_model(client: MlflowClient, files: NetworkFiles, run: Run, tags: dict[st
     model = client.create_logged_model(
         run.info.experiment_id, name="model", source_run_id=run.info.run_id, tags=tags, params=run.data.params
     )
+    graph, kept = _served(files), [files.folder / "export.json"]
+    if graph.SerializeToString() != files.model.read_bytes():
+        kept.append(files.model)
     with tempfile.TemporaryDirectory() as folder:
         # Copies, since MLflow refuses links that lead elsewhere, which DVC makes with cache.type symlink.
-        extra = [shutil.copy(file, folder) for file in (files.model, files.folder / "export.json")]
+        extra = [shutil.copy(file, folder) for file in kept]
         mlflow.onnx.log_model(
-            _served(files),
+            graph,
             name="model",
             model_id=model.model_id,  # without run_id, with which MLflow would add the machine's load to the model
             signature=_signature(files.export),
             input_example=_example(files.export),
             pip_requirements=[*mlflow.onnx.get_default_pip_requirements(), f"numpy=={np.__version__}"],
-            extra_files=extra,  # MLflow serializes the model again; this is the file that was exported and measured
+            extra_files=extra,
             save_as_external_data=False,
             onnx_execution_providers=["CPUExecutionProvider"],  # as it was measured
         )

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
     from mlflow.store.entities import PagedList
 
-EXPORTED = "extra_files/model.onnx"  # in a logged model, the file as it was exported
+SERVED = "model.onnx"  # in a logged model, the file that MLflow wrote, which pyfunc and the server load
+EXPORTED = "extra_files/model.onnx"  # the file as it was exported, if MLflow's has other bytes
 DESCRIPTION = "extra_files/export.json"  # what the export wrote about it
 LOGGED_MODEL = re.compile(r"models:/(m-[^/@]+)")  # the source of a version
 SHA256 = "convzoo.model_sha256"  # the tag of runs, models and versions with the sha256 of that file

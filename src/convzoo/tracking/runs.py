@@ -28,10 +28,7 @@ COLOURS = ("#2272b4", "#e4670c", "#2e9e5b", "#c2365f", "#8a63d2", "#12a0a6", "#a
 RUNS_COLOURED = 1000  # the newest runs of an experiment, which a new one should not be confused with
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as the description of a run or an experiment
 EXPERIMENT_KIND = "mlflow.experimentKind"  # the tag by which MLflow chooses the pages of an experiment
-EXPERIMENT_NOTE = (
-    "Trainings of the network {0}. Each run is one training, named by what it changes against the committed "
-    "params.yaml; a step is an epoch. The registered versions are in the model registry under {0}."
-)
+EXPERIMENT_NOTE = "One run per training of {}, named by what differs from the commit's params.yaml; a step is an epoch."
 PROCESS = "convzoo.process"  # the run tag that identifies the process that trains
 CONTEXT = "mlflow.data.context"  # the tag of a run's data set that names the split
 

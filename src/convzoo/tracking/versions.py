@@ -22,6 +22,7 @@ from convzoo.tracking.reader import Reader, UnansweredError, ask
 from convzoo.tracking.registered import (
     DESCRIPTION,
     EXPORTED,
+    SERVED,
     SHA256,
     existing_run,
     is_by_hand,
@@ -278,7 +279,9 @@ def _download(client: MlflowClient | Reader, version: ModelVersion, folder: Path
         if is_by_hand(version):
             raise UnansweredError
         client.download(version, DESCRIPTION, folder)
-        return client.download(version, EXPORTED, folder)
+        file = client.download(version, EXPORTED, folder)
+        served = None if file else client.download(version, SERVED, folder)
+        return served if served and sha256_of(served) == version.tags[SHA256] else file
     from convzoo.tracking.models import download  # imports MLflow
 
     return download(client, version, folder)
