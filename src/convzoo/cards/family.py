@@ -38,8 +38,8 @@ class FamilyCard(NamedTuple):
     main_metrics: tuple[str, ...]  # the most important ones, first in the table; the main metric comes first
     intended_use: Callable[[NetworkFiles, str], list[str]]  # lines of Markdown, given the name of the data
     weaknesses: Callable[[NetworkFiles, int], list[str]]  # lines, each with at most so many classes or images
-    failures: Callable[[NetworkFiles], list[str]]  # measurements that show that the training failed; none if it worked
     comparison: Callable[[NetworkFiles], Comparison | None]  # None if there is no baseline
+    failures: Callable[[NetworkFiles], list[str]] = lambda files: []  # measurements that show that the training failed
     intervals: Callable[[NetworkFiles], dict[str, str]] = lambda files: {}  # of metrics, besides `_low` and `_high`
     confidence: float | None = None  # of the intervals, if the evaluation has no setting for it
     picture: str = ""  # the file in plots/ that shows best what a network does
@@ -60,6 +60,5 @@ def family_card(family: str) -> FamilyCard:
         main_metrics=(),
         intended_use=lambda files, images: [f"For: images like those of {images}."],
         weaknesses=lambda files, most: [],
-        failures=lambda files: [],
         comparison=lambda files: None,
     )

@@ -58,9 +58,10 @@ def _exists(uri: str) -> bool:
     return name in {PurePosixPath(entry.path).name for entry in list_artifacts(artifact_uri=above) if not entry.is_dir}
 
 
-def has_file(client: MlflowClient, model_id: str) -> bool:
-    """Whether the store has a logged model with the files that are needed to use it."""
-    return _exported_file(client, model_id) is not None
+def has_file(client: MlflowClient, model_id: str, sha256: str) -> bool:
+    """Whether the store has a logged model with the files that are needed to use it; trusts a kept exported file."""
+    exported = _exported_file(client, model_id)
+    return exported is not None and (exported.endswith(EXPORTED) or is_whole(client, model_id, sha256))
 
 
 def is_whole(client: MlflowClient, model_id: str, sha256: str) -> bool:

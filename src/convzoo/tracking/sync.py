@@ -74,7 +74,7 @@ def _in_registry(client: MlflowClient, known: set[str]) -> Iterator[str]:
             remedy = (
                 f"version {same} has the same file, so this one can be deleted" if same != version.version else None
             )
-            if model_id is None or not has_file(client, model_id):
+            if model_id is None or not has_file(client, model_id, version.tags[SHA256]):
                 remedy = remedy or f"if models/{model.name} has it, sync registers it again"
                 yield f"{name}: its file is not in the store; {remedy}"
             elif not runs.is_active(client, version.run_id):
