@@ -36,7 +36,7 @@ TOLD = {
         "It is wrong on 3 of 5 test images.",
         "It most often takes `bar` for `cross` (2 times), `square` for `bar` (1 time).",
         "`all-1` (a `bar`, predicted as `cross` with 97.0 %), `all-5` (a `square`, predicted as `bar` with 80.0 %)",
-        "It is wrong with a probability of 90 % or more in 1 of these 3 mistakes",
+        "Wrong predictions with a probability of 90 % or more: 1 of 3.",
         "12.5 % too high or too low on average",
         "60.0 % of the test images are predicted wrongly",
         "convzoo predict {} photo.png",

@@ -25,7 +25,8 @@ def test_a_stage_depends_on_its_entry_and_its_own_family_alone(key):
     modules = stage_code(*key)["modules"]
     assert f"pipeline/{stage}.py" in modules
     families = {path.split("/")[3] for path in modules if path.startswith("src/convzoo/families/")}
-    assert families - {"evaluation.py", "find.py", "probabilities"} == ({family} if family else set())
+    expected = set(family_names()) if stage in code.ALL_FAMILIES else {family} if family else set()
+    assert families - {"evaluation.py", "find.py", "probabilities"} == expected
     left_out = {module for module in LEFT_OUT if module not in code.COUNTED.get(stage, ())}
     assert not [path for path in modules if is_left_out(name(path), left_out)]
 
@@ -36,13 +37,15 @@ def test_register_counts_tracking_since_it_is_its_work():
 
 
 @pytest.mark.parametrize("family", family_names())
-def test_a_card_concerns_register_alone_and_a_promotion_no_stage(family):
+def test_a_card_concerns_register_and_the_report_and_a_promotion_no_stage(family):
     folder = f"src/convzoo/families/{family}"
     depending = {
         module: [stage for stage in FAMILY_STAGES if f"{folder}/{module}.py" in stage_code(stage, family)["modules"]]
         for module in ("card", "promote")
     }
     assert depending == {"card": ["register"], "promote": []}
+    report = stage_code("report")["modules"]
+    assert f"{folder}/card.py" in report and not any(path.endswith(("promote.py", "train.py")) for path in report)
 
 
 def test_templates_and_networks_count_with_the_modules_beside_them():

@@ -1,5 +1,6 @@
 """What convzoo starts listens on this machine only, unless told otherwise."""
 
+import asyncio
 import os
 import re
 import socket
@@ -8,7 +9,6 @@ from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
-from fastapi.testclient import TestClient
 from helpers.project import ROOT
 from typer.testing import CliRunner
 
@@ -46,16 +46,33 @@ def test_the_ui_starts_in_the_mode_for_trainings_or_says_how(monkeypatch, is_ins
     assert ("choose Model training" in answer.output) != is_installed
 
 
+def get(server, path: str) -> tuple[dict, bytes]:
+    """The headers and the body that an ASGI application answers."""
+    sent = []
+    scope = {"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "path": path, "root_path": ""}
+    scope |= {"query_string": b"", "headers": [(b"host", b"localhost")], "server": ("localhost", 80), "client": None}
+
+    async def receive():
+        await asyncio.sleep(0 if not sent else 60)  # a body once, then a connection that stays open
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(asyncio.wait_for(server(scope, receive, send), 60))
+    headers = {key.decode(): value.decode() for key, value in sent[0]["headers"]}
+    return headers, b"".join(message.get("body", b"") for message in sent)
+
+
 def test_the_start_page_sets_the_mode_for_trainings_in_a_new_browser():
-    """Of all that the pages keep, only what they would otherwise choose themselves."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["mlflow.app"]
     module, _, name = declared[ui.APP].partition(":")
-    client = TestClient(getattr(import_module(module), name), base_url="http://localhost")
-    page = client.get("/")
-    assert page.text.startswith("<!doctype html>") and int(page.headers["content-length"]) == len(page.content)
-    [script] = re.findall(r"<head><script>(.*?)</script>", page.text, re.DOTALL)
+    server = getattr(import_module(module), name)
+    headers, page = get(server, "/")
+    assert page.startswith(b"<!doctype html>") and int(headers["content-length"]) == len(page)
+    [script] = re.findall(r"<head><script>(.*?)</script>", page.decode(), re.DOTALL)
     assert '"mlflow.workflowType_v1": "machine_learning"' in script and "=== null" in script
-    assert client.get("/health").text == "OK"
+    assert get(server, "/health")[1] == b"OK"
 
 
 def test_the_model_server_listens_on_this_machine():

@@ -12,7 +12,7 @@ import jinja2
 from markdown_it import MarkdownIt
 from safetensors import safe_open
 
-from convzoo.cards.facts import about, intended_use, weaknesses
+from convzoo.cards.facts import about, data, intended_use, metrics, weaknesses
 from convzoo.cards.family import Rating, family_card
 from convzoo.cards.usage import loading
 from convzoo.cards.verdict import verdict_of
@@ -32,12 +32,13 @@ from convzoo.report.tables import (
     words,
 )
 from convzoo.settings.load import Params
-from convzoo.shipping.network_files import read_network, synthetic_note
+from convzoo.shipping.network_files import NetworkFiles, read_network, synthetic_note
 
 PAGE = Path("reports/index.html")
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 SYNTHETIC = "drawn by convzoo, not the real set"  # shown with such images and with what was measured on them
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # tensors of torch that are not learned
+SPLITS = ("train", "val", "test", "augmented")  # as the page lists them
 ITEMS = 5  # classes and images in each weakness
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
@@ -95,10 +96,9 @@ def _network(name: str, datasets: dict[str, dict[str, Any]], params: Params) -> 
         "verdict": verdict,
         "reason": _html(verdict.reason),
         "thumbnail": thumbnail(folder / "plots" / card.picture) if card.picture else None,
-        "about": _html(about(files, None, None)),
         "weaknesses": [_html(line) for line in weaknesses(files, ITEMS)],
         "intended_use": [_html(line) for line in intended_use(files)],
-        "loading": _html(loading(files, None, whole=True)),
+        "card": _html(_card(files, params)),
         "title": f"{name}\n{dataset}\n{note}".replace(", ", ",\n").strip(),
         "metrics": {key: value for key, value in files.metrics.items() if key not in nested},
         "size": [str(len(files.export.get("classes") or []) or "–"), f"{learned:,}", _bytes(files.export["bytes"])],
@@ -115,6 +115,18 @@ def _network(name: str, datasets: dict[str, dict[str, Any]], params: Params) -> 
             "exported file": [*flat(files.export), ("numbers in weights.safetensors", f"{stored:,}")],
         },
     }
+
+
+def _card(files: NetworkFiles, params: Params) -> str:
+    """The sections of the model card that the page has nowhere else, without what only MLflow knows."""
+    confidence = params.values.get("evaluation", {}).get(files.network, {}).get("confidence")
+    sections = {
+        "Model": about(files, None, None),
+        "Data": data(files),
+        "Metrics": metrics(files, confidence, None),
+        "How to load it": loading(files, None, whole=True),
+    }
+    return "\n\n".join(f"#### {title}\n\n{text}" for title, text in sections.items())
 
 
 def _dataset(name: str) -> dict[str, Any]:
@@ -134,7 +146,7 @@ def _dataset(name: str) -> dict[str, Any]:
         "name": name,
         "note": SYNTHETIC if source["kind"] == "synthetic" else "",
         "passed": checks["passed"],
-        "images": ", ".join(f"{count:,} {split}" for split, count in checks["images"].items()),
+        "images": ", ".join(f"{checks['images'][split]:,} {split}" for split in SPLITS if split in checks["images"]),
         "licence": source.get("licence"),
         "preview": pictures_in(Path("data/augmented") / name, {"preview": caption}),
         "homepage": source.pop("homepage", None),

@@ -108,6 +108,5 @@ def _mistakes(mistakes: list[dict[str, str]], count: int, most: int) -> list[str
     return [
         f"It is wrong on {len(mistakes):,} of {count:,} test images. It most often takes {', '.join(confusions)}.",
         f"Its most confident mistakes (`plots/mistakes.png`): {', '.join(hard_examples)}.",
-        f"It is wrong with a probability of {100 * CONFIDENT:.0f} % or more in {confident:,} of these "
-        f"{len(mistakes):,} mistakes.",
+        f"Wrong predictions with a probability of {100 * CONFIDENT:.0f} % or more: {confident:,} of {len(mistakes):,}.",
     ]
