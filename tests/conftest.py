@@ -33,6 +33,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(GpuTable(ROOT / TABLE, device), "gpu-table")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One test begins with the rebuild that many share; the others of them come last, when it is there."""
+    items.sort(key=_needs_rebuild)
+    first = next((number for number, item in enumerate(items) if _needs_rebuild(item)), 0)
+    items.insert(0, items.pop(first))
+
+
+def _needs_rebuild(item: pytest.Item) -> bool:
+    return "rebuilt" in getattr(item, "fixturenames", ())
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """`-m gpu` reads no other tests: a machine with a GPU may lack the packages that they import."""
     if config.option.markexpr != "gpu":

@@ -2,9 +2,10 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from helpers.killing import PATHS
+from helpers.killing import PATHS, finish, start
 from helpers.project import environment
 
 from convzoo.checks.code import LEFT_OUT
@@ -48,11 +49,16 @@ sys.meta_path.insert(0, Finder())
 TRAIN = "from helpers.killing_trainings import train\ntrain({!r})\n"
 
 
-def trained(folder, family: str, code: str) -> tuple[dict[str, str], str]:
-    """What a small training writes, by sha256, and what it printed."""
-    folder.mkdir()
+def files_of(folder: Path) -> dict[str, str]:
+    """What a training wrote, by sha256."""
+    files = [file for file in (folder / "models").rglob("*") if file.is_file() and file.name != "fingerprint.json"]
+    return {file.relative_to(folder).as_posix(): sha256_of(file) for file in files}
+
+
+def train_with_stubs(folder: Path, family: str) -> str:
+    """Run a small training without what is left out; what it printed."""
     done = subprocess.run(
-        [sys.executable, "-c", code + TRAIN.format(family)],
+        [sys.executable, "-c", STUBS + TRAIN.format(family)],
         cwd=folder,
         env=environment(CONVZOO_TRACKING="off", PYTHONPATH=":".join(PATHS)),
         capture_output=True,
@@ -60,14 +66,15 @@ def trained(folder, family: str, code: str) -> tuple[dict[str, str], str]:
         timeout=240,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    files = [file for file in (folder / "models").rglob("*") if file.is_file() and file.name != "fingerprint.json"]
-    return {file.relative_to(folder).as_posix(): sha256_of(file) for file in files}, done.stdout
+    return done.stdout
 
 
 @pytest.mark.parametrize("family", family_names())
 def test_a_training_without_what_is_left_out_gives_the_same_bytes(tmp_path, family):
-    whole, _ = trained(tmp_path / "whole", family, "")
-    stubbed, printed = trained(tmp_path / "stubbed", family, STUBS)
+    whole, stubbed = tmp_path / "whole", tmp_path / "stubbed"
+    whole.mkdir(), stubbed.mkdir()
+    finish(start(family, whole), whole)
+    printed = train_with_stubs(stubbed, family)
     assert {"stub of convzoo.errors", "stub of convzoo.tracking.live"} <= set(printed.splitlines())
-    assert stubbed == whole
-    assert any(name.endswith("weights.safetensors") for name in whole)
+    assert files_of(stubbed) == files_of(whole)
+    assert any(name.endswith("weights.safetensors") for name in files_of(whole))
