@@ -52,9 +52,10 @@ class LazyGroup(TyperGroup):
             return None
         module = import_module(f"convzoo.commands.{cmd_name}")
         single = typer.Typer(**PLAIN)
-        context = getattr(module, "CONTEXT", None)
-        single.command(cmd_name, help=module.__doc__, context_settings=context)(module.command)
-        return typer.main.get_command(single)
+        single.command(cmd_name, help=module.__doc__)(module.command)
+        command = typer.main.get_command(single)
+        command.context_settings = {**command.context_settings, **getattr(module, "CONTEXT", {})}
+        return command
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:
         """Write the commands into the help, each with the first line of its own, which needs no import."""

@@ -16,7 +16,7 @@ class FamilyCard(NamedTuple):
     main_metrics: tuple[str, ...]  # the most important ones, which come first in the table
     intended_use: Callable[[NetworkFiles, str], list[str]]  # lines of Markdown, given the name of the data
     weaknesses: Callable[[NetworkFiles, int], list[str]]  # lines, each with at most so many classes or images
-    failures: Callable[[NetworkFiles], list[str]] = lambda files: []  # measurements that show that the training failed
+    failures: Callable[[NetworkFiles], list[str]]  # measurements that show that the training failed; none if it worked
     intervals: Callable[[NetworkFiles], dict[str, str]] = lambda files: {}  # of metrics, besides those in metrics.json
 
 
@@ -30,4 +30,5 @@ def family_card(family: str) -> FamilyCard:
         main_metrics=(),
         intended_use=lambda files, images: [f"For: images like those of {images}."],
         weaknesses=lambda files, most: [],
+        failures=lambda files: [],
     )

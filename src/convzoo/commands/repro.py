@@ -4,7 +4,7 @@ Runs `dvc repro` with the same arguments and ends with its exit code. Shows whic
 take; DVC's output goes to a file in .repro/. At the end come the results of all networks, what is new in MLflow, why
 dvc.lock changed, and what to do next.
 
-Example: convzoo repro evaluate@mnist-classifier --force
+Examples: convzoo repro, convzoo repro evaluate@mnist-classifier --force
 """
 
 import contextlib
