@@ -45,7 +45,7 @@ def project(tmp_path, monkeypatch):
     Path(".dvc/config").write_text("[core]\n    analytics = false\n")
     for arguments in (
         ["init", "-q"],
-        ["add", "dvc.lock"],
+        ["add", "dvc.lock", "models"],
         ["-c", "user.name=a", "-c", "user.email=b", "commit", "-qm1"],
     ):
         subprocess.run(["git", *arguments], check=True)
@@ -127,9 +127,13 @@ def commands(progress: Progress) -> list[str]:
 def test_the_next_commands_are_those_that_help_now(project, progress):
     assert commands(progress) == ["convzoo ui", "convzoo promote good", "convzoo predict good photo.png"]
     Path("dvc.lock").write_text("stages: {check: {}}\n")
-    assert commands(progress) == ["git commit -m 'Results' dvc.lock", "convzoo ui", "convzoo promote good"]
+    assert commands(progress) == ["git add dvc.lock && git commit -m 'Results'", "convzoo ui", "convzoo promote good"]
+    Path("params.yaml").touch()
+    Path("models/good/metrics.json").touch()
+    assert commands(progress)[0] == "git add dvc.lock params.yaml models && git commit -m 'Results'"
+    Path("params.yaml").unlink(), Path("models/good/metrics.json").unlink()
     Path(".dvc/config.local").write_text("['remote \"store\"']\n    url = ../store\n")
-    assert commands(progress) == ["git commit -m 'Results' dvc.lock", "dvc push", "convzoo ui"]
+    assert commands(progress) == ["git add dvc.lock && git commit -m 'Results'", "dvc push", "convzoo ui"]
 
 
 def test_a_network_without_a_new_version_is_not_proposed_for_promotion(project, progress):
