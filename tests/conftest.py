@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -9,6 +10,9 @@ import pytest
 from filelock import FileLock
 from helpers.gpu_table import TABLE, GpuTable
 from helpers.project import ROOT, commit, convzoo, copy_project, dvc
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch are imported, here and in what the tests start
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes share the cores: threads would wait for each other
 
 
 class Rebuilt(NamedTuple):

@@ -1,4 +1,4 @@
-"""Put into a clone's src as sitecustomize.py: each stage lists the modules that it loaded, each training its steps.
+"""Put into a clone's src as sitecustomize.py: each stage lists its modules and seconds, each training its steps.
 
 Writes into the folder STEPS, if the environment names one.
 """
@@ -7,9 +7,11 @@ import atexit
 import importlib.util
 import os
 import sys
+import time
 from pathlib import Path
 
 FOLDER = os.environ.get("STEPS")
+STARTED = time.monotonic()
 
 
 class Finder:
@@ -34,7 +36,8 @@ class Finder:
 
 
 def list_modules() -> None:
-    """Write the names of this project's modules that were loaded; empty ones left out."""
+    """Write the names of this project's modules that were loaded, empty ones left out, and how long it took."""
+    Path(FOLDER, f"{os.environ['DVC_STAGE']} seconds").write_text(str(time.monotonic() - STARTED))
     files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
     names = [name for name, file in files.items() if name.startswith("convzoo.") and file and Path(file).stat().st_size]
     Path(FOLDER, f"{os.environ['DVC_STAGE']} modules").write_text("\n".join(sorted(names)))

@@ -1,6 +1,5 @@
 """Writing ONNX files: in one place, without traces of the machine, and without side effects on the module."""
 
-import json
 import re
 
 import numpy as np
@@ -35,10 +34,11 @@ def test_one_module_writes_onnx_files():
 
 
 def test_a_file_has_metadata_only_if_it_is_described(tmp_path):
-    for described in (None, {"classes": ["a"]}):
+    for described in (None, {"network": "halves", "classes": ["b", "a"]}):
         write_onnx(Halves(), EXAMPLE, "images", "means", tmp_path / "model.onnx", described)
         props = {entry.key: entry.value for entry in onnx.load(tmp_path / "model.onnx").metadata_props}
-        assert props == ({} if described is None else {"convzoo": json.dumps(described)})
+        in_order = '{"classes": ["b", "a"], "network": "halves"}'  # whatever the order of the keys given
+        assert props == ({} if described is None else {"convzoo": in_order})
         assert Model(tmp_path / "model.onnx").described == (described or {})
 
 
@@ -50,6 +50,12 @@ def test_the_named_axes_may_have_any_length(tmp_path, axes, expected):
     model = Model(tmp_path / "model.onnx")
     assert str(model.input) == expected
     assert model(np.ones((7, 4, 4, 1), np.uint8)).shape == (7, 2)
+    [given] = onnx.load(model.path).graph.input
+    assert [axis.dim_param for axis in given.type.tensor_type.shape.dim if axis.dim_param] == list(axes)
+
+
+def test_images_of_any_size_have_free_axes_of_these_names():
+    assert ANY_SIZE == ("N", "H", "W"), "the names that a viewer of the file shows"
 
 
 def test_the_file_is_of_evaluation_mode_and_the_module_keeps_its_modes(tmp_path):

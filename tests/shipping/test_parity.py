@@ -101,7 +101,8 @@ def test_a_record_is_read_as_it_was_written():
         assert found.holds
         block = found.record()
         assert parity_of({"parity": {"files": {"model.onnx": block}}})["model.onnx"].record() == block
-        assert ("top1_agreement" in block) == (unit == "probability") and "share" not in block
+        shown = {"unit", "largest", "allowed"} | ({"top1_agreement"} if unit == "probability" else set())
+        assert set(block) == shown, "nothing about shares, which only grey levels have"
 
 
 def test_probabilities_may_differ_by_a_ten_thousandth_and_not_in_their_first_class():

@@ -1,5 +1,6 @@
 """Finds families by name: a family is a folder next to this file that contains a train.py."""
 
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ def has_module(family: str, name: str) -> bool:
     return family in family_names() and (FOLDER / family / f"{name}.py").is_file()
 
 
+@cache
 def family_module(family: str, name: str) -> ModuleType:
     """Import a module of a family, such as `train`. Raises ConvzooError if there is none."""
     if not has_module(family, name):
