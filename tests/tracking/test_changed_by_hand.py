@@ -37,11 +37,11 @@ def collect_model(network):
 
 
 def lose_model(network):
-    shutil.rmtree(stored_file(versions_of(network)[0]).parents[1])
+    shutil.rmtree(stored_file(versions_of(network)[0]).parent)
 
 
-def lose_served_file(network):
-    stored_file(versions_of(network)[0]).parents[1].joinpath("model.onnx").unlink()
+def lose_file(network):
+    stored_file(versions_of(network)[0]).unlink()
 
 
 def delete_experiment(network):
@@ -84,7 +84,7 @@ LOSSES = [
     delete_model,
     collect_model,
     lose_model,
-    lose_served_file,
+    lose_file,
     delete_experiment,
     collect_experiment,
     delete_run,
@@ -140,6 +140,19 @@ def test_what_models_does_not_hold_any_more_is_not_sent_to_sync_in_vain(network,
     for look in (find_model, trace):
         with pytest.raises(ConvzooError, match=r"models/.*model\.onnx is another one, so bring back the files"):
             look(f"{network}@v1")
+
+
+def test_a_version_with_the_exported_file_among_its_extra_files_is_that_file(network):
+    """As in versions of an older convzoo, and if MLflow wrote other bytes."""
+    stored = stored_file(versions_of(network)[0])
+    exported = stored.parent / "extra_files/model.onnx"
+    shutil.copy(stored, exported)
+    stored.write_bytes(b"serialized again")
+    assert find_model(network).file.read_bytes() == exported.read_bytes()
+    assert register(network).startswith(f"{network}: is version 1 already")
+    exported.write_bytes(b"changed")
+    with pytest.raises(ConvzooError, match="is another one, expected the one that was registered"):
+        find_model(network)
 
 
 def test_an_alias_set_by_hand_still_says_so_after_it_was_moved_along(network):
