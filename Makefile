@@ -1,9 +1,9 @@
-# make repro rebuilds everything, make test runs the tests; both make the environment first. README.md has the plain
+# make repro rebuilds everything, make test runs the tests; both make the environment first. docs/installation.md has the
 # commands behind each target.
 
 SHELL := /bin/bash
 PYTHON ?= python3
-# Where torch comes from, if not from the package index: an address for CPU-only or other CUDA builds (README.md).
+# Where torch comes from, if not from the package index: an address for CPU-only or other CUDA builds (docs/installation.md).
 TORCH_INDEX ?=
 
 # The environment is made with a Python from outside it.

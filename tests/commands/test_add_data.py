@@ -123,10 +123,14 @@ def test_a_name_that_is_in_use_or_not_valid_is_refused(project):
     assert error_of("../Our Pets", "--name", "mnist") == (
         "error: data.mnist: is in params.yaml already; choose another name with --name\n"
     )
-    expected = "expected small letters, digits and hyphens; give one with --name\n"
-    assert error_of("../Our Pets", "--name", "Our Pets") == f"error: got the name 'Our Pets', {expected}"
+    expected = "expected small letters, digits and hyphens"
+    assert (
+        error_of("../Our Pets", "--name", "Our Pets") == f"error: --name: got 'Our Pets', {expected}; choose another\n"
+    )
     Path("../ü").mkdir()
-    assert error_of("../ü") == f"error: got the name '', {expected}"
+    assert error_of("../ü") == (
+        f"error: ../ü: its name cannot be that of a data set, {expected}; give one with --name\n"
+    )
 
 
 def unreadable(pets: Path) -> None:

@@ -31,6 +31,7 @@ COMMANDS = {
     "check": ["check"],
     "profile": ["profile"],
     "profile NAME": ["profile", "test"],
+    "add-data": ["add-data", "pets"],
     "predict": ["predict", NET, "photo.png"],
     "predict version": ["predict", f"{NET}@v1", "photo.png"],
     "predict file": ["predict", OTHER, "photo.png"],

@@ -1,6 +1,7 @@
 """The pages for those who learn: what they quote stands in the source, what they name exists, and the pictures draw."""
 
 import ast
+import json
 import re
 import shutil
 from functools import cache
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from figures import __main__ as lessons
-from figures import autoencoder, classifier, dcgan, layers, transfer
+from figures import autoencoder, classifier, dcgan, layers, overview, transfer
 from figures.activations import slopes
 from figures.drawing import mosaic, pack
 from figures.learning import PATHS, halves, walk
@@ -215,6 +216,17 @@ def test_the_transfer_networks_pictures_draw(workplace, monkeypatch):
     monkeypatch.setattr(transfer, "SIDE", 32)
     transfer.draw(Path())
     drawn("transfer")
+
+
+def test_the_overview_draws_and_counts_as_the_evaluation_did(rebuilt, tmp_path, monkeypatch):
+    monkeypatch.setitem(plots.STYLE, "savefig.dpi", 30)
+    monkeypatch.chdir(rebuilt.folder)
+    overview.draw(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["overview.png"]
+    counts = overview.confusion_matrix(Path("models/mnist-classifier/plots/confusion.csv"))
+    results = json.loads(Path("models/mnist-classifier/evaluation.json").read_text())
+    assert counts.shape == (10, 10) and counts.sum() == results["test_images"]
+    assert counts.trace() == round(results["test_accuracy"] * results["test_images"])
 
 
 def test_the_structure_that_a_page_quotes_is_what_the_command_prints():

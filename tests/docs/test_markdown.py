@@ -4,10 +4,13 @@ import json
 import re
 import tomllib
 
+import numpy as np
 import pytest
 from helpers.markdown import PAGES, anchors, links, read, words_of_prose
 from helpers.project import ROOT
 from ruamel.yaml import YAML
+
+from convzoo.data.contact_sheet import contact_sheet
 
 README = ROOT / "README.md"
 MOST_WORDS = 1000  # of README.md, without code blocks, tables and the addresses of links
@@ -99,5 +102,8 @@ def test_the_notebook_runs_and_shows_what_the_pipeline_measured(rebuilt, monkeyp
     metrics = json.loads((rebuilt.folder / "models/mnist-classifier/evaluation.json").read_text())
     assert f"accuracy on 1000 test images: {metrics['test_accuracy']:.1%}\n" in capsys.readouterr().out
     mistakes, generated, reconstructed = shown
-    assert mistakes.size[0] == generated.size[0] * 6 // 8 + 1 or mistakes.size[0] > 6 * 28
-    assert generated.size[1] > 3 * 28 and reconstructed.size[1] > 2 * 32
+    digit, picture = np.zeros((28, 28, 1), np.uint8), np.zeros((32, 32, 3), np.uint8)
+    row = contact_sheet([[digit] * 6], captions=[["1 -> 7\n100%"] * 6])
+    assert mistakes.width == row.width and mistakes.height in (row.height, 2 * row.height - 6)
+    assert generated.size == contact_sheet([[digit] * 8] * 3).size
+    assert reconstructed.size == contact_sheet([[picture] * 8] * 2).size

@@ -87,11 +87,14 @@ def _counted(counts: dict[str, int]) -> str:
 
 
 def _valid_name(folder: Path, name: str | None) -> str:
-    """The name given, or one made of the folder's. Raises SettingsError if it cannot be a name in params.yaml."""
+    """The name given, or one made from the folder's. Raises SettingsError if it cannot be a name in params.yaml."""
     made = name if name is not None else re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")
-    if not NAME.fullmatch(made):
-        raise SettingsError(f"got the name '{made}', expected small letters, digits and hyphens; give one with --name")
-    return made
+    if NAME.fullmatch(made):
+        return made
+    expected = "expected small letters, digits and hyphens"
+    if name is None:
+        raise SettingsError(f"{folder}: its name cannot be that of a data set, {expected}; give one with --name")
+    raise SettingsError(f"--name: got '{name}', {expected}; choose another")
 
 
 def _limits(name: str, found: Survey, template: Params) -> dict[str, Any]:
