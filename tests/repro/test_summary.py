@@ -38,7 +38,7 @@ def project(tmp_path, monkeypatch):
         write_json(folder / "fingerprint.json", identity)
         export = {"model_sha256": sha256_of(folder / "model.onnx"), "dataset": "digits", "input": {}, "output": {}}
         write_json(folder / "export.json", export)
-        write_json(folder / "metrics.json", metrics)
+        write_json(folder / "evaluation.json", metrics)
     write_json(Path("data/prepared/digits/meta.json"), {"source": {"kind": "synthetic"}})
     Path("dvc.lock").write_text("stages: {}\n")
     Path(".dvc").mkdir()

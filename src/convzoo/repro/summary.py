@@ -97,7 +97,9 @@ def _commands(outcomes: list[Outcome], new: set[str]) -> Iterator[str]:
     found: list[tuple[str, str]] = []
     changed = [file for file in ("dvc.lock", "params.yaml", "models") if git("status", "--porcelain", "--", file)]
     if "dvc.lock" in changed:
-        found.append((f"git add {' '.join(changed)} && git commit -m 'Results'", "keep digests and metrics of these results"))
+        found.append(
+            (f"git add {' '.join(changed)} && git commit -m 'Results'", "keep digests and metrics of these results")
+        )
     if _has_remote():
         found.append(("dvc push", "copy the results to the remote storage"))
     found.append((f"{convzoo} ui", f"runs, curves and models in the browser; {REPORT} has all results on one page"))

@@ -23,8 +23,8 @@ Show = Callable[[str], object]  # prints a line
 def sync(networks: Sequence[str], started: Show = lambda _: None, done: Show = lambda _: None) -> list[str]:
     """Register each network whose files are complete; a line for each network.
 
-    Calls `started` before each network if there are several, and `done` with its line. Tries every network; then raises ConvzooError with a line
-    for each that failed.
+    Calls `started` before each network if there are several, and `done` with its line. Tries every network; then
+    raises ConvzooError with a line for each that failed.
     """
     messages, errors = [], []
     for number, network in enumerate(networks, 1):
