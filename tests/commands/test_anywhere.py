@@ -1,14 +1,16 @@
 """Commands work from any folder of the project; elsewhere they say where to run them, and write nothing."""
 
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+import typer
 from helpers.project import ROOT
 from typer.testing import CliRunner
 
-from convzoo.cli import COMMANDS, IN_USERS_FOLDER, _function, app
+from convzoo.cli import COMMANDS, _function, app
 from convzoo.commands import profile
 from convzoo.shipping.onnx import write_onnx
 
@@ -65,9 +67,8 @@ def test_sample_writes_16_images_to_a_new_folder_where_the_user_is(project):
 def test_outside_a_project_a_command_says_so_and_writes_nothing(tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    arguments = {"compare": ["a", "b"], "predict": ["a", "b.png"], "reconstruct": ["a", "b.png"]}
-    one = ["a"] if command in (*IN_USERS_FOLDER, "trace", "reproduce", "promote", "rollback", "repeat") else []
-    result = CliRunner().invoke(app, [command, *arguments.get(command, one)])
+    example = typer.main.get_command(app).get_command(None, command).examples[0]
+    result = CliRunner().invoke(app, shlex.split(example)[1:])
     assert result.exit_code == 1
     assert result.stderr.startswith(f"error: {tmp_path}: is not in a convzoo project, expected the folder")
     assert result.stderr.endswith("run this from the project's folder\n")

@@ -12,7 +12,9 @@ from helpers.promotions import write_data, write_params
 @pytest.fixture(scope="session")
 def promotions_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project's folder."""
-    return tmp_path_factory.mktemp("promotions")
+    folder = tmp_path_factory.mktemp("promotions")
+    (folder / "src/convzoo").mkdir(parents=True)  # by which a project is found
+    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,6 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Schema, TensorSpec
-from onnx import ModelProto
 
 from convzoo.files import sha256_of
 from convzoo.shipping.graph import LABEL, PROBABILITY, load_graph, with_labels
@@ -140,7 +139,7 @@ def link_model(client: MlflowClient, run: Run, model_id: str, files: NetworkFile
         client.log_batch(run_id, metrics=missing)
 
 
-def _served(files: NetworkFiles) -> ModelProto:
+def _served(files: NetworkFiles) -> Any:
     """The exported graph; that of a classifier names the most probable class too."""
     graph = load_graph(files.model)
     return with_labels(graph, files.export["classes"]) if _has_labels(files.export) else graph
