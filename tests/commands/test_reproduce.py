@@ -73,6 +73,13 @@ def test_a_difference_is_told_by_tensors_metrics_and_what_was_otherwise(made, tm
     assert "fingerprint:" not in told
 
 
+def test_an_older_commit_has_all_its_results_in_metrics_json(made):
+    (made / "evaluation.json").rename(made / "metrics.json")
+    metrics = {"test_accuracy": 0.5, "test_images": 8}
+    lineage = {"model_sha256": "1", "weights_sha256": None, "metrics": metrics, "identity": {}}
+    assert "metrics: identical" in reproduction._compare(lineage, None, made).lines
+
+
 def test_a_file_that_the_registry_lost_is_said(made):
     lineage = {"model_sha256": "1", "weights_sha256": None, "metrics": {}, "identity": {}}
     verdict = reproduction._compare(lineage, None, made)
