@@ -29,6 +29,16 @@ def test_who_is_the_champion_already_changes_nothing(network):
     assert Path("promotions.jsonl").read_bytes() == before
 
 
+def test_an_applied_experiment_that_is_not_the_candidate_is_named(network, monkeypatch):
+    version(network, "good")
+    promote(network)
+    monkeypatch.setenv("DVC_EXP_NAME", "wet-sock")
+    version(network, "best")
+    first, second = promote(network).messages
+    assert first.startswith(f"models/{network} holds version 2, which is not the candidate; ")
+    assert first.endswith(f"run: convzoo sync {network}") and "is the champion already" in second
+
+
 def test_a_dry_run_looks_at_val_alone_and_changes_nothing(network):
     champion_and(network, "best")
     before = Path("promotions.jsonl").read_bytes(), aliases(network)

@@ -6,6 +6,7 @@ import pytest
 from helpers.registered import candidate_of
 
 from convzoo.tracking import store
+from convzoo.tracking.aliases import set_alias
 from convzoo.tracking.candidates import request_registrations, version_in_models
 from convzoo.tracking.registry import register
 
@@ -31,19 +32,21 @@ def test_the_next_repro_moves_the_candidate_to_an_applied_experiment(applied):
     assert candidate_of(applied) == 2 and file.read_bytes() == before
     assert request_registrations([applied]) == [] and file.exists()
 
+    set_alias(store.use_store(), applied, "candidate", "1")  # as another clone with the same database does
+    assert request_registrations([applied]) == [], "it has been the candidate"
 
-@pytest.mark.parametrize("by_hand", ["moved", "removed", "off"])
-def test_an_alias_moved_or_removed_by_hand_stays(by_hand, applied, monkeypatch):
+
+@pytest.mark.parametrize("reason", ["moved by hand", "tracking is off"])
+def test_an_alias_moved_by_hand_stays(reason, applied, monkeypatch):
     client = store.use_store()
-    if by_hand == "off":
+    if reason == "tracking is off":
         monkeypatch.setenv("CONVZOO_TRACKING", "off")
-    elif by_hand == "removed":
-        client.delete_registered_model_alias(applied, "candidate")
     else:
         client.create_model_version(applied, source="models/x")
         client.set_registered_model_alias(applied, "candidate", "3")
     assert request_registrations([applied]) == []
     assert Path("models", applied, "registration.json").exists()
+    assert str(version_in_models(client, applied).version) == "2", "what promote names"
 
 
 def test_files_that_are_not_registered_or_damaged_name_no_version(network, write_network):

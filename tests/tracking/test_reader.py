@@ -90,8 +90,9 @@ def test_any_other_database_is_left_to_mlflow(change, versions, tmp_path, monkey
     assert reader.ask(lambda client: client, lambda: "MLflow") == "MLflow"
 
 
-def test_a_server_is_asked_through_mlflow(monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+@pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"])
+def test_a_server_is_asked_through_mlflow(variable, monkeypatch):
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
     with pytest.raises(UnansweredError):
         Reader()
 

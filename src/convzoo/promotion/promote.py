@@ -78,8 +78,8 @@ def promote(
         messages = []
         if not version and (other := version_in_models(candidate.client, network)):
             messages.append(
-                f"models/{network} holds version {other}, which is not the candidate; to make it the candidate, run: "
-                f"convzoo sync {network}"
+                f"models/{network} holds version {other.version}, which is not the candidate; to make it the "
+                f"candidate, run: convzoo sync {network}"
             )
         before = aliases_of(candidate.client, network).get(CHAMPION)
         if before and before.version == number:

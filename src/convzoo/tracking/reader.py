@@ -6,6 +6,7 @@ anew each time, so a change that the MLflow UI or another program makes is seen.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -85,7 +86,8 @@ class Reader:
 
     def __init__(self) -> None:
         file = store.database_file(store.tracking_uri())
-        if file is None or (file == store.default_file() and not store.is_project()):
+        is_elsewhere = file is None or "MLFLOW_REGISTRY_URI" in os.environ
+        if is_elsewhere or (file == store.default_file() and not store.is_project()):
             raise UnansweredError
         self.folder, exists = file.parent, file.exists()
         address = f"file:{quote(str(file))}?mode=ro" if exists else ":memory:"

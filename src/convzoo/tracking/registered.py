@@ -23,6 +23,7 @@ EXPORTED = "extra_files/model.onnx"  # in a logged model, the file as it was exp
 DESCRIPTION = "extra_files/export.json"  # what the export wrote about it
 LOGGED_MODEL = re.compile(r"models:/(m-[^/@]+)")  # the source of a version
 SHA256 = "convzoo.model_sha256"  # the tag of runs, models and versions with the sha256 of that file
+EXPERIMENT = "convzoo.experiment"  # the tag of a version that `dvc exp run` registered, until it is the candidate
 VERDICT = "convzoo.promotion."  # the tags of a version with the verdict of its promotion
 PLAIN_NAME = re.compile(r"[\w .-]+")  # what a filter of MLflow's can hold; it cannot hold both kinds of quotes
 

@@ -21,7 +21,7 @@ from convzoo.tracking.addresses import remedy_for
 from convzoo.tracking.aliases import CANDIDATE, aliases_of, restore_alias, set_alias
 from convzoo.tracking.live import tracking_is_off
 from convzoo.tracking.models import is_whole, link_model, log_model
-from convzoo.tracking.registered import SHA256, existing_run, is_by_hand, model_of, versions_of
+from convzoo.tracking.registered import EXPERIMENT, SHA256, existing_run, is_by_hand, model_of, versions_of
 from convzoo.tracking.run_files import BACKFILLED, COMPLETED, SOURCE, complete_run, read_record
 from convzoo.tracking.runs import restore_run
 
@@ -122,6 +122,8 @@ def _new_version(client: MlflowClient, files: NetworkFiles, run: Run) -> ModelVe
             raise
     tags |= {"convzoo.profile": run.data.tags.get("convzoo.profile", "unknown")}
     tags |= {SOURCE: files.source["name"]} if files.source else {}
+    if experiment := os.environ.get("DVC_EXP_NAME"):
+        tags[EXPERIMENT] = experiment
     return client.create_model_version(
         files.network,
         source=f"models:/{model_id}",
@@ -169,6 +171,8 @@ def _move_alias(client: MlflowClient, version: ModelVersion) -> str:
     if str(current) == str(version.version):
         return f"alias {CANDIDATE}"
     set_alias(client, version.name, CANDIDATE, str(version.version))
+    if EXPERIMENT in version.tags:
+        client.delete_model_version_tag(version.name, str(version.version), EXPERIMENT)
     return f"alias {CANDIDATE}" if current is None else f"alias {CANDIDATE} moved here from version {current}"
 
 

@@ -23,17 +23,16 @@ Show = Callable[[str], object]  # prints a line
 def sync(networks: Sequence[str], started: Show = lambda _: None, done: Show = lambda _: None) -> list[str]:
     """Register each network whose files are complete; a line for each network.
 
-    Calls `started` before each network, `done` with its line. Tries every network; then raises ConvzooError with a line
-    for each that failed.
+    Calls `started` before each network if there are several, and `done` with its line. Tries every network; then raises
+    ConvzooError with a line for each that failed.
     """
     messages, errors = [], []
     for number, network in enumerate(networks, 1):
-        started(f"{network}: comparing models/{network} with MLflow ({number} of {len(networks)})")
-        missing = missing_files(network)
+        if len(networks) > 1:
+            started(f"{network}: comparing models/{network} with MLflow ({number} of {len(networks)})")
+        missing = ", ".join(missing_files(network))
         try:
-            message = (
-                f"{network}: skipped, models/{network} has no {', '.join(missing)}" if missing else register(network)
-            )
+            message = f"{network}: skipped, models/{network} has no {missing}" if missing else register(network)
         except ConvzooError as error:
             errors.append(str(error))
             continue
