@@ -65,6 +65,7 @@ CARD = FamilyCard(
     main_metrics=("test_size",),
     intended_use=lambda files, data: [f"For: being tiny on {data}."],
     weaknesses=lambda files, most: ["Is tiny."],
+    failures=lambda files: [],
 )
 """,
     "promote.py": """

@@ -128,6 +128,9 @@ def test_the_next_commands_are_those_that_help_now(project, progress):
     assert commands(progress) == ["convzoo ui", "convzoo promote good", "convzoo predict good photo.png"]
     Path("dvc.lock").write_text("stages: {check: {}}\n")
     assert commands(progress) == ["git commit -m 'Results' dvc.lock", "convzoo ui", "convzoo promote good"]
+    Path("params.yaml").touch()
+    assert commands(progress)[0] == "git commit -m 'Results' dvc.lock params.yaml"
+    Path("params.yaml").unlink()
     Path(".dvc/config.local").write_text("['remote \"store\"']\n    url = ../store\n")
     assert commands(progress) == ["git commit -m 'Results' dvc.lock", "dvc push", "convzoo ui"]
 

@@ -95,8 +95,9 @@ def _commands(outcomes: list[Outcome], new: set[str]) -> Iterator[str]:
     """The commands that help most now, with what they do. `new` are the networks with a new version."""
     convzoo, good = _convzoo(), [outcome.network for outcome in outcomes if outcome.is_good]
     found: list[tuple[str, str]] = []
-    if git("status", "--porcelain", "--", "dvc.lock"):
-        found.append(("git commit -m 'Results' dvc.lock", "keep the digests of these results"))
+    changed = [file for file in ("dvc.lock", "params.yaml") if git("status", "--porcelain", "--", file)]
+    if "dvc.lock" in changed:
+        found.append((f"git commit -m 'Results' {' '.join(changed)}", "keep the digests of these results"))
     if _has_remote():
         found.append(("dvc push", "copy the results to the remote storage"))
     found.append((f"{convzoo} ui", f"runs, curves and models in the browser; {REPORT} has all results on one page"))
