@@ -145,7 +145,7 @@ def test_description_and_file_tell_each_family_in_its_own_numbers(write_family, 
             "Data set `shapes` from the source `shapes-published` (`archive`), <https://shapes.example.org/about>.",
             "Licence: `CC BY 4.0`.",
             "Images: 1,000 train, 100 val, 200 test. Dropped: 7 duplicates. Data checks: passed.",
-            "Its 3 classes: `bar`, `cross`, `square`.",
+            "The data have 3 classes: `bar`, `cross`, `square`.",
             f"convzoo reproduce {network}@v1",
             *(
                 line.format(f"{network}@v1" if "{} " in line or line.endswith("{}") else network)

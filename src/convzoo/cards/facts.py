@@ -23,7 +23,7 @@ def about(files: NetworkFiles, version: str | None, classes_shown: int | None) -
     if classes:
         names = ", ".join(map(code, classes[:classes_shown]))
         more = f" and {len(classes) - classes_shown} more" if len(classes) > (classes_shown or len(classes)) else ""
-        sentences.append(f"Its {len(classes)} classes: {names}{more}.")
+        sentences.append(f"The data have {len(classes)} classes: {names}{more}.")
     if export.get("views") == "mirror":
         sentences.append("Each prediction is the mean over an image and its mirror image.")
     if weights := export.get("weights"):
@@ -67,7 +67,9 @@ def metrics(files: NetworkFiles, confidence: float | None, most: int | None) -> 
     numbers = files.numbers
     family = family_card(files.family)
     intervals = {
-        key: f"± {number(key, numbers[f'{key}_spread'])} (one subset)" for key in numbers if f"{key}_spread" in numbers
+        key: f"± {number(key, numbers[f'{key}_spread'])} (standard deviation of one subset)"
+        for key in numbers
+        if f"{key}_spread" in numbers
     }
     intervals |= {
         key: f"{number(key, numbers[f'{key}_low'])} to {number(key, numbers[f'{key}_high'])}"
