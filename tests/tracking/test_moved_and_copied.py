@@ -44,6 +44,7 @@ def original(clone, tmp_path, monkeypatch, write_network) -> Path:
     (folder / "mlruns/artifacts").mkdir(parents=True)
     shutil.copy("mlruns/mlflow.db", folder / "mlruns/mlflow.db")
     shutil.copy("params.yaml", folder)
+    (folder / "src/convzoo").mkdir(parents=True)  # by which a project is found
     monkeypatch.chdir(folder)
     write_network("moved", 1)
     register("moved")
