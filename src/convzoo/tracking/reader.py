@@ -95,10 +95,14 @@ class Reader:
         self.database.row_factory = sqlite3.Row
         self.models: dict[str, SimpleNamespace] = {}
         self.versions: dict[tuple[str, str], SimpleNamespace] = {}
-        if exists:
-            self.database.execute("BEGIN")  # all of it as of one moment
-            self._read()
-            self.database.rollback()
+        try:
+            if exists:
+                self.database.execute("BEGIN")  # all of it as of one moment
+                self._read()
+                self.database.rollback()
+        except BaseException:
+            self.close()  # or MLflow would wait for this transaction
+            raise
 
     def close(self) -> None:
         """Close the database."""
