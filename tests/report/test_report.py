@@ -6,41 +6,21 @@ import hashlib
 import io
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
+from helpers.html_page import Page
 from PIL import Image
 from safetensors.numpy import save_file
 
 from convzoo.errors import ConvzooError
 from convzoo.files import write_json
-from convzoo.report.pictures import curves, pictures_in
 from convzoo.report.report import write_report
 from convzoo.settings.load import read_params
 
 PARAMS = "profile: tiny\n"  # all that the report may read of it
 FAMILIES = {"second": "classifier", "first": "classifier", "painter": "dreamer"}
-
-
-class Page(HTMLParser):
-    """The tags of a page, and its text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.text = [], ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_data(self, data):
-        self.text += data.replace("\N{NO-BREAK SPACE}", " ")
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def save_picture(path, seed, size=(40, 30)):
@@ -205,24 +185,6 @@ def test_the_target_of_a_promotion_and_the_confidence_are_those_of_params(copy):
     page = Page(written()).text
     assert "It misses its target of at least 96.00 %." in page and "1 is weak (first)" in page
     assert "90 % confidence interval 90.0 to 97.5 %" in page
-
-
-def test_a_curve_connects_the_epochs_that_have_a_value(monkeypatch):
-    lines = []
-    plot = Axes.plot
-    monkeypatch.setattr(Axes, "plot", lambda axes, *args, **more: lines.append(args) or plot(axes, *args, **more))
-    caption = curves([["epoch", "loss", "val_kid"], ["1", "0.5", "9"], ["2", "0.4", ""], ["3", "0.3", "7"]]).caption
-    assert lines == [((1, 2, 3), (0.5, 0.4, 0.3)), ((1, 3), (9, 7))]
-    assert caption == "Loss and KID by epoch. Some epochs have no value of val KID."
-
-
-def test_a_large_picture_takes_a_small_part_of_the_page(tmp_path):
-    y, x = np.mgrid[0:800, 0:1300] / 1300
-    noise = np.random.default_rng(0).normal(0, 4, size=(800, 1300, 3))
-    photo = np.clip(np.stack([255 * x, 255 * y, 255 * x * y], axis=-1) + noise, 0, 255).astype(np.uint8)
-    Image.fromarray(photo).save(tmp_path / "photo.png")
-    [picture] = pictures_in(tmp_path, {})
-    assert picture.width <= 1200 and len(picture.address) < (tmp_path / "photo.png").stat().st_size / 20
 
 
 def test_the_page_loads_nothing_from_elsewhere(text):
