@@ -82,7 +82,7 @@ def _lineage(version: Any) -> dict[str, Any]:
             }
             for stage, locked in lineage["stages"].items()
         },
-        "rebuild": f"convzoo reproduce {version.name}",
+        "again": f"convzoo reproduce {version.name}",
     }
 
 
@@ -107,7 +107,7 @@ def summary(lineage: Mapping[str, Any]) -> str:
         "compute": _joined(lineage["compute"]),
         "packages": _joined({key: versions[key] for key in PACKAGES if key in versions}),
         "metrics": _joined({key: f"{value:.4g}" for key, value in _main(lineage["metrics"]).items()}),
-        "rebuild": lineage["rebuild"],
+        "rebuild": lineage["again"],
     }
     return "\n".join(_lines(lines, "")) + "\n\nStages, params, packages, modules and all digests: --full"
 
