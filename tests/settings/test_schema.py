@@ -18,7 +18,7 @@ FILE = ROOT / "params.schema.json"
 SCHEMA = json.loads(FILE.read_text())
 PARAMS = read_params(ROOT / "params.yaml").values
 MNIST = ("networks", "mnist-classifier")
-REMOVED = object()
+REMOVED = type("Removed", (), {"__repr__": lambda self: "removed"})()
 
 
 @pytest.fixture(scope="module")
