@@ -57,8 +57,8 @@ def test_a_network_concerns_its_family_alone(project):
 
 
 def test_a_card_concerns_the_registration_of_its_family_alone(project):
-    changed, _ = changed_by(project, "src/convzoo/families/dcgan/card.py", "Alarms of", "Signs of")
-    assert changed == {"register-dcgan"}
+    changed, _ = changed_by(project, "src/convzoo/families/dcgan/card.py", "Missing kinds", "Missing sorts")
+    assert changed == {"register-dcgan", "report"}
 
 
 def test_a_promotion_concerns_no_stage(project):

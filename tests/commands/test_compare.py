@@ -89,7 +89,7 @@ def test_search_finds_runs_by_figures_params_tags_and_data(client):
     assert run.data.metrics["test_accuracy"] > 0.8
     for search in (
         "metrics.test_accuracy > 0.8 and params.optimizer = 'sgd'",
-        "params.`fast.widths` = '[32, 64, 128]'",
+        "params.`fast.widths` = '[16, 32, 64]'",
         "tags.`convzoo.profile` = 'test' and attributes.status = 'FINISHED'",
         "attributes.run_name LIKE 'as committed %'",
         "dataset.name = 'mnist' and dataset.context = 'test'",

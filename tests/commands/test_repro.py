@@ -55,6 +55,7 @@ def project(tmp_path, monkeypatch):
     """A project without networks."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(check, "command", lambda: None)
+    Path("src/convzoo").mkdir(parents=True)  # by which a project is found
     Path("params.yaml").write_text("profile: test\nnetworks: {}\n")
     Path("dvc.yaml").write_text("stages: {check: {cmd: x}, train: {foreach: [net], do: {cmd: x}}}\n")
     return tmp_path
@@ -145,10 +146,8 @@ def test_the_last_logs_are_kept(run):
 def test_outside_a_project_it_says_where_to_run_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["repro"])
-    assert (
-        result.exit_code == 1
-        and result.stderr == "error: dvc.yaml: not found; run this command in the project's folder\n"
-    )
+    assert result.exit_code == 1
+    assert result.stderr.endswith("run this from the project's folder\n") and not list(tmp_path.iterdir())
 
 
 def test_git_and_dvc_ignore_what_a_run_keeps():

@@ -17,7 +17,6 @@ from convzoo.files import read_json
 
 # Modules outside families/ in which the name of a family is an import or a text, with the reason.
 NAMING_FAMILIES = {
-    "src/convzoo/commands/sample.py": "the command for generators",
     "src/convzoo/commands/structure.py": "the command for backbones, which transfer networks have",
     "src/convzoo/weights/backbones.py": "the name of a layer in torchvision's networks",
     "src/convzoo/weights/digits.py": "the committed feature network is a trained classifier",
@@ -62,6 +61,11 @@ from convzoo.cards.family import FamilyCard
 CARD = FamilyCard(
     noun="a tiny network",
     usage="predict {} tiny.png",
+    task=lambda files, images, data: f"Is tiny on {images} of {data}",
+    result=lambda files, value: value,
+    main_label="the size",
+    higher_is_better=False,
+    comparison=lambda files: None,
     main_metrics=("test_size",),
     intended_use=lambda files, data: [f"For: being tiny on {data}."],
     weaknesses=lambda files, most: ["Is tiny."],

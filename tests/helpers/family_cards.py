@@ -14,7 +14,7 @@ TOLD = {
         "12.5 % too high or too low on average",
         "60.0 % of the test images are predicted wrongly",
         "convzoo predict {} photo.png",
-        "MLflow's model returns the `label` of the most probable class, its `probability`, and the `probabilities`",
+        "MLflow's model returns `label`, `probability` and all `probabilities`.",
         "Send whole numbers from 0 to 255. MLflow's server casts all other numbers without an error",
     ],
     "transfer": [

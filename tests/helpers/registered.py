@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from convzoo.tracking import runs, store
+from convzoo.tracking.registered import EXPORTED, SERVED
 from helpers.onnx_files import save_linear_classifier
 
 CLASSES = 3
@@ -62,7 +63,8 @@ def pictures_of(run) -> list[str]:
 def stored_file(version) -> Path:
     client = store.open_store()
     location = client.get_logged_model(version.source.removeprefix("models:/")).artifact_location
-    return folder_of(location) / "model.onnx"
+    exported = folder_of(location) / EXPORTED
+    return exported if exported.exists() else folder_of(location) / SERVED
 
 
 def folder_of(location: str) -> Path:

@@ -139,7 +139,8 @@ def test_the_better_file_of_every_family_is_the_one_that_passes(family, tmp_path
         assert found.measured == {label: measured[number].values for label, number in zip(labels, order, strict=True)}
         *limits, row = found.conditions
         assert all(limit.passed for limit in limits) and row.passed == passes
-        main = [f"{measured[number].values[evaluator.main]:.4f}" for number in order]
+        scale, form = {"autoencoder": (1, "{:.2f} dB"), "dcgan": (1, "{:.4f}")}.get(family, (100, "{:.2f} %"))
+        main = [form.format(scale * measured[number].values[evaluator.main]) for number in order]
         assert [row.candidate, row.champion] == main
 
 

@@ -29,6 +29,7 @@ def schema() -> Draft202012Validator:
 
 def test_the_committed_schema_is_that_of_the_settings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    Path("src/convzoo").mkdir(parents=True)  # by which a project is found
     result = CliRunner().invoke(app, ["schema"])
     assert result.output == "params.schema.json: written\n"
     assert Path("params.schema.json").read_text() == FILE.read_text(), "run: convzoo schema"

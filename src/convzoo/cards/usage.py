@@ -2,16 +2,13 @@
 
 from convzoo.cards.family import family_card
 from convzoo.cards.markdown import block
-from convzoo.shipping.network_files import NetworkFiles
+from convzoo.shipping.network_files import NetworkFiles, has_labels
 
 CASTS = (
     "Send whole numbers from 0 to 255. MLflow's server casts all other numbers without an error: an image divided by "
     "255 becomes black."
 )
-LABELS = (
-    "MLflow's model returns the `label` of the most probable class, its `probability`, and the `probabilities` of all "
-    "classes."
-)
+LABELS = "MLflow's model returns `label`, `probability` and all `probabilities`."
 STORE = "sqlite:///mlruns/mlflow.db"
 
 
@@ -26,7 +23,7 @@ def loading(files: NetworkFiles, version: str | None, whole: bool) -> str:
     parts += ["On the command line:", block("", command)]
     if version:
         parts += ["Over HTTP:", _served(files, version)]
-        parts += [LABELS] if files.export["output"]["name"] == "probabilities" else []
+        parts += [LABELS] if has_labels(files.export) else []
         parts += [CASTS] if files.export["input"]["dtype"] == "uint8" else []
     return "\n\n".join(parts)
 
@@ -36,7 +33,7 @@ def rebuilding(files: NetworkFiles, version: str | None, commit: str | None) -> 
     name = _name(files, version)
     lines = [
         f"convzoo trace {name}      # shows its lineage",
-        f"convzoo reproduce {name}  # rebuilds it in a temporary clone and compares the bytes",
+        f"convzoo reproduce {name}  # rebuilds it and compares the bytes",
     ]
     missing = "" if commit else "\n\n`reproduce` needs the commit that trained it, which is unknown here."
     return block("", *lines) + missing

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from convzoo.checks.modules import Module, ModuleCache
-from convzoo.families.find import family_names
 from convzoo.files import sha256_of
 from convzoo.settings.load import Params
 
@@ -77,8 +76,11 @@ def roots(stage: str, family: str | None) -> list[str]:
     found = [f"pipeline/{stage}.py"]
     if family:
         found += [f"{PACKAGE}.families.{family}.{name}" for name in FAMILY_STAGES[stage]]
-    modules = ALL_FAMILIES.get(stage, ())
-    return found + [f"{PACKAGE}.families.{other}.{name}" for other in family_names() for name in modules]
+    if stage not in ALL_FAMILIES:
+        return found
+    from convzoo.families.find import family_names  # here: the other stages do not run it
+
+    return found + [f"{PACKAGE}.families.{other}.{name}" for other in family_names() for name in ALL_FAMILIES[stage]]
 
 
 def stage_code(stage: str, family: str | None = None, cache: ModuleCache | None = None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from convzoo.cards.family import family_card
 from convzoo.errors import ConvzooError
 from convzoo.project import in_project
 
@@ -92,8 +93,8 @@ def check_task(model: "Model", command: str) -> None:
 def _task(model: "Model") -> str | None:
     """The command that a model is for, by what it takes and returns; None if it is for none of them."""
     classes = model.described.get("classes")
-    if model.input.name == "latents" and model.described.get("family") == "dcgan":
-        return "sample"
+    if model.input.name == "latents":
+        return "sample" if family_card(model.described.get("family", "")).usage.startswith("sample ") else None
     if model.input.dtype != "uint8":
         return None
     if model.output.dtype == "uint8" and model.output.shape == model.input.shape:

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,6 +81,11 @@ class NetworkFiles(NamedTuple):
 def missing_files(network: str) -> list[str]:
     """The files that models/NETWORK lacks for a registration."""
     return [name for name in STAGE_OF if not Path("models", network, name).is_file()]
+
+
+def has_labels(export: Mapping[str, Any]) -> bool:
+    """Whether the output in export.json is a probability per class, so that the most probable class has a name."""
+    return bool(export.get("classes")) and export["output"]["shape"][1:] == [len(export["classes"])]
 
 
 def read_network(network: str) -> NetworkFiles:

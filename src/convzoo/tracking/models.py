@@ -22,7 +22,7 @@ from mlflow.types.schema import Schema, TensorSpec
 
 from convzoo.files import sha256_of
 from convzoo.shipping.graph import LABEL, PROBABILITY, load_graph, with_labels
-from convzoo.shipping.network_files import NetworkFiles
+from convzoo.shipping.network_files import NetworkFiles, has_labels
 from convzoo.tracking import runs
 from convzoo.tracking.registered import DESCRIPTION, EXPORTED, SERVED, SHA256, is_by_hand
 
@@ -35,19 +35,14 @@ def download(client: MlflowClient, version: ModelVersion, folder: Path) -> Path 
     Its export.json is put beside it if the store has that. A version that was registered by hand may also be a folder
     with a model.onnx, or the file itself.
     """
-    location, by_hand = (
-        client.get_model_version_download_uri(version.name, version.version).rstrip("/"),
-        is_by_hand(version),
-    )
+    location = client.get_model_version_download_uri(version.name, version.version).rstrip("/")
     places = [f"{location}/{name}" for name in (EXPORTED, SERVED)]
-    if by_hand and location.endswith(".onnx"):
+    if is_by_hand(version) and location.endswith(".onnx"):
         places.append(location)
     for place in filter(_exists, places):
         if _exists(f"{location}/{DESCRIPTION}"):
             download_artifacts(artifact_uri=f"{location}/{DESCRIPTION}", dst_path=str(folder))
-        file = Path(download_artifacts(artifact_uri=place, dst_path=str(folder)))
-        if by_hand or place.endswith(EXPORTED) or sha256_of(file) == version.tags[SHA256]:
-            return file
+        return Path(download_artifacts(artifact_uri=place, dst_path=str(folder)))
     return None
 
 
@@ -153,12 +148,7 @@ def link_model(client: MlflowClient, run: Run, model_id: str, files: NetworkFile
 def _served(files: NetworkFiles) -> Any:
     """The exported graph; that of a classifier names the most probable class too."""
     graph = load_graph(files.model)
-    return with_labels(graph, files.export["classes"]) if _has_labels(files.export) else graph
-
-
-def _has_labels(export: Mapping[str, Any]) -> bool:
-    """Whether the output is a probability per class, so that the logged model can name the most probable one."""
-    return bool(export.get("classes")) and export["output"]["shape"][1:] == [len(export["classes"])]
+    return with_labels(graph, files.export["classes"]) if has_labels(files.export) else graph
 
 
 def _signature(export: Mapping[str, Any]) -> ModelSignature:
@@ -168,7 +158,7 @@ def _signature(export: Mapping[str, Any]) -> ModelSignature:
         for end in (export["input"], export["output"])
     )
     named = [TensorSpec(*outputs, export["output"]["name"])]
-    if _has_labels(export):
+    if has_labels(export):
         best = [TensorSpec(np.dtype(str), (-1,), LABEL), TensorSpec(np.dtype(np.float32), (-1,), PROBABILITY)]
         named = best + named
     return ModelSignature(inputs=Schema([TensorSpec(*inputs)]), outputs=Schema(named))

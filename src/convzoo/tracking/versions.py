@@ -279,9 +279,7 @@ def _download(client: MlflowClient | Reader, version: ModelVersion, folder: Path
         if is_by_hand(version):
             raise UnansweredError
         client.download(version, DESCRIPTION, folder)
-        file = client.download(version, EXPORTED, folder)
-        served = None if file else client.download(version, SERVED, folder)
-        return served if served and sha256_of(served) == version.tags[SHA256] else file
+        return client.download(version, EXPORTED, folder) or client.download(version, SERVED, folder)
     from convzoo.tracking.models import download  # imports MLflow
 
     return download(client, version, folder)
