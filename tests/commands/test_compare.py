@@ -91,7 +91,7 @@ def test_search_finds_runs_by_figures_params_tags_and_data(client):
         "metrics.test_accuracy > 0.8 and params.optimizer = 'sgd'",
         "params.`fast.widths` = '[16, 32, 64]'",
         "tags.`convzoo.profile` = 'test' and attributes.status = 'FINISHED'",
-        "attributes.run_name LIKE 'as committed %'",
+        "attributes.run_name LIKE 'profile=test %'",
         "dataset.name = 'mnist' and dataset.context = 'test'",
     ):
         assert [found.info.run_id for found in runs_of(client, network, search)] == [run.info.run_id], search
