@@ -10,7 +10,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-from helpers.family_cards import TOLD
+from helpers.family_cards import EXPECTED
 from helpers.family_outputs import ANSWERS, CLASSES, COUNTS, MEASURED, PROBABILITIES, SOURCE, save_pixelwise
 from helpers.project import ROOT
 from helpers.registered import SIDE, identity_of
@@ -26,7 +26,7 @@ from convzoo.tracking.live import LiveRun
 from convzoo.tracking.registry import register
 
 META = Path("data/prepared/shapes/meta.json")
-FAMILIES = sorted(TOLD)
+FAMILIES = sorted(EXPECTED)
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +90,7 @@ def test_description_and_file_tell_each_family_in_its_own_numbers(write_family, 
     network = write_family(family)
     register(network)
     for text in (described(network), card_of(network)):
-        for told in (
+        for sentence in (
             f"`{network}` version 1: ",
             "Data set `shapes` from the source `shapes-published` (`archive`), <https://shapes.example.org/about>.",
             "Licence: `CC BY 4.0`.",
@@ -99,10 +99,10 @@ def test_description_and_file_tell_each_family_in_its_own_numbers(write_family, 
             f"convzoo reproduce {network}@v1",
             *(
                 line.format(f"{network}@v1" if "{} " in line or line.endswith("{}") else network)
-                for line in TOLD[family]
+                for line in EXPECTED[family]
             ),
         ):
-            assert told in text, told
+            assert sentence in text, sentence
         assert "drawn" not in text
     assert len(described(network)) <= card.DESCRIPTION_LENGTH - card.RESERVED
     titles = re.findall("^## (.*)$", card_of(network), re.MULTILINE)
@@ -146,11 +146,11 @@ def test_a_network_of_drawn_images_says_so_first_and_at_its_use(write_family):
     write_json(META, {"source": SOURCE | {"name": "shapes-drawn", "kind": "synthetic"}, "counts": COUNTS})
     network = write_family("classifier", seed=4)
     register(network)
-    told = "Trained and measured on shapes-drawn: images drawn from a seed."
+    expected = "Trained and measured on shapes-drawn: images drawn from a seed."
     for text in (described(network), card_of(network).removeprefix(f"# {network}\n\n")):
         sentence, rating, note = text.split("\n\n")[:3]
         assert sentence.startswith("Classifies images of the drawn data set shapes into 3 classes; 40.0 % of 5 test")
-        assert rating.startswith("Rating: ") and note.startswith(told)
+        assert rating.startswith("Rating: ") and note.startswith(expected)
     assert "images like those of the synthetic set `shapes`" in card_of(network)
 
 

@@ -1,6 +1,6 @@
 """What each family's card must say of the figures in family_outputs."""
 
-TOLD = {
+EXPECTED = {
     "classifier": [
         "| `test_accuracy` | 40.00 % | 11.76 % to 76.93 % |",
         "Classifies images of the data set shapes into 3 classes; 40.0 % of 5 test images correct (confidence interval "

@@ -77,6 +77,6 @@ def test_a_killed_stage_leaves_nothing_half_written_and_can_be_run_again(clone, 
         assert files(places).items() <= expected.items()
 
     clear()
-    told = run(clone, stage).communicate(timeout=300)[0].decode()
-    assert "Traceback" not in told
-    assert files(places, hidden=True) == expected, f"the same bytes, and no temporary file is left:\n{told}"
+    printed = run(clone, stage).communicate(timeout=300)[0].decode()
+    assert "Traceback" not in printed
+    assert files(places, hidden=True) == expected, f"the same bytes, and no temporary file is left:\n{printed}"

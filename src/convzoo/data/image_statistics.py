@@ -1,4 +1,4 @@
-"""Simple statistics of images, by which images that are unlike those of a training can be told apart from them."""
+"""Simple statistics of images, which show that an image is unlike the training images."""
 
 import math
 

@@ -33,7 +33,7 @@ class Stage(NamedTuple):
 
 
 class Plan:
-    """The stages that a run visits. `count` is None if that cannot be told."""
+    """The stages that a run visits. `count` is None if their number is unknown."""
 
     def __init__(self, stages: dict[str, Stage], locked: Mapping[str, Any], params: Any, arguments: list[str]) -> None:
         self.stages, self.locked, self.params = stages, locked, params
@@ -62,7 +62,7 @@ class Plan:
         return [name for name in self.names if name not in status and runs(name)]
 
     def _selected(self, arguments: list[str]) -> list[str]:
-        """The stages of the arguments of `dvc repro`, in the order of dvc.yaml; none if that cannot be told."""
+        """The stages of the arguments of `dvc repro`, in the order of dvc.yaml; none if they are unknown."""
         options = {argument for argument in arguments if argument.startswith("-")}
         targets = [argument for argument in arguments if argument not in options]
         if options - ALL_STAGES - SAME_STAGES - SINGLE:

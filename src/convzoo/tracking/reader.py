@@ -1,7 +1,7 @@
 """Answers questions about registered versions from MLflow's sqlite database, without importing MLflow.
 
 That import takes several times as long as everything else that `convzoo predict` and its like do. The database is read
-anew each time, so a change that the MLflow UI or another program makes is seen.
+each time, so a change that the MLflow UI or another program makes is seen.
 """
 
 from __future__ import annotations
