@@ -89,9 +89,9 @@ def test_the_table_has_each_network_with_its_main_metric_against_its_limit(proje
     assert lines[0] == "5 stages in 1 min 25 s: 3 ran, 1 restored from DVC's cache, 1 unchanged"
     cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines[2:6]]
     assert cells == [
-        ["network", "data", "main metric", "required to promote", "reached", "time"],
-        ["good", "digits (drawn)", "accuracy 95.00 %", "at least 90.00 %", "yes", "1 min 15 s"],
-        ["poor", "digits (drawn)", "PSNR 22.50 dB", "at least 30.00 dB", "no", "5 s"],
+        ["network", "data", "main metric", "target", "rating", "time"],
+        ["good", "digits (drawn)", "accuracy 95.00 %", "at least 90.00 %", "good", "1 min 15 s"],
+        ["poor", "digits (drawn)", "PSNR 22.50 dB", "at least 30.00 dB", "weak", "5 s"],
         ["collapsed", "digits (drawn)", "KID 3.25", "-", "FAILED", "-"],
     ]
     assert section(lines, "Failed trainings, by their measurements:") == [

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from convzoo.cards.family import family_card
+from convzoo.cards.family import Rating, family_card
 from convzoo.cards.outcome import Outcome, outcome_of
+from convzoo.cards.verdict import verdict_of
 from convzoo.errors import ConvzooError
 from convzoo.lineage.commits import git
 from convzoo.report.tables import words
@@ -18,7 +19,7 @@ from convzoo.shipping.network_files import read_network
 from convzoo.text import in_columns
 
 NONE = "-"
-HEAD = ["network", "data", "main metric", "required to promote", "reached", "time"]
+HEAD = ["network", "data", "main metric", "target", "rating", "time"]
 REPORT = Path("reports/index.html")
 COMMANDS = 3
 NEWS = re.compile(r"version \d+ registered| moved here ")  # in what the stage `register` prints
@@ -31,9 +32,10 @@ def summary(progress: Progress, params: Mapping[str, Any], lock_lines: list[str]
         f"{sum(counts.values())} stages in {duration(progress.clock() - progress.begun)}: {counts['ran']} ran, "
         f"{counts['cached']} restored from DVC's cache, {counts['unchanged']} unchanged"
     )
-    outcomes, broken = _outcomes(params)
-    if outcomes:
-        yield from ("", in_columns([HEAD, *(_row(outcome, progress) for outcome in outcomes)]))
+    results, broken = _results(params)
+    if results:
+        yield from ("", in_columns([HEAD, *(_row(outcome, rating, progress) for outcome, rating in results)]))
+    outcomes = [outcome for outcome, _ in results]
     failures = [f"{outcome.network}: {'; '.join(outcome.failures)}" for outcome in outcomes if outcome.failures]
     news = _registrations(progress)
     sections = {
@@ -48,25 +50,25 @@ def summary(progress: Progress, params: Mapping[str, Any], lock_lines: list[str]
             yield from ("", title, *(f"  {line}" for line in lines))
 
 
-def _outcomes(params: Mapping[str, Any]) -> tuple[list[Outcome], list[str]]:
-    """The results of the networks that were evaluated, and a line for each of the others."""
-    outcomes, broken = [], []
+def _results(params: Mapping[str, Any]) -> tuple[list[tuple[Outcome, Rating]], list[str]]:
+    """The networks that were evaluated with the rating that the report shows, and a line for each of the others."""
+    results, broken = [], []
     for network in params["networks"]:
         try:
-            outcomes.append(outcome_of(read_network(network), params))
+            files = read_network(network)
+            results.append((outcome_of(files, params), verdict_of(files, params).rating))
         except (ConvzooError, OSError) as error:
             broken.append(str(error))
-    return outcomes, broken
+    return results, broken
 
 
-def _row(outcome: Outcome, progress: Progress) -> list[str]:
-    within = ("yes" if outcome.is_good else "no") if outcome.required else NONE
+def _row(outcome: Outcome, rating: Rating, progress: Progress) -> list[str]:
     return [
         outcome.network,
         f"{outcome.dataset} (drawn)" if outcome.is_synthetic else outcome.dataset,
         f"{words(outcome.metric.removeprefix('test_'))} {outcome.value_text}",
         outcome.required or NONE,
-        "FAILED" if outcome.failures else within,
+        rating.upper() if rating is Rating.FAILED else rating,
         _time(outcome.network, progress),
     ]
 
