@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.project import ROOT, commit, convzoo, copy_project, dvc, ran
+from helpers.project import ROOT, commit, convzoo, copy_project, dvc, query, ran
 from helpers.published_archives import pixels, write_archives
 from helpers.published_server import publish, published_server
 from ruamel.yaml import YAML
@@ -63,12 +63,13 @@ def clone(tmp_path_factory):
             params = yaml.load(project / "params.yaml")
             for source in {block["source"] for block in params["data"].values()}:
                 publish(server, params["sources"][source], folder / "published" / source)
-            if params["weights"]["resnet50"]["kind"] == "torchvision":
-                params["weights"]["resnet50"]["url"] = publish_resnet50(server)
+            weights = dict(params["weights"]["resnet50"])
+            if weights["kind"] == "torchvision":
+                params["weights"]["resnet50"] = weights | {"url": publish_resnet50(server)}
             shrink(params)
             change(params)
             yaml.dump(params, project / "params.yaml")
-            told = dvc(project, "repro", *targets, CONVZOO_MIRROR="", NO_PROXY="127.0.0.1")
+            told = dvc(project, "repro", *targets, timeout=3600, CONVZOO_MIRROR="", NO_PROXY="127.0.0.1")
             print(f"{profile}: {len(ran(told))} stages in {time.monotonic() - began:.0f} s")
             return told
 
@@ -92,7 +93,7 @@ def shrink(params: dict[str, Any]) -> None:
     weights = params["networks"]["flowers-transfer"]["weights"]
     for section in ("compute", "networks", "export", "evaluation"):
         update(params[section], TEST[section])
-    params["networks"]["flowers-transfer"]["weights"] = weights
+    params["networks"]["flowers-transfer"] |= {"weights": weights, "side": 128}  # half the photos' side, at least
     for network in params["networks"].values():
         for block in (network, network.get("features", {}), network.get("finetune", {})):
             if isinstance(block, dict) and "epochs" in block:
@@ -113,13 +114,23 @@ def check_results(project: Path) -> dict[str, dict]:
     """Every network is registered, and every data set real as far as report and files tell; each set's meta.json."""
     report = (project / "reports/index.html").read_text()
     assert SYNTHETIC not in report
+    versions = candidates(project)
     for network in NETWORKS:
-        assert json.loads((project / f"models/{network}/registration.json").read_text())["version"] == 1
+        assert network in versions
         assert f"network-{network}-title" in report
     meta = {name: json.loads((project / f"data/prepared/{name}/meta.json").read_text()) for name in DATASETS}
     for name in DATASETS:
         assert f"data-{name}-title" in report and meta[name]["source"]["name"] == f"{name}-published"
     return meta
+
+
+def candidates(project: Path) -> dict[str, int]:
+    """The version of each network that has the alias `candidate`."""
+    return dict(query(project, "SELECT name, version FROM registered_model_aliases WHERE alias = 'candidate'"))
+
+
+def backbone_of(project: Path) -> str:
+    return json.loads((project / "models/flowers-transfer/architecture.json").read_text())["architecture"]
 
 
 def test_full_runs_from_the_published_archives_to_the_report(clone):
@@ -129,15 +140,10 @@ def test_full_runs_from_the_published_archives_to_the_report(clone):
     assert stages.count("download") == len(DATASETS) and stages.count("register") == len(NETWORKS)
     assert all(server.asked[path] >= 2 for path in server.files), "each file broke off once and was completed"
     meta = check_results(project)
-    assert meta["anime"]["counts"]["read"] == 2 * (
-        meta["anime"]["counts"]["read"] - meta["anime"]["counts"]["duplicates_dropped"]
-    )
+    counts = meta["anime"]["counts"]
+    assert counts["duplicates_dropped"] >= counts["read"] / 2, "every face is there twice"
     assert len(meta["cifar100"]["superclasses"]) == 20
-    weights = json.loads((project / "data/weights/resnet50/weights.json").read_text())
-    assert weights["backbone"] == "resnet50"
-    assert (
-        weights["files"]["weights.safetensors"] in (project / "models/flowers-transfer/architecture.json").read_text()
-    )
+    assert (backbone_of(project), candidates(project)["flowers-transfer"]) == ("resnet50", 1)
 
 
 def test_cpu_needs_no_other_download_and_another_backbone(clone):
@@ -148,10 +154,7 @@ def test_cpu_needs_no_other_download_and_another_backbone(clone):
     assert not [stage for stage in stages if stage.startswith(("download", "prepare"))]
     assert {"train@flowers-transfer", "register@flowers-transfer", "report"} <= set(stages)
     check_results(project)
-    weights = json.loads((project / "data/weights/efficientnet-lite0/weights.json").read_text())
-    assert (
-        weights["files"]["weights.safetensors"] in (project / "models/flowers-transfer/architecture.json").read_text()
-    )
+    assert (backbone_of(project), candidates(project)["flowers-transfer"]) == ("efficientnet-lite0", 2)
 
 
 def test_kaggles_folders_give_the_same_faces_and_flowers(clone):
