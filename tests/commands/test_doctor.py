@@ -140,7 +140,7 @@ def other_versions(project: Path, _: pytest.MonkeyPatch) -> None:
 
 def locked(project: Path, _: pytest.MonkeyPatch) -> None:
     (project / ".dvc/tmp").mkdir()
-    (project / ".dvc/tmp/rwlock").write_text('{"models": {"write": 1}}')
+    (project / ".dvc/tmp/rwlock").write_text('{"read": {}, "write": {"models": {"pid": 1, "cmd": "dvc repro"}}}')
 
 
 @pytest.mark.parametrize(
@@ -162,6 +162,13 @@ def test_a_warning_leaves_the_exit_code_at_0(project, monkeypatch, damage, topic
     damage(project, monkeypatch)
     [finding] = diagnosed(0)[WARNING]
     assert finding["topic"] == topic and text in finding["text"] and remedy in finding["remedy"], finding
+
+
+@pytest.mark.parametrize("left", ["", "{}", '{"write": {}}', '{"write": {}, "read": {}}'])
+def test_what_a_finished_dvc_command_leaves_is_no_lock(project, left):
+    (project / ".dvc/tmp").mkdir()
+    (project / ".dvc/tmp/rwlock").write_text(left)
+    assert WARNING not in diagnosed(0)
 
 
 def test_a_database_is_counted(project):

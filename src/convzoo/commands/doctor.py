@@ -4,6 +4,7 @@ Says how to fix what is wrong, but changes and downloads nothing. The exit code 
 leaves it at 0.
 """
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -123,12 +124,22 @@ def _kaggle(params: Params) -> Iterator[Finding]:
         yield Finding(PROBLEM, "packages", text, "run: pip install -e '.[kaggle]'")
 
 
+def _is_locked(lock: Path) -> bool:
+    """Whether DVC's list of locked paths names any; finished commands leave `{}`, `{"write": {}}` or no file."""
+    try:
+        return any(json.loads(lock.read_text(encoding="utf-8") or "{}").values())
+    except FileNotFoundError:
+        return False
+    except ValueError:  # half-written
+        return True
+
+
 def _dvc() -> Iterator[Finding]:
     if not Path(".dvc").is_dir():
         yield Finding(PROBLEM, "DVC", "there is no folder .dvc", "restore it: git checkout .dvc")
         return
     lock = Path(".dvc/tmp/rwlock")
-    if lock.is_file() and lock.read_text(encoding="utf-8").strip() not in ("", "{}"):
+    if _is_locked(lock):
         yield Finding(WARNING, "DVC", "another DVC command is running, or was killed", f"wait for it, or remove {lock}")
     stages = locked_stages()
     networks = read_params().values["networks"]
