@@ -1,6 +1,7 @@
 """Trains a DCGAN from settings and validated data to a generator and a history."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from convzoo.settings.compute import ComputeSettings
 from convzoo.training import optimizers
 from convzoo.training.augmentation import Draws, draws_on
 from convzoo.training.averaging import MovingAverage
+from convzoo.training.flops import PETA, flops
 from convzoo.training.history import Row
 from convzoo.training.machine import seed_epoch
 from convzoo.training.progress import Progress
@@ -102,6 +104,7 @@ def fit(
 
     generator, discriminator = build(architecture["generator"], architecture["discriminator"])
     generator, discriminator = generator.to(fabric.device), discriminator.to(fabric.device)
+    cost = image_flops(generator, discriminator, settings)
     average = MovingAverage(generator, settings.ema_decay, warm_up=True)
     generate, g_optimizer = fabric.setup(generator, adam(generator, settings, settings.generator_learning_rate))
     discriminate, d_optimizer = fabric.setup(
@@ -160,6 +163,7 @@ def fit(
         row: Row = {
             "epoch": epoch + 1,
             "learning_rate": settings.generator_learning_rate * multiplier,
+            "train_petaflops": sum(cost(past) for past in range(step + 1)) * batch_size / PETA,
             "train_discriminator_loss": d_losses.mean().item(),
             "train_generator_loss": g_losses.mean().item(),
             "train_real_probability": real_probability,
@@ -197,6 +201,24 @@ def draw_epoch(
             draws |= {f"{use} {name}": value for name, value in augmentation.items()}
         drawn.append(draws)
     return draws_on(images.device, drawn)
+
+
+def image_flops(generator: nn.Module, discriminator: nn.Module, settings: TrainingSettings) -> Callable[[int], int]:
+    """Return a function of a step: its floating-point operations for each image of the batch."""
+    generator, discriminator = (deepcopy(player).cpu().eval() for player in (generator, discriminator))
+    with torch.no_grad():
+        x = generator(torch.zeros(1, settings.latents))
+        generation = flops(lambda: generator(torch.zeros(1, settings.latents)))
+    discrimination = 2 * flops(lambda: discriminator(x))
+    penalty = flops(lambda: players.gradient_penalty(discriminator, x)) if settings.r1 else 0
+    discriminator.requires_grad_(False)
+    learning = flops(lambda: discriminator(generator(torch.zeros(1, settings.latents)))) - generation
+
+    def cost(step: int) -> int:
+        total = generation + discrimination + penalty * (step % settings.r1_every == 0)
+        return total + learning * is_generators_turn(step, settings)
+
+    return cost
 
 
 def is_generators_turn(step: int, settings: TrainingSettings) -> bool:
