@@ -69,6 +69,8 @@ class Recording:
             if not self.watched(network):
                 return None
             modes = [part.training for part in network.modules()]
+            if not any(modes) and torch.is_grad_enabled():  # only the count of operations
+                return None
             call = Call(network, len(self.kept), modes, inputs[0].detach().clone(), output.detach())
             self.calls.append(call)
             return self.answer(call) if self.answer and not call.training else None

@@ -134,9 +134,11 @@ def fit(
             on_real = discriminate(diff_augment(x, settings.augment, drawn, "real ")).float()
             on_fake = discriminate(diff_augment(fake.detach(), settings.augment, drawn, "fake ")).float()
             d_loss = players.discriminator_loss(settings.loss, on_real, on_fake, settings.label_smoothing)
-            if settings.r1 and step % settings.r1_every == 0:
-                weight = settings.r1_every * settings.r1 / 2
-                d_loss = d_loss + weight * players.gradient_penalty(discriminator, x)
+            if step % settings.r1_every == 0:
+                for weight, penalised in ((settings.r1, x), (settings.r2, fake)):
+                    if weight:
+                        penalty = players.gradient_penalty(discriminator, penalised)
+                        d_loss = d_loss + settings.r1_every * weight / 2 * penalty
             fabric.backward(d_loss)
             d_optimizer.step()
             d_optimizer.zero_grad()
@@ -147,7 +149,8 @@ def fit(
             if generators_turn:
                 discriminator.requires_grad_(False)
                 on_fake = discriminate(diff_augment(fake, settings.augment, drawn, "generator ")).float()
-                g_loss = players.generator_loss(settings.loss, on_fake)
+                # The logits of real images are those before the update, which saves a second pass.
+                g_loss = players.generator_loss(settings.loss, on_fake, on_real.detach())
                 fabric.backward(g_loss)
                 g_optimizer.step()
                 g_optimizer.zero_grad()
@@ -210,7 +213,8 @@ def image_flops(generator: nn.Module, discriminator: nn.Module, settings: Traini
         x = generator(torch.zeros(1, settings.latents))
         generation = flops(lambda: generator(torch.zeros(1, settings.latents)))
     discrimination = 2 * flops(lambda: discriminator(x))
-    penalty = flops(lambda: players.gradient_penalty(discriminator, x)) if settings.r1 else 0
+    penalties = (settings.r1 > 0) + (settings.r2 > 0)
+    penalty = penalties * flops(lambda: players.gradient_penalty(discriminator, x)) if penalties else 0
     discriminator.requires_grad_(False)
     learning = flops(lambda: discriminator(generator(torch.zeros(1, settings.latents)))) - generation
 
