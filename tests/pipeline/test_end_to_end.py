@@ -207,5 +207,5 @@ def test_profiles_are_listed_and_written(clone):
     assert "params.yaml now has the profile starter" in convzoo(clone, "profile", "starter")
     git(clone, "checkout", "-q", "HEAD~1", "--", "params.yaml")
     assert "already has the profile starter" in convzoo(clone, "profile", "starter")
-    assert "expected one of: compact, full, starter, test" in convzoo(clone, "profile", "tiny", expected=1)
+    assert "expected one of: compact, cpu, full, starter, test" in convzoo(clone, "profile", "tiny", expected=1)
     commit(clone, "back to starter")
