@@ -1,14 +1,9 @@
-"""Print the stages, blocks, shapes and weights of a backbone.
-
-A block is the unit of fine-tuning. Works anywhere for a backbone, and inside a project also for its networks.
-"""
+"""The stages, blocks, shapes and weights of a backbone, as a table."""
 
 import contextlib
 import warnings
-from typing import Annotated
 
 import torch
-import typer
 from torch import nn
 
 from convzoo.errors import ConvzooError, did_you_mean
@@ -20,21 +15,8 @@ from convzoo.settings.whole import check_all
 from convzoo.text import in_columns
 from convzoo.weights.backbones import cut, whole
 
-EXAMPLES = ("convzoo structure flowers-transfer", "convzoo structure resnet50")
 SIDE = 224  # pixels; what most backbones were trained on
 SHOWN = 5  # layers of a block, at most
-
-
-def command(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NETWORK|BACKBONE", help="A network with a backbone, or a backbone, such as resnet50 or vgg16."
-        ),
-    ],
-) -> None:
-    """Print the table."""
-    print(structure(name))
 
 
 def structure(name: str) -> str:
