@@ -28,6 +28,7 @@ class Area(NamedTuple):
 INPUTS = "families/test_augmented_inputs.py"
 TRAINING = [
     INPUTS,
+    "families/test_described.py",
     "families/test_loop_*.py",
     "families/test_judging.py",
     "families/test_*_steps.py",
