@@ -21,7 +21,7 @@ import typer
 from convzoo.commands import check
 from convzoo.errors import ConvzooError
 from convzoo.lineage.record import locked_stages
-from convzoo.repro.durations import FOLDER, read_durations, save_durations
+from convzoo.repro.durations import FOLDER, REFERENCE, read_durations, save_durations
 from convzoo.repro.plan import PIPELINE, read_plan
 from convzoo.repro.progress import OF_DVC, WARNING, Display, Progress
 from convzoo.settings.load import read_params
@@ -52,10 +52,11 @@ def command(
         raise typer.Exit(_exit_code(subprocess.call(_dvc(arguments), env=_environment())))
     params = read_params().values
     before = locked_stages()
-    progress = Progress(read_plan(params, arguments), read_durations(params["profile"]))
+    profile = params["profile"]
+    progress = Progress(read_plan(params, arguments), read_durations(profile), read_durations(profile, REFERENCE))
     log = _new_log()
     code = _run(arguments, progress, log)
-    save_durations(params["profile"], progress.seconds)
+    save_durations(profile, progress.seconds)
     if code:
         print(f"stopped; all output is in {log}; to go on from here, run the same command again", file=sys.stderr)
     if not code or KEEP_GOING & set(arguments):
