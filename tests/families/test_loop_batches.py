@@ -1,11 +1,12 @@
 """What holds for the batches of every training loop: order, size and content."""
 
+import re
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from helpers.loops import LOOPS, Call, Loop, noise
+from helpers.loops import LOOPS, Call, Loop, noise, run_classifier
 
 from convzoo.families.dcgan.network import Discriminator, Generator
 
@@ -56,6 +57,12 @@ def test_fewer_images_than_a_batch_form_one_batch(loop):
     assert [[sorted(batch) for batch in epoch] for epoch in batches(loop, batch_size=50)] == [[[*range(13)]]] * 3
 
 
+def test_each_epoch_is_shown_with_its_number_and_that_of_all(loop, capsys):
+    found = loop.run(IMAGES, VAL, epochs=2, batch_size=5)
+    count = 2 + (found.settings.finetune.epochs if loop is LOOPS["head"] else 0)  # of both phases
+    assert re.findall(r"^net epoch (\S+) ", capsys.readouterr().out, re.MULTILINE) == [f"1/{count}", f"2/{count}"]
+
+
 def test_every_batch_of_a_dcgan_has_latents_of_its_own_from_the_normal_distribution():
     found = LOOPS["dcgan"].run(IMAGES, VAL, epochs=3, batch_size=6, latents=60)
     drawn = torch.cat([call.x for call in found.steps(Generator)])
@@ -76,3 +83,10 @@ def test_the_generator_has_its_turn_after_so_many_steps_of_the_discriminator(tur
         if isinstance(call.network, Generator):
             assert torch.equal(again.x, call.y) and not torch.equal(after.x, call.y)
             assert isinstance(again.network, Discriminator)
+
+
+def test_a_classifier_sees_each_size_for_an_equal_part_of_the_steps_and_is_judged_on_whole_images():
+    found = run_classifier(noise(12), noise(5), sizes=[4, 6, 8], epochs=3, batch_size=3)
+    assert [call.x.shape[-1] for call in found.steps()] == [4] * 4 + [6] * 4 + [8] * 4
+    judged = [tuple(call.x.shape) for call in found.calls if not call.training and len(call.x) == 5]
+    assert judged == [(5, 3, 8, 8)] * 3

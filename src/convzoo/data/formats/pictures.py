@@ -67,11 +67,13 @@ def read(raw: Path, source: dict[str, Any], settings: PrepareSettings) -> Publis
     """
     limits = Limits(**source["limits"])
     archives = listings(archives_in(raw), limits)
-    selections, splits, classes, left_out = _select(raw, source["layout"], archives, settings)
+    # Messages name what the user can change: the folder in params.yaml, not what `download` made of it.
+    place = Path(f"sources.{source['name']}.path") if source.get("kind") == "folder" else raw
+    selections, splits, classes, left_out = _select(place, source["layout"], archives, settings)
     notes = {"not_in_layout": left_out, "unreadable_dropped": 0}
     shape = (settings.height, settings.width, settings.channels)
     target = PictureFormat(*shape, settings.resize, limits.pixels, RAISE_LIMIT)
-    parts = _parts(raw, selections, target, settings.unreadable, notes)
+    parts = _parts(place, selections, target, settings.unreadable, notes)
     return Published(classes, [], [], splits, parts, notes)
 
 
