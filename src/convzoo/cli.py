@@ -40,6 +40,7 @@ COMMANDS = (
     "rollback",
     "sync",
     "repeat",
+    "results",
     "structure",
     "ui",
 )

@@ -143,6 +143,16 @@ def test_a_card_is_made_without_the_files_that_may_be_missing(write_family, fami
         assert "| `test_images` | 5 |" in text
 
 
+def test_the_licence_of_weights_that_come_without_one_is_unknown(write_family):
+    folder = Path("models", write_family("transfer"))
+    export = read_json(folder / "export.json")
+    # As for torchvision's weights, and for a file of one's own.
+    write_json(folder / "export.json", export | {"weights": {"name": "resnet50", "file": "resnet50-11ad3fa6.pth"}})
+    register(folder.name)
+    sentence = "Pretrained: it started from the published weights `resnet50`, licence: unknown."
+    assert sentence in described(folder.name) and sentence in card_of(folder.name)
+
+
 def test_a_network_of_drawn_images_says_so_first_and_at_its_use(write_family):
     write_json(META, {"source": SOURCE | {"name": "shapes-drawn", "kind": "synthetic"}, "counts": COUNTS})
     network = write_family("classifier", seed=4)

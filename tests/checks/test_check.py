@@ -191,6 +191,15 @@ def test_an_added_a_changed_and_a_removed_picture_of_a_folder_are_noticed(projec
     assert check()[0] == first, "the same pictures, the same digest"
     (photos / "notes.txt").write_text("no picture")
     assert check()[0] == first
+    (photos / "birds/young").mkdir(parents=True)
+    fourth, printed = check()
+    assert fourth["files"] == 1 and fourth != first, "the names of folders without pictures are packed too"
+    assert printed == "own files changed (1 before, 1 now): source-mnist\n"
+    (photos / "birds/young").rename(photos / "birds/old")
+    assert check()[0] not in (first, fourth)
+    shutil.rmtree(photos / "birds")
+    (photos / ".hidden").mkdir()
+    assert check()[0] == first, "as is packed"
 
     shutil.rmtree(photos)
     assert check() == (first, ""), "what is cached can be used without the folder"

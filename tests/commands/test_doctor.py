@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import socket
 import sqlite3
@@ -140,14 +141,23 @@ def other_versions(project: Path, _: pytest.MonkeyPatch) -> None:
 
 def locked(project: Path, _: pytest.MonkeyPatch) -> None:
     (project / ".dvc/tmp").mkdir()
-    (project / ".dvc/tmp/rwlock").write_text('{"models": {"write": 1}}')
+    entry = f'{{"pid": {os.getpid()}, "cmd": "dvc repro"}}'
+    (project / ".dvc/tmp/rwlock").write_text(
+        f'{{"read": {{"params.yaml": [{entry}]}}, "write": {{"models": {entry}}}}}'
+    )
+
+
+def damaged_lock(project: Path, _: pytest.MonkeyPatch) -> None:
+    (project / ".dvc/tmp").mkdir()
+    (project / ".dvc/tmp/rwlock").write_text('{"read": {"params.yaml"')
 
 
 @pytest.mark.parametrize(
     ("damage", "topic", "text", "remedy"),
     [
         (unbuilt, "DVC", "7 of 8 networks are built", "dvc repro"),
-        (locked, "DVC", "another DVC command is running", "wait for it"),
+        (locked, "DVC", f"another DVC command is running (process {os.getpid()})", "wait for it"),
+        (damaged_lock, "DVC", "rwlock is damaged", "remove .dvc/tmp/rwlock"),
         (other_versions, "versions", "mnist-dcgan trained with 1.0", "pip install numpy==1.0"),
         (variable("CONVZOO_TRACKING", "off"), "MLflow", "CONVZOO_TRACKING is off", "unset it"),
         (
@@ -162,6 +172,25 @@ def test_a_warning_leaves_the_exit_code_at_0(project, monkeypatch, damage, topic
     damage(project, monkeypatch)
     [finding] = diagnosed(0)[WARNING]
     assert finding["topic"] == topic and text in finding["text"] and remedy in finding["remedy"], finding
+
+
+KILLED = '{"pid": 2147483647, "cmd": "dvc repro"}'  # no system has so many processes
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "",
+        "{}",
+        '{"write": {}}',
+        '{"write": {}, "read": {}}',
+        f'{{"write": {{"a": {KILLED}}}, "read": {{"b": [{KILLED}]}}}}',
+    ],
+)
+def test_what_a_finished_or_killed_dvc_command_leaves_is_no_lock(project, left):
+    (project / ".dvc/tmp").mkdir()
+    (project / ".dvc/tmp/rwlock").write_text(left)
+    assert diagnosed(0)[WARNING] == []
 
 
 def test_a_database_is_counted(project):

@@ -1,5 +1,6 @@
 """A classifier of a folder of photos beside the project, rebuilt by `reproduce` and trained again by `repeat`."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -12,8 +13,11 @@ from ruamel.yaml import YAML
 
 from convzoo.commands import repeat
 from convzoo.commands.profile import merged
+from convzoo.commands.results import results
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of
+from convzoo.lineage.commits import git
+from convzoo.settings.load import read_params
 
 NETWORK, KINDS = "pets-classifier", ("cats", "dogs")
 MODEL = "models/pets-classifier"
@@ -106,9 +110,24 @@ def test_repeat_gives_each_seed_its_params_and_prints_mean_and_spread(pets, tmp_
     monkeypatch.setattr(repeat, "read_json", measured)
     repeat.repeat(NETWORK, 3)
     output = capsys.readouterr().out
-    assert seeds == [0, 1, 2]
+    assert seeds == [0, 1, 2] and not Path("docs/results").exists()
     assert "3 seed(s): mean +- sample standard deviation" in output
     assert "test_accuracy                0.7 +- 0.1 (0.6 to 0.8)" in output
+
+
+def test_recorded_results_can_be_measured_again_and_are_shown(pets, monkeypatch):
+    monkeypatch.chdir(pets)
+    monkeypatch.setattr(repeat, "STEPS", ())
+    metrics = {"test_accuracy": 0.5, "train_petaflops": 0.25, "train_seconds": 7}
+    monkeypatch.setattr(repeat, "read_json", lambda file: read_json(file) if file.name == "meta.json" else metrics)
+    repeat.repeat(NETWORK, 2, recorded=True)
+    file = Path("docs/results/test", f"{NETWORK}.json")
+    record = json.loads(file.read_text())
+    assert record["settings"] == read_params().values["networks"][NETWORK]
+    assert record["commit"] == git("rev-parse", "HEAD") and record["source"] == "my-photos"
+    assert [row["seed"] for row in record["rows"]] == [0, 1] and record["rows"][1]["test_accuracy"] == 0.5
+    assert f"| `{NETWORK}` | accuracy 50.00 % | 50.00 to 50.00 % | - | 0.25 | 7 s | 2 | " in results("test")
+    file.unlink()
 
 
 def test_repeat_names_what_is_in_its_way(pets, tmp_path, monkeypatch):

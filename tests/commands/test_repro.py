@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from convzoo.cli import app
 from convzoo.commands import check, repro
+from convzoo.repro.plan import Plan
 
 TWO_STAGES = """
 import sys
@@ -40,7 +41,7 @@ sys.exit(255)
 WAITS = """
 import os, signal, subprocess, sys
 def stop(number, frame):
-    print("net: stopped; epoch 3 is kept", file=sys.stderr)
+    print("net: epoch 3 is kept\\nstopped\\nERROR: interrupted by the user", file=sys.stderr)
     sys.exit(130)
 signal.signal(signal.SIGINT, stop)
 signal.signal(signal.SIGTERM, stop)
@@ -92,8 +93,23 @@ def test_a_failure_shows_its_errors_unchanged_and_where_the_rest_is(run):
     assert result.exit_code == 255
     *errors, last = result.stderr.splitlines()
     assert errors == ["error: net: no such thing, expected another; do it", "ERROR: failed to reproduce 'train@net'"]
-    assert last.startswith(f"stopped; all output is in {next(Path('.repro').glob('*.log'))}; to go on from here, ")
+    assert last == (
+        f"failed: train@net; all output is in {next(Path('.repro').glob('*.log'))}; fix it and run the same command "
+        "again, which goes on from there"
+    )
     assert "of check" in log() and "required to promote" not in result.stdout
+
+
+def test_a_failure_of_dvc_itself_comes_without_advice_to_run_it_again(run):
+    result = run("import sys; print('ERROR: dvc.lock is broken', file=sys.stderr); sys.exit(255)")
+    assert (
+        result.stderr == f"ERROR: dvc.lock is broken\nfailed; all output is in {next(Path('.repro').glob('*.log'))}\n"
+    )
+
+
+def test_a_stage_that_does_not_exist_is_refused_before_dvc_starts(run):
+    result = run("raise SystemExit(7)", "train@nett")
+    assert result.exit_code == 1 and "did you mean 'train@net'? " in result.stderr and not Path(".repro").exists()
 
 
 def test_a_warning_of_dvc_is_shown(run):
@@ -118,10 +134,16 @@ def test_what_dvc_only_prints_or_asks_is_left_to_it(run, capfd, option):
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_signal_reaches_the_stages_once_and_their_last_words_are_shown(run, name):
+def test_a_signal_reaches_the_stages_once_and_one_line_says_that_they_stopped(run, name, monkeypatch):
+    monkeypatch.setattr(Plan, "check_targets", lambda *_: None)
     result = run(WAITS, name)
     assert result.exit_code == 130
-    assert result.stderr.splitlines()[0] == "net: stopped; epoch 3 is kept"
+    (file,) = Path(".repro").glob("*.log")
+    assert result.stderr.splitlines() == [
+        "net: epoch 3 is kept",
+        f"stopped; to go on from here, run the same command again; all output is in {file}",
+    ]
+    assert "ERROR: interrupted by the user" in log()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

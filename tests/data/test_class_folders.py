@@ -97,7 +97,7 @@ def test_a_class_folder_without_an_image_of_ones_own_stops_the_run(photos, files
         else:
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(encoded(noise(1, 8, 8, 3)[0]))
-    with pytest.raises(ConvzooError, match=rf"no file in these class folders .*: {reason}; expected one at least"):
+    with pytest.raises(ConvzooError, match=rf"sources\.mine\.path: no file in these class .*: {reason}; expected one"):
         from_folder(photos)
     assert "heic" in capsys.readouterr().out or files[:1] != ["a.heic"]
 

@@ -165,7 +165,7 @@ def drawn(family: str) -> dict[str, bytes]:
 def test_the_classifiers_pictures_draw_and_have_the_same_bytes_again(workplace, monkeypatch):
     for network, dataset, channels in (("mnist-classifier", "mnist", 1), ("cifar10-classifier", "cifar10", 3)):
         arguments = {"channels": channels, "classes": 4, "activation": "relu", "widths": [8, 8]}
-        arguments |= {"whitening": True, "dirac": True, "logit_scale": 0.125}
+        arguments |= {"convolutions": 2, "pooling": "max", "whitening": True, "dirac": True, "logit_scale": 0.125}
         body = classifier.build("fast", arguments)
         body.whiten(torch.randn(20, channels, 28, 28))
         small_model(network, body, small_set(dataset, channels) | {"architecture": "fast", "arguments": arguments})

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from helpers.small.classifier import FAST, REFERENCE
+from helpers.small.classifier import CLASSIFIER, FAST, REFERENCE
 from helpers.small.images import shapes
 from torch import nn
 
 from convzoo.data.pixels import to_floats
-from convzoo.families.classifier.network import ACTIVATIONS, build
+from convzoo.families.classifier.network import ACTIVATIONS, Block, build
+from convzoo.families.classifier.settings import misfits
 from convzoo.families.probabilities.network import PixelClassifier
 
 
@@ -29,7 +30,7 @@ def test_a_layout_that_pools_the_picture_away_is_refused():
 
 
 def test_whitening_makes_the_patches_of_the_train_images_uncorrelated():
-    network = build("fast", FAST | {"logit_scale": 1.0})
+    network = build("fast", FAST)
     x = to_floats(torch.from_numpy(shapes(200, 0).images), torch.tensor([0.2]), torch.tensor([0.3]))
     network.whiten(x, epsilon=0.0)
     patches = nn.functional.conv2d(x, network.stem.weight[:4]).transpose(0, 1).flatten(1)
@@ -44,6 +45,33 @@ def test_pixels_are_scaled_channels_last():
     assert x.shape == (2, 3, 4, 4)
     assert x.is_contiguous(memory_format=torch.channels_last)
     assert x[0, :, 0, 0].tolist() == [1.0, 2.0, 1.0]
+
+
+def test_a_layout_with_a_dense_layer_takes_images_of_one_size():
+    settings = CLASSIFIER.settings(sizes=[28])
+    assert not list(misfits(settings, 28, 28))
+    [(key, message)] = misfits(settings.model_copy(update={"architecture": "reference"}), 28, 28)
+    assert key == ("sizes",) and message.startswith("got [28], expected []")
+
+
+def test_a_third_convolution_has_a_shortcut_from_the_first():
+    block = Block(3, 5, 3, "tanh", dirac=False).eval()
+    x = torch.randn(2, 3, 6, 6)
+    first = nn.functional.max_pool2d(block.conv1(x), 2).div((1 + block.norm1.eps) ** 0.5).tanh()
+    second = block.conv2(first).div((1 + block.norm2.eps) ** 0.5).tanh()
+    third = block.conv3(second).div((1 + block.norm3.eps) ** 0.5)
+    torch.testing.assert_close(block(x), (third + first).tanh())
+    whole = Block(5, 5, 3, "tanh", dirac=True)
+    assert all(torch.equal(whole.conv3(x), x) for x in [torch.randn(2, 5, 4, 4)])
+
+
+def test_the_head_sees_the_maximum_of_each_map_and_the_mean_beside_it():
+    network = build("fast", FAST | {"pooling": "max_mean"}).eval()
+    x, seen = inputs(FAST, 2), []
+    network.head.register_forward_pre_hook(lambda part, arguments: seen.append(arguments[0]))
+    network(x)
+    maps = network.blocks(network.stem_act(network.stem(x)))
+    torch.testing.assert_close(seen[0], torch.cat([maps.flatten(2).amax(2), maps.flatten(2).mean(2)], dim=1))
 
 
 class Corners(nn.Module):

@@ -128,17 +128,25 @@ def test_features_are_the_largest_values_of_a_4x4_grid():
 
 
 def test_losses_take_their_known_values():
-    sure = torch.tensor([2.0, 0.5])
+    sure, even = torch.tensor([2.0, 0.5]), torch.zeros(2)
     hinge = dcgan.discriminator_loss("hinge", sure, -sure, 0.0)
     assert hinge.item() == pytest.approx(2 * 0.25)
-    assert dcgan.generator_loss("hinge", sure).item() == pytest.approx(-1.25)
-    even = torch.zeros(4)
+    assert dcgan.generator_loss("hinge", sure, even).item() == pytest.approx(-1.25)
     assert dcgan.discriminator_loss("bce", even, even, 0.0).item() == pytest.approx(2 * np.log(2))
-    assert dcgan.generator_loss("bce", even).item() == pytest.approx(np.log(2))
+    assert dcgan.generator_loss("bce", even, sure).item() == pytest.approx(np.log(2))
     # One-sided: with the smoothing, being sure of real images costs, being sure of generated ones does not.
     far = torch.full((4,), 20.0)
     assert dcgan.discriminator_loss("bce", far, -far, 0.1).item() == pytest.approx(2, abs=1e-4)
     assert dcgan.discriminator_loss("bce", far, -far, 0.0).item() == pytest.approx(0, abs=1e-4)
+
+
+def test_the_relativistic_loss_compares_real_and_generated_images_in_pairs():
+    on_real, on_fake = torch.tensor([3.0, 0.0]), torch.tensor([1.0, 2.0])
+    pairs = [np.log(1 + np.exp(-2)), np.log(1 + np.exp(2))]
+    assert dcgan.discriminator_loss("relativistic", on_real, on_fake, 0.0).item() == pytest.approx(np.mean(pairs))
+    assert dcgan.generator_loss("relativistic", on_fake, on_real).item() == pytest.approx(np.mean(pairs))
+    better = dcgan.generator_loss("relativistic", on_fake + 1, on_real).item()
+    assert better < np.mean(pairs) < dcgan.discriminator_loss("relativistic", on_real, on_fake + 1, 0.0).item()
 
 
 def test_r1_is_the_squared_norm_of_the_gradient():

@@ -17,7 +17,7 @@ HEAD, TAIL = PARAMS.split(f"  {NETWORK}:\n", 1)
 
 MISTAKES = [
     ("variant: tuned", "variant: paper", "variant: got 'paper', expected one of: tuned, plain"),
-    ("loss: bce", "loss: mse", "loss: got 'mse', expected one of: bce, hinge"),
+    ("loss: bce", "loss: mse", "loss: got 'mse', expected one of: bce, hinge, relativistic"),
     ("leak: 0.2", "leak: 1", "leak: got 1, expected a number of at least 0 and below 1"),
     ("discriminator_steps: 1", "discriminator_steps: 0", "discriminator_steps: got 0, expected a whole number of"),
     ("discriminator_norm: batch", "discriminator_norm: layer", "got 'layer', expected one of: batch, none"),
@@ -26,6 +26,7 @@ MISTAKES = [
     ("cutout: 0 ", "cutout: 99 ", "augment.cutout: got 99, expected less than the side"),
     ("action: warn", "action: ignore", "collapse.action: got 'ignore', expected one of: fail, warn"),
     ("r1: 0 ", "r1: 1 ", "r1: a penalty on each image's gradient .* expected 0, or discriminator_norm: none"),
+    ("r2: 0 ", "r2: 1 ", "r2: a penalty on each image's gradient .* expected 0, or discriminator_norm: none"),
     ("weights: digits ", "weights: none ", "weights: got 'none', expected a feature network"),
     ("weights: digits ", "weights: inception ", "weights: got 'inception', expected a block of `weights`: none, eff"),
     ("data: mnist", "data: flowers", "data: pictures of 96x96 cannot be halved down to 4x4; expected squares of 28"),

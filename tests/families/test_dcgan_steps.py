@@ -23,6 +23,8 @@ CASES = {
     "hinge, spectral norm": {"loss": "hinge", "label_smoothing": 0.0, "spectral_norm": True}
     | {"discriminator_norm": "none", "discriminator_steps": 2, "ema_decay": 0.0},
     "penalty": {"discriminator_norm": "none", "r1": 2.0, "r1_every": 2, "ema_decay": 0.9, "leak": 0.3},
+    "relativistic, both penalties": {"loss": "relativistic", "label_smoothing": 0.0, "discriminator_norm": "none"}
+    | {"r1": 2.0, "r2": 3.0, "r1_every": 2},
     "brightness": {"augment": {"flip": False, "brightness": 0.3}, "label_smoothing": 0.0},
 }
 
@@ -33,7 +35,7 @@ class Step(NamedTuple):
     latents: Call
     real: Call
     fake: Call
-    penalised: Call | None  # real images, for the slope there
+    penalised: list[Call]  # real and generated images, for the slopes there
     judged: Call | None  # the generator's turn
 
 
@@ -52,10 +54,10 @@ def steps_of(found: Recording) -> list[Step]:
     settings, taken = found.settings, []
     assert len(steps) == settings.epochs * STEPS
     for number, (z, real, fake, *rest) in enumerate(steps):
-        penalised = bool(settings.r1) and number % settings.r1_every == 0
+        penalised = sum(bool(weight) and number % settings.r1_every == 0 for weight in (settings.r1, settings.r2))
         judged = (number + 1) % settings.discriminator_steps == 0
         assert len(rest) == penalised + judged
-        taken.append(Step(z, real, fake, rest[0] if penalised else None, rest[-1] if judged else None))
+        taken.append(Step(z, real, fake, rest[:penalised], rest[-1] if judged else None))
     return taken
 
 
@@ -65,7 +67,8 @@ def test_every_step_is_that_of_a_plain_loop(changes):
     multipliers = LINEAR if changes.get("schedule") == "linear" else [1.0] * EPOCHS * STEPS
     rows, kept, drawn = replay(found, multipliers)
     for row, expected, seen, images in zip(found.state.history, rows, features.seen, drawn, strict=True):
-        assert row == pytest.approx(expected | distances(seen), rel=1e-4)
+        cost = {"train_petaflops": row["train_petaflops"]}  # tests/training/test_flops.py adds it up
+        assert row == pytest.approx(expected | cost | distances(seen), rel=1e-4)
         difference = np.abs(seen.astype(float) - images)
         assert difference.max() <= 1 and difference.mean() < 0.02
     best = found.state.notes["best_epoch"]
@@ -102,10 +105,11 @@ def replay(found: Recording, multipliers: list[float]) -> tuple[list[dict], list
             change, again = (call.x - step.latents.y if call else 0 for call in (step.fake, step.judged))
             real_logits, fake_logits = discriminator(step.real.x), discriminator(fake.detach() + change)
             loss = discriminator_loss(settings, real_logits, fake_logits)
-            if step.penalised:
-                torch.testing.assert_close(step.penalised.x, real_images(step.real))
-                slope = squared_slope(discriminator, step.penalised.x)
-                loss = loss + settings.r1 / 2 * slope * settings.r1_every  # for the steps without it, too
+            penalties = zip(step.penalised, (settings.r1, settings.r2), (real_images(step.real), fake), strict=False)
+            for call, weight, images in penalties:
+                torch.testing.assert_close(call.x, images.detach())
+                slope = squared_slope(discriminator, call.x)
+                loss = loss + weight / 2 * slope * settings.r1_every  # for the steps without it, too
             d_optimizer.zero_grad()
             loss.backward()
             d_optimizer.step()
@@ -114,7 +118,7 @@ def replay(found: Recording, multipliers: list[float]) -> tuple[list[dict], list
             row |= {"train_fake_probability": fake_logits.sigmoid().mean().item()}
             if step.judged:
                 on_fake = discriminator(fake + again)
-                loss = (-on_fake if settings.loss == "hinge" else -on_fake.sigmoid().log()).mean()
+                loss = generator_loss(settings, on_fake, real_logits.detach())
                 g_optimizer.zero_grad()
                 loss.backward()
                 g_optimizer.step()
@@ -135,8 +139,16 @@ def replay(found: Recording, multipliers: list[float]) -> tuple[list[dict], list
 def discriminator_loss(settings: TrainingSettings, on_real: Tensor, on_fake: Tensor) -> Tensor:
     if settings.loss == "hinge":
         return (1 - on_real).clamp(min=0).mean() + (1 + on_fake).clamp(min=0).mean()
+    if settings.loss == "relativistic":
+        return -(on_real - on_fake).sigmoid().log().mean()
     real, fake, target = on_real.sigmoid(), on_fake.sigmoid(), 1 - settings.label_smoothing
     return -(target * real.log() + (1 - target) * (1 - real).log()).mean() - (1 - fake).log().mean()
+
+
+def generator_loss(settings: TrainingSettings, on_fake: Tensor, on_real: Tensor) -> Tensor:
+    if settings.loss == "hinge":
+        return -on_fake.mean()
+    return -(on_fake - on_real if settings.loss == "relativistic" else on_fake).sigmoid().log().mean()
 
 
 def squared_slope(discriminator: nn.Module, x: Tensor) -> Tensor:

@@ -26,7 +26,13 @@ AMOUNTS = {
     },
     "autoencoder": {"shift": [2, 0], "ema_decay": [0.5, 0], "weight_decay": [0.1, 0], "epochs": [2]},
     "dcgan": {
-        **{"r1": [10.0, 0], "r1_every": [2], "label_smoothing": [0.1, 0], "discriminator_steps": [1, 2]},
+        **{
+            "r1": [10.0, 0],
+            "r2": [10.0, 0, 0],
+            "r1_every": [2],
+            "label_smoothing": [0.1, 0],
+            "discriminator_steps": [1, 2],
+        },
         **{"augment.shift": [2, 0], "augment.cutout": [0, 9], "augment.saturation": [0.2, 0], "epochs": [2]},
         "collapse.action": ["warn"],
     },

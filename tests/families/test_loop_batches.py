@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from helpers.loops import LOOPS, Call, Loop, noise
+from helpers.loops import LOOPS, Call, Loop, noise, run_classifier
 
 from convzoo.families.dcgan.network import Discriminator, Generator
 
@@ -83,3 +83,10 @@ def test_the_generator_has_its_turn_after_so_many_steps_of_the_discriminator(tur
         if isinstance(call.network, Generator):
             assert torch.equal(again.x, call.y) and not torch.equal(after.x, call.y)
             assert isinstance(again.network, Discriminator)
+
+
+def test_a_classifier_sees_each_size_for_an_equal_part_of_the_steps_and_is_judged_on_whole_images():
+    found = run_classifier(noise(12), noise(5), sizes=[4, 6, 8], epochs=3, batch_size=3)
+    assert [call.x.shape[-1] for call in found.steps()] == [4] * 4 + [6] * 4 + [8] * 4
+    judged = [tuple(call.x.shape) for call in found.calls if not call.training and len(call.x) == 5]
+    assert judged == [(5, 3, 8, 8)] * 3

@@ -17,7 +17,8 @@ BACKBONES = {
     **{"alexnet": 256, "convnext_tiny": 768, "densenet121": 1024, "efficientnet_b0": 1280, "googlenet": 1024},
     **{"inception_v3": 2048, "maxvit_t": 512, "mnasnet0_5": 1280, "mobilenet_v2": 1280, "mobilenet_v3_small": 576},
     **{"resnet18": 512, "resnet50": 2048, "shufflenet_v2_x0_5": 1024, "squeezenet1_1": 512, "swin_t": 768},
-    **{"vgg16": 512, "vgg19_bn": 512, "vit_b_16": 768, "wide_resnet50_2": 2048, "efficientnet-lite0": 1280},
+    **{"vgg16": 512, "vgg19_bn": 512, "vit_b_16": 768, "wide_resnet50_2": 2048},
+    **{"efficientnet-lite0": 1280, "efficientnet-lite2": 1280},
 }
 
 
@@ -33,7 +34,7 @@ def test_what_is_left_without_the_classifier_are_features(backbone):
 
 
 def test_an_unknown_backbone_is_named_with_those_that_there_are():
-    with pytest.raises(ValueError, match=r"backbone: got 'resnet51', expected efficientnet-lite0 or .* resnet50, "):
+    with pytest.raises(ValueError, match=r"backbone: got 'resnet51', expected efficientnet-lite0, .* resnet50, "):
         backbones.whole("resnet51")
 
 
@@ -56,7 +57,10 @@ def test_the_structure_of_resnet_50_has_five_stages_and_its_weights(tmp_path, mo
     [
         ("resnt50", "resnt50: is no network and no backbone, did you mean 'resnet50'?"),
         ("flowers-transfr", "is no network and no backbone, did you mean 'flowers-transfer'?"),
-        ("zzz", "backbone: got 'zzz', expected efficientnet-lite0 or one of torchvision's: alexnet, "),
+        (
+            "zzz",
+            "backbone: got 'zzz', expected efficientnet-lite0, efficientnet-lite1, ",
+        ),
         (
             "mnist-dcgan",
             r"has no backbone \(family: dcgan\), expected a network of the family transfer \(flowers-trans",

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from convzoo.errors import ConvzooError
 from convzoo.families.transfer import network as transfer
 from convzoo.families.transfer import train as training
+from convzoo.families.transfer.augmentation import mixed_loss
 from convzoo.families.transfer.settings import misfits
 from convzoo.files import read_json
 from convzoo.shipping.onnx import write_onnx
@@ -79,5 +80,5 @@ def test_mixed_images_are_held_against_both_labels_by_their_shares():
     logits, labels, others = torch.randn(5, 4), torch.tensor([0, 1, 2, 3, 0]), torch.tensor([1, 1, 3, 0, 2])
     one_hot = torch.nn.functional.one_hot
     wanted = 0.9 * (0.7 * one_hot(labels, 4) + 0.3 * one_hot(others, 4)) + 0.1 / 4
-    found = training.mixed_loss(logits, labels, others, 0.7, TRANSFER.settings(label_smoothing=0.1))
+    found = mixed_loss(logits, labels, others, 0.7, smoothing=0.1)
     torch.testing.assert_close(found, -(wanted * logits.log_softmax(1)).sum(1).mean())

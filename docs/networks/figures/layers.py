@@ -41,7 +41,7 @@ def draw_way(path: Path, model: Fast, data: Data, image: np.ndarray) -> None:
     for number, block in enumerate(model.blocks, 1):
         x = block(x)
         stages.append((f"block {number}", x[0]))
-    probabilities = (model.head(x.amax(dim=(2, 3))) * model.logit_scale).softmax(1)[0].numpy()
+    probabilities = (model.head(model.pooled(x)) * model.logit_scale).softmax(1)[0].numpy()
 
     with picture(path, WIDTH, 2.75) as figure:
         figure.set_layout_engine("none")

@@ -158,7 +158,7 @@ def race(data: Data, settings: dict, steps: int, batch: int, widths: list[int]) 
     """Train a small network for a few steps, from fixed initial weights and batches, and return losses and network."""
     torch.manual_seed(0)
     channels = data.train.images.shape[3]
-    network = Fast(channels, len(data.classes), "relu", widths, True, True, 0.125)
+    network = Fast(channels, len(data.classes), "relu", widths, 2, "max", True, True, 0.125)
     network.whiten(data.sample(1000)[0])
     built = optimizers.build(network, **COMMON | settings)
     rng = np.random.default_rng(0)
@@ -204,7 +204,7 @@ def draw_schedules(path: Path, warmup: float, steps: int = 400) -> None:
 def draw_average(path: Path, data: Data, decays: tuple[float, ...] = (0.9, 0.97), steps: int = 200) -> None:
     """Draw a real weight during training at a constant rate, and its exponential moving averages."""
     torch.manual_seed(0)
-    network = Fast(data.train.images.shape[3], len(data.classes), "relu", [8, 16], True, True, 0.125)
+    network = Fast(data.train.images.shape[3], len(data.classes), "relu", [8, 16], 2, "max", True, True, 0.125)
     network.whiten(data.sample(1000)[0])
     averages = [MovingAverage(network, decay) for decay in decays]
     built = optimizers.build(network, **COMMON | AVERAGED)

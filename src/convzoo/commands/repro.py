@@ -36,6 +36,7 @@ TICK = 1.0  # seconds between two updates of the display
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FAILED = ("ERROR: ", "WARNING: failed to run")  # DVC on stderr about the stage that runs
 OF_DVC_ITSELF = ("ERROR: ", "WARNING: ")
+STOPPED = "stopped"  # what a stage prints at Ctrl-C
 
 
 def command(
@@ -43,7 +44,10 @@ def command(
         list[str] | None, typer.Argument(metavar="ARGUMENT", help="As for `dvc repro`. Default: all stages.")
     ] = None,
 ) -> None:
-    """Print the progress and the results. Raises SettingsError for mistakes in params.yaml."""
+    """Print the progress and the results.
+
+    Raises SettingsError for mistakes in params.yaml, and ConvzooError for a name that is no stage.
+    """
     arguments = arguments or []
     if not PIPELINE.is_file():
         raise ConvzooError(f"{PIPELINE}: not found; run this command in the project's folder")
@@ -51,14 +55,19 @@ def command(
     if NOT_SHOWN & set(arguments):
         raise typer.Exit(_exit_code(subprocess.call(_dvc(arguments), env=_environment())))
     params = read_params().values
-    before = locked_stages()
+    before, plan = locked_stages(), read_plan(params, arguments)
+    plan.check_targets(arguments)
     profile = params["profile"]
-    progress = Progress(read_plan(params, arguments), read_durations(profile), read_durations(profile, REFERENCE))
+    progress = Progress(plan, read_durations(profile), read_durations(profile, REFERENCE))
     log = _new_log()
-    code = _run(arguments, progress, log)
+    code, is_interrupted = _run(arguments, progress, log)
     save_durations(profile, progress.seconds)
-    if code:
-        print(f"stopped; all output is in {log}; to go on from here, run the same command again", file=sys.stderr)
+    if is_interrupted:
+        print(f"stopped; to go on from here, run the same command again; all output is in {log}", file=sys.stderr)
+    elif code:
+        failed = [name for name, status in progress.status.items() if status == "failed"]
+        remedy = "; fix it and run the same command again, which goes on from there" if failed else ""
+        print(f"failed{': ' if failed else ''}{', '.join(failed)}; all output is in {log}{remedy}", file=sys.stderr)
     if not code or KEEP_GOING & set(arguments):
         from convzoo.repro.lock import explained  # here, like the next: most failed runs need neither
         from convzoo.repro.summary import summary
@@ -67,19 +76,23 @@ def command(
     raise typer.Exit(code)
 
 
-def _run(arguments: list[str], progress: Progress, log: Path) -> int:
-    """Run `dvc repro`, show its progress and write its output to `log`; its exit code.
+def _run(arguments: list[str], progress: Progress, log: Path) -> tuple[int, bool]:
+    """Run `dvc repro`, show its progress and write its output to `log`; its exit code, and whether a signal ended it.
 
-    Errors and warnings of DVC are printed as they come, after what the stage printed to stderr.
+    Errors and warnings of DVC are printed as they come, after what the stage printed to stderr. After a signal, that
+    the stage and DVC were stopped is not repeated.
     """
-    display, held = Display(progress), []
-    with log.open("w", encoding="utf-8", buffering=1) as file, _started(_dvc(arguments)) as child:
+    display, held, signals = Display(progress), [], []
+    with log.open("w", encoding="utf-8", buffering=1) as file, _started(_dvc(arguments), signals) as child:
         for stream, line in _lines(child):
             if line is None:
                 display.update()
                 continue
             file.write(f"{line}\n")
-            if stream is sys.stderr:
+            if stream is sys.stderr and signals:
+                if line != STOPPED and not line.startswith(OF_DVC_ITSELF):
+                    display.print(line, sys.stderr)
+            elif stream is sys.stderr:
                 held.append(line)
                 if line.startswith(FAILED):
                     progress.fail()
@@ -95,9 +108,9 @@ def _run(arguments: list[str], progress: Progress, log: Path) -> int:
         progress.finish()
         display.update()
     display.clear()
-    if code:
+    if code and not signals:
         _release(held, display)
-    return _exit_code(code)
+    return _exit_code(code), bool(code and signals)
 
 
 def _release(held: list[str], display: Display) -> None:
@@ -107,8 +120,11 @@ def _release(held: list[str], display: Display) -> None:
 
 
 @contextlib.contextmanager
-def _started(dvc: list[str]) -> Iterator[subprocess.Popen]:
-    """The process in a group of its own: a signal reaches it and its stages once, wherever it was sent to."""
+def _started(dvc: list[str], signals: list[int]) -> Iterator[subprocess.Popen]:
+    """The process in a group of its own: a signal reaches it and its stages once, wherever it was sent to.
+
+    Adds the signals that come to `signals`.
+    """
     child = subprocess.Popen(
         dvc,
         stdin=subprocess.DEVNULL,
@@ -120,6 +136,7 @@ def _started(dvc: list[str]) -> Iterator[subprocess.Popen]:
     )
 
     def forward(number: int, frame: object) -> None:
+        signals.append(number)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, number)
 

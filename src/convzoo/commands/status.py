@@ -20,7 +20,12 @@ def command(
         list[str] | None, typer.Argument(metavar="STAGE", help="Stages or files, as for `dvc status`. Default: all.")
     ] = None,
 ) -> None:
-    """Print what the check and DVC say."""
+    """Print what the check and DVC say. Raises ConvzooError for a name that is no stage."""
+    if targets:
+        from convzoo.repro.plan import read_plan  # here, like the next: without a name nothing needs them
+        from convzoo.settings.load import read_params
+
+        read_plan(read_params().values, []).check_targets(targets)
     for arguments in ([CHECK], ["-m", "dvc", "status", *(targets or [])]):
         environment = os.environ | {"PYTHONPATH": "src"}
         code = subprocess.run([sys.executable, *arguments], env=environment, check=False).returncode

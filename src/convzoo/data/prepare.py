@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convzoo.data.arrays import digest_header, write_images_header
-from convzoo.data.formats import arrays, cifar, idx, mlxtend, pictures
+from convzoo.data.formats import arrays, cifar, cifar100_pictures, idx, mlxtend, pictures
 from convzoo.data.formats.parts import PUBLISHED, Part, Published, rows_at_a_time
 from convzoo.data.manifest import COLUMNS, image_rows, open_rows
 from convzoo.data.splits import Deduplicated, deduplicate, stratified_split
@@ -30,6 +30,7 @@ Reader = Callable[[Path, dict[str, Any], PrepareSettings], Published]
 FORMATS: dict[str, tuple[Reader, set[str]]] = {  # the reader, and the keys that it needs in source.json
     "arrays": (arrays.read, set()),
     "cifar": (cifar.read, {"limits"}),
+    "cifar100-pictures": (cifar100_pictures.read, {"layout", "limits"}),
     "idx": (idx.read, set()),
     "mlxtend": (mlxtend.read, set()),
     "pictures": (pictures.read, {"layout", "limits"}),

@@ -18,7 +18,8 @@ from convzoo.shipping.parity import Parity, parity_of
 from convzoo.text import in_columns
 
 NONE = "-"
-SHARES = ("accuracy", "class_recall", "coarse_accuracy", "calibration_error")  # metrics that are shown in percent
+# Metrics that are shown in percent.
+SHARES = ("accuracy", "class_recall", "coarse_accuracy", "calibration_error", "precision", "recall")
 
 
 class Condition(NamedTuple):

@@ -25,6 +25,7 @@ QUALITY = 65  # of that compression, from 0 to 100
 
 KINDS = ("loss", "accuracy", "probability")  # columns of history.csv with these endings share a panel; these come first
 SPLITS = ("train_", "val_", "test_")
+COST = "train_petaflops"  # almost a straight line
 
 
 class Picture(NamedTuple):
@@ -69,7 +70,8 @@ def curves(history: list[list[str]]) -> Picture:
     header, *rows = history
     panels: dict[str, list[int]] = {kind: [] for kind in KINDS}
     for index, column in enumerate(header[1:], start=1):
-        panels.setdefault(_kind(column), []).append(index)
+        if column != COST:
+            panels.setdefault(_kind(column), []).append(index)
     panels = {kind: columns for kind, columns in panels.items() if columns}
     across = min(3, max(len(panels), 1))
     down = math.ceil(max(len(panels), 1) / across)

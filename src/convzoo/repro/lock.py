@@ -9,10 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from convzoo.checks.code import CODE
+from convzoo.errors import ConvzooError
 from convzoo.files import read_json
 from convzoo.text import first_names
 
-NEW, SETTINGS, OTHER_CODE = "new stages", "other settings", "other code or package versions"
+NEW, SETTINGS, OWN_FILES = "new stages", "other settings", "other files in your folders"
+OTHER_CODE = "other code or package versions"  # if the file in data/code that differed is no longer in DVC's cache
+PARTS = {"modules": "other code", "versions": "other package versions", "settings": SETTINGS}  # of such a file
+NEW_DATA = "new data sets"
+OF_OWN_FILES = ("source-", "file-")  # how the files in data/code begin that digest files of the user's
+CACHE = Path(".dvc/cache/files/md5")
 OTHER_RESULTS = "other results of the same settings, code, package versions and data"
 DEVICES, PRECISIONS = ("cpu", "cuda", "mps"), ("fp32", "bf16")
 CPU_INFO = Path("/proc/cpuinfo")
@@ -38,9 +44,32 @@ def _reason(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str |
         return SETTINGS
     old, new = _md5s(before, "deps"), _md5s(after, "deps")
     differing = {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
-    if any(Path(path).is_relative_to(CODE) for path in differing):
-        return OTHER_CODE
+    digests = [path for path in sorted(differing) if Path(path).is_relative_to(CODE)]
+    if digests:
+        reasons = [reason for path in digests for reason in _of_digests(path, old.get(path), new.get(path))]
+        return " and ".join(dict.fromkeys(reasons))
     return None if differing else OTHER_RESULTS
+
+
+def _of_digests(path: str, old: str | None, new: str | None) -> list[str]:
+    """Why a file in data/code changed, from both of its contents in DVC's cache."""
+    if Path(path).name.startswith(OF_OWN_FILES):
+        return [OWN_FILES]
+    before, after = _cached(old), _cached(new)
+    parts = [part for part in PARTS if before.get(part) != after.get(part)] if before and after else []
+    if not parts:
+        return [OTHER_CODE]
+    earlier, now = before.get("settings", {}), after.get("settings", {})
+    only_new = all(now.get(key) == value for key, value in earlier.items())
+    return [NEW_DATA if part == "settings" and only_new else PARTS[part] for part in parts]
+
+
+def _cached(md5: str | None) -> dict[str, Any]:
+    """The content of a JSON file by its md5; empty if DVC's cache does not have it, or is elsewhere."""
+    try:
+        return read_json(CACHE / md5[:2] / md5[2:]) if md5 else {}
+    except (OSError, ValueError, ConvzooError):
+        return {}
 
 
 def explained(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from convzoo.errors import ConvzooError, did_you_mean
 from convzoo.lineage.record import locked_stages
 
 PIPELINE = Path("dvc.yaml")
@@ -20,6 +21,7 @@ SMALL = 100_000  # bytes of a dep that is worth hashing
 ALL_STAGES = {"-P", "--all-pipelines"}  # options that select all stages
 SAME_STAGES = {"-f", "--force", "-k", "--keep-going", "--pull", "--allow-missing", "--no-commit", "--no-run-cache"}
 SINGLE = {"-s", "--single-item"}
+STAGE = re.compile(r"\w[\w-]*(@[\w-]+)?")  # how an argument looks that can only be a stage
 
 
 class Stage(NamedTuple):
@@ -60,6 +62,22 @@ class Plan:
             return running[name]
 
         return [name for name in self.names if name not in status and runs(name)]
+
+    def check_targets(self, arguments: list[str]) -> None:
+        """Raises ConvzooError for an argument of `dvc repro` that looks like a stage, but is none.
+
+        Options, patterns, files, and stages of other files are left to DVC.
+        """
+        known = {*self.stages, *(name.partition("@")[0] for name in self.stages)}
+        for target in arguments if self.stages and "--glob" not in arguments else ():
+            if STAGE.fullmatch(target) and target not in known and not Path(target).exists():
+                verb = target.partition("@")[0]
+                alike = [name for name in self.stages if name.startswith(f"{verb}@")] if verb in known else known
+                close = did_you_mean(target, alike)
+                raise ConvzooError(
+                    f"{target}: there is no such stage, expected a name as in dvc.yaml; {close}all stages: "
+                    "python -m dvc stage list"
+                )
 
     def _selected(self, arguments: list[str]) -> list[str]:
         """The stages of the arguments of `dvc repro`, in the order of dvc.yaml; none if they are unknown."""

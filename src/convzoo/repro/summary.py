@@ -4,7 +4,7 @@ import configparser
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from convzoo.cards.verdict import verdict_of
 from convzoo.errors import ConvzooError
 from convzoo.lineage.commits import git
 from convzoo.report.tables import words
+from convzoo.repro.plan import Plan
 from convzoo.repro.progress import Progress, duration
 from convzoo.shipping.network_files import read_network
 from convzoo.text import in_columns
@@ -21,6 +22,8 @@ from convzoo.text import in_columns
 NONE = "-"
 HEAD = ["network", "data", "main metric", "target", "rating", "time"]
 REPORT = Path("reports/index.html")
+REPORT_STAGE = "report"
+RESULTS = ("dvc.lock", "params.yaml", "models", "promotions.jsonl")  # what git keeps of a run
 COMMANDS = 3
 NEWS = re.compile(r"version \d+ registered| moved here ")  # in what the stage `register` prints
 
@@ -43,7 +46,7 @@ def summary(progress: Progress, params: Mapping[str, Any], lock_lines: list[str]
         "Without a result:": broken,
         "New in MLflow:": list(news.values()),
         "Changed in dvc.lock:": lock_lines,
-        "Next:": list(_commands(outcomes, set(news))),
+        "Next:": list(_commands(outcomes, set(news), progress.plan, params.get("promotion", {}))),
     }
     for title, lines in sections.items():
         if lines:
@@ -93,19 +96,25 @@ def _registrations(progress: Progress) -> dict[str, str]:
     }
 
 
-def _commands(outcomes: list[Outcome], new: set[str]) -> Iterator[str]:
-    """The commands that help most now, with what they do. `new` are the networks with a new version."""
+def _commands(outcomes: list[Outcome], new: set[str], plan: Plan, promotions: Collection[str]) -> Iterator[str]:
+    """The commands that help most now, with what they do.
+
+    `new` are the networks with a new version, `promotions` those with a block under `promotion`.
+    """
     convzoo, good = _convzoo(), [outcome.network for outcome in outcomes if outcome.is_good]
     found: list[tuple[str, str]] = []
-    changed = [file for file in ("dvc.lock", "params.yaml", "models") if git("status", "--porcelain", "--", file)]
+    changed = [file for file in RESULTS if git("status", "--porcelain", "--", file)]
     if "dvc.lock" in changed:
         found.append(
             (f"git add {' '.join(changed)} && git commit -m 'Results'", "keep digests and metrics of these results")
         )
     if _has_remote():
         found.append(("dvc push", "copy the results to the remote storage"))
-    found.append((f"{convzoo} ui", f"runs, curves and models in the browser; {REPORT} has all results on one page"))
-    for network in [network for network in good if network in new][:1]:
+    if new and plan.count and REPORT_STAGE not in plan.names:
+        found.append((f"{convzoo} repro", "also add it to the report"))
+    else:
+        found.append((f"{convzoo} ui", f"runs, curves and models in the browser; {REPORT} has all results on one page"))
+    for network in [network for network in good if network in new and network in promotions][:1]:
         found.append((f"{convzoo} promote {network}", "make its candidate the champion if it passes the gate"))
     for network in good[:1]:
         usage = family_card(read_network(network).family).usage.format(network)

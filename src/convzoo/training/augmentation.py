@@ -103,5 +103,13 @@ def cutout(images: Tensor, corners: Tensor, side: int) -> Tensor:
     return torch.where(inside[..., None], mean, images)
 
 
+def resized(x: Tensor, size: int | None) -> Tensor:
+    """Floats (B, C, H, W) as (B, C, size, size), bilinear without aliasing; None: as they are."""
+    if size is None or x.shape[2:] == (size, size):
+        return x
+    scaled = F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
+    return scaled.contiguous(memory_format=torch.channels_last)
+
+
 def _reflected(positions: Tensor, size: int) -> Tensor:
     return (size - 1) - ((size - 1) - positions.abs()).abs()

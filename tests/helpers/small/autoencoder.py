@@ -72,7 +72,7 @@ AUTOENCODER = Family(
     switches=[{"seed": 1}, {"pca": False}],
     diverging=[({"learning_rate": 1e30, "optimizer": "sgd", "schedule": "constant", "warmup": 0.0}, 1)],
     rate="learning_rate",
-    columns=["epoch", "learning_rate", "train_loss", "val_loss", "val_psnr"],
+    columns=["epoch", "learning_rate", "train_petaflops", "train_loss", "val_loss", "val_psnr"],
     extra={"linear_path.npy", "training_images.npy"},
     files={
         "model.onnx": Port(PIXELS, PIXELS, "grey level"),

@@ -31,7 +31,8 @@ def small_settings(**changes: Any) -> TrainingSettings:
     return settings.model_copy(update=small | changes)
 
 
-FAST = {"channels": 1, "classes": 10, "activation": "gelu", "widths": [8, 16], "whitening": True, "dirac": True}
+FAST = {"channels": 1, "classes": 10, "activation": "gelu", "widths": [8, 16]}
+FAST |= {"convolutions": 2, "pooling": "max", "whitening": True, "dirac": True, "logit_scale": 0.125}
 REFERENCE = {"height": 28, "width": 28, "channels": 1, "classes": 10, "activation": "relu", "dense": 16}
 BEST = {"keep": "best", "learning_rate": 0.01}
 
@@ -43,10 +44,15 @@ CLASSIFIER = Family(
     exporting=ExportSettings(views="identity", calibrate=False, parity_images=40),
     evaluation=EvaluationSettings(batch_size=7, confidence=0.95, top_k=2, calibration_bins=10, mistakes_shown=4),
     zoo={
-        "fast": (("fast", FAST | {"logit_scale": 0.125}), (1, 28, 28), (10,)),
+        "fast": (("fast", FAST), (1, 28, 28), (10,)),
         "fast, colour": (
-            ("fast", FAST | {"logit_scale": 0.125, "channels": 3, "whitening": False, "dirac": False}),
+            ("fast", FAST | {"channels": 3, "whitening": False, "dirac": False}),
             (3, 28, 28),
+            (10,),
+        ),
+        "fast, three convolutions": (
+            ("fast", FAST | {"convolutions": 3, "pooling": "max_mean"}),
+            (1, 28, 28),
             (10,),
         ),
         "reference": (
@@ -63,7 +69,7 @@ CLASSIFIER = Family(
     variants=[
         BEST | {"shift": 2, "rotation": 5, "cutout": 4, "flip": "alternating"},
         BEST | {"optimizer": "adamw"},
-        BEST | {"optimizer": "muon"},
+        BEST | {"optimizer": "muon", "sizes": [14, 28]},
         BEST | {"architecture": "reference"},
     ],
     short={"epochs": 1},
@@ -71,7 +77,7 @@ CLASSIFIER = Family(
     switches=[{"seed": 1}, {"activation": "silu"}],
     diverging=[({"learning_rate": 1e30, "schedule": "constant", "warmup": 0.0, "ema_decay": 0.0}, 1)],
     rate="learning_rate",
-    columns=["epoch", "learning_rate", "train_loss", "train_accuracy", "val_loss", "val_accuracy"],
+    columns=["epoch", "learning_rate", "train_petaflops", "train_loss", "train_accuracy", "val_loss", "val_accuracy"],
     extra={"augmented_batch.npy"},
     files={"model.onnx": Port("uint8 (N, 28, 28, 1)", "float32 (N, 4)", "probability")},
     evaluated={"model.onnx"},

@@ -69,7 +69,7 @@ def players_of(shape: tuple[int, int], norm: str = "batch", spectral: bool = Fal
     return picture | {"latents": 100}, picture | {"leak": 0.2, "norm": norm, "spectral": spectral}
 
 
-COLUMNS = ["epoch", "learning_rate", "train_discriminator_loss", "train_generator_loss"]
+COLUMNS = ["epoch", "learning_rate", "train_petaflops", "train_discriminator_loss", "train_generator_loss"]
 COLUMNS += ["train_real_probability", "train_fake_probability", "val_diversity", "val_kid"]
 DISTANCES = ("kid", "kid_spread", "frechet_distance", "precision", "recall")
 

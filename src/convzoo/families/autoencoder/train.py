@@ -18,6 +18,7 @@ from convzoo.settings.compute import ComputeSettings
 from convzoo.training import augmentation, optimizers
 from convzoo.training.augmentation import Draws, draws_on
 from convzoo.training.averaging import moving_average
+from convzoo.training.flops import PETA, image_flops
 from convzoo.training.machine import seed_epoch
 from convzoo.training.progress import Progress
 from convzoo.training.schedules import factor
@@ -84,6 +85,8 @@ def fit(
     network = build(architecture["architecture"], architecture["arguments"]).to(fabric.device)
     if state.epoch == 0 and settings.architecture == "fast" and settings.fast.pca:
         network.start_at(*principal_components(images, settings.fast.latent))
+    height, width, channels = architecture["shape"]
+    cost = image_flops(network, (channels, height, width)) * batch_size * steps_per_epoch
     average = moving_average(network, settings.ema_decay)
     averaged = average.module if average else network  # the weights to validate and keep
     model, *network_optimizers = fabric.setup(network, *build_optimizers(network, settings))
@@ -120,6 +123,7 @@ def fit(
         row = {
             "epoch": epoch + 1,
             "learning_rate": settings.learning_rate * multiplier,
+            "train_petaflops": cost * (epoch + 1) / PETA,
             "train_loss": losses.mean().item(),
             "val_loss": val_loss,
             "val_psnr": val_psnr,

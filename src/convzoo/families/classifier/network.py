@@ -21,9 +21,12 @@ ACTIVATIONS = {
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions, with max-pooling after the first that halves height and width."""
+    """Two or three 3x3 convolutions, with max-pooling after the first that halves height and width.
 
-    def __init__(self, inputs: int, outputs: int, activation: str, dirac: bool) -> None:
+    With three, a shortcut adds the output of the first to that of the last, as in airbench96.
+    """
+
+    def __init__(self, inputs: int, outputs: int, convolutions: int, activation: str, dirac: bool) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
         self.pool = nn.MaxPool2d(2)
@@ -32,17 +35,26 @@ class Block(nn.Module):
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(outputs, momentum=MOMENTUM)
         self.act2 = ACTIVATIONS[activation]()
+        self.conv3 = None
+        if convolutions == 3:
+            self.conv3 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+            self.norm3 = nn.BatchNorm2d(outputs, momentum=MOMENTUM)
+            self.act3 = ACTIVATIONS[activation]()
         if dirac:
-            for conv in (self.conv1, self.conv2):
-                nn.init.dirac_(conv.weight.data[: conv.in_channels])
+            for layer in self.children():
+                if isinstance(layer, nn.Conv2d):
+                    nn.init.dirac_(layer.weight.data[: layer.in_channels])
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.act1(self.norm1(self.pool(self.conv1(x))))
-        return self.act2(self.norm2(self.conv2(x)))
+        x = shortcut = self.act1(self.norm1(self.pool(self.conv1(x))))
+        x = self.act2(self.norm2(self.conv2(x)))
+        return x if self.conv3 is None else self.act3(self.norm3(self.conv3(x)) + shortcut)
 
 
 class Fast(nn.Module):
-    """A whitened 2x2 stem, one Block per width, global max-pooling and a linear layer.
+    """A whitened 2x2 stem, one Block per width, global pooling and a linear layer.
+
+    `pooling` is the largest value of each channel (max), or that next to the mean (max_mean).
 
     After Keller Jordan's airbench (https://github.com/KellerJordan/cifar10-airbench). Returns
     logits (B, `classes`) for floats (B, `channels`, height, width) of any size that survives `len(widths)` halvings.
@@ -54,25 +66,33 @@ class Fast(nn.Module):
         classes: int,
         activation: str,
         widths: list[int],
+        convolutions: int,
+        pooling: str,
         whitening: bool,
         dirac: bool,
         logit_scale: float,
     ) -> None:
         super().__init__()
         self.whitening = whitening
+        self.pooling = pooling
         self.logit_scale = logit_scale
         stem = 8 * channels  # the 4 * channels eigenvectors of a 2x2 patch, and their negatives
         self.stem = nn.Conv2d(channels, stem, 2)
         self.stem_act = ACTIVATIONS[activation]()
         self.stem.weight.requires_grad = not whitening
         pairs = zip([stem, *widths[:-1]], widths, strict=True)
-        self.blocks = nn.Sequential(*[Block(inputs, outputs, activation, dirac) for inputs, outputs in pairs])
-        self.head = nn.Linear(widths[-1], classes, bias=False)
+        self.blocks = nn.Sequential(*[Block(*pair, convolutions, activation, dirac) for pair in pairs])
+        self.head = nn.Linear(widths[-1] * (2 if pooling == "max_mean" else 1), classes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem_act(self.stem(x))  # 28x28 -> 27x27
-        x = self.blocks(x).amax(dim=(2, 3))  # 27 -> 13 -> 6 -> 3 -> 1
-        return self.head(x) * self.logit_scale
+        x = self.blocks(x)  # 27 -> 13 -> 6 -> 3
+        return self.head(self.pooled(x)) * self.logit_scale
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """Return the largest value of each map of `x` (B, C, H, W), and with max_mean also their means."""
+        largest = x.amax(dim=(2, 3))
+        return largest if self.pooling == "max" else torch.cat([largest, x.mean(dim=(2, 3))], dim=1)
 
     @torch.no_grad()
     def whiten(self, x: Tensor, epsilon: float = EPSILON) -> None:

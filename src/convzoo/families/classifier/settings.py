@@ -27,9 +27,11 @@ PromotionSettings = probabilities.PromotionSettings
 
 
 class FastArchitecture(Settings):
-    """Three blocks of two convolutions after a whitened stem."""
+    """Blocks of convolutions after a whitened stem."""
 
     widths: Annotated[list[Positive], Field(min_length=1, max_length=5)]  # channels of each block
+    convolutions: Literal[2, 3]  # of each block; with three, a shortcut skips the last two
+    pooling: Literal["max", "max_mean"]  # of the last feature maps: the maximum, or maximum and mean
     whitening: bool  # freeze the first layer, which whitens 2x2 patches of the train images
     dirac: bool  # convolutions start as the identity
     logit_scale: Rate
@@ -62,6 +64,7 @@ class TrainingSettings(Settings):
     label_smoothing: ShareBelowOne
     epochs: Positive
     batch_size: AtLeastTwo  # BatchNorm cannot train on one image
+    sizes: list[Positive]  # pixels: images are scaled to each of these for an equal part of the steps; []: not scaled
 
     optimizer: Literal[Optimizer, "muon"]
     learning_rate: Rate
@@ -91,8 +94,9 @@ def misfits(settings: TrainingSettings, height: int, width: int) -> Iterator[Mis
     """Yield each setting that does not fit images of this size: its key inside the block and an error message."""
     side = min(height, width)
     size = f"pictures of {height}x{width}"
-    if settings.architecture == "fast" and (side - 1) >> len(settings.fast.widths) < 1:
-        blocks = len(settings.fast.widths)
+    blocks = len(settings.fast.widths)
+    least = 2**blocks + 1  # pixels: the stem takes one, and each block halves the rest
+    if settings.architecture == "fast" and side < least:
         yield ("fast", "widths"), f"{blocks} halvings leave nothing of {size}; expected fewer widths"
     if settings.architecture == "reference":
         remaining = side
@@ -101,6 +105,12 @@ def misfits(settings: TrainingSettings, height: int, width: int) -> Iterator[Mis
         if remaining < 1:
             advice = "expected fewer blocks or padding: same"
             yield ("reference", "blocks"), f"convolutions and pooling leave nothing of {size}; {advice}"
+    if settings.sizes and settings.architecture == "reference":
+        yield ("sizes",), f"got {settings.sizes}, expected [] for architecture: reference, whose size is fixed"
+    elif settings.sizes and (settings.sizes[-1] != side or height != width):
+        yield ("sizes",), f"got {settings.sizes}, expected the last to be the side of square pictures, not of {size}"
+    elif settings.sizes and not least <= min(settings.sizes) <= max(settings.sizes) <= side:
+        yield ("sizes",), f"got {settings.sizes}, expected {least} to {side}, which the blocks can halve"
     for key, value in (("shift", settings.shift), ("cutout", settings.cutout)):
         if value >= side:
             yield (key,), f"got {value}, expected less than the side of {size}"

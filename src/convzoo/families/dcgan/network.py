@@ -169,8 +169,12 @@ def discriminator_loss(loss: str, on_real: Tensor, on_fake: Tensor, label_smooth
 
     `bce` is cross-entropy with the target 1 - `label_smoothing` for real and 0 for generated images (one-sided, after
     Salimans et al. 2016, https://arxiv.org/abs/1606.03498); `hinge` penalises logits of real images below 1 and of
-    generated ones above -1 (Lim and Ye 2017, https://arxiv.org/abs/1705.02894).
+    generated ones above -1 (Lim and Ye 2017, https://arxiv.org/abs/1705.02894); `relativistic` asks in pairs whether
+    the real image looks more real than the generated one (Jolicoeur-Martineau 2018, https://arxiv.org/abs/1807.00734;
+    with both gradient penalties Huang et al. 2024, https://arxiv.org/abs/2501.05441).
     """
+    if loss == "relativistic":
+        return F.softplus(on_fake - on_real).mean()
     if loss == "hinge":
         return F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()
     targets = torch.full_like(on_real, 1 - label_smoothing)
@@ -178,17 +182,21 @@ def discriminator_loss(loss: str, on_real: Tensor, on_fake: Tensor, label_smooth
     return cross_entropy(on_real, targets) + cross_entropy(on_fake, torch.zeros_like(on_fake))
 
 
-def generator_loss(loss: str, on_fake: Tensor) -> Tensor:
-    """Return the generator's loss, given the discriminator's logits (B,) of generated images.
+def generator_loss(loss: str, on_fake: Tensor, on_real: Tensor) -> Tensor:
+    """Return the generator's loss, given the discriminator's logits (B,) of generated and of real images.
+
+    Only `relativistic` compares the two.
 
     `bce` is the non-saturating form, whose gradient does not vanish if the discriminator is certain (Goodfellow et al.
     2014, https://arxiv.org/abs/1406.2661).
     """
+    if loss == "relativistic":
+        return F.softplus(on_real - on_fake).mean()
     return -on_fake.mean() if loss == "hinge" else F.softplus(-on_fake).mean()
 
 
 def gradient_penalty(discriminator: nn.Module, x: Tensor) -> Tensor:
-    """Return R1, the mean squared norm of the gradient of the logits at real images `x`.
+    """Return the mean squared norm of the gradient of the logits at images `x`: R1 if they are real, R2 if generated.
 
     Source: Mescheder et al. 2018, https://arxiv.org/abs/1801.04406.
     """

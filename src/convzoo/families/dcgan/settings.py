@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from convzoo.settings.load import Settings
 from convzoo.settings.promotion import Ceilings, Promotion
-from convzoo.settings.types import Amount, AtLeastTwo, Count, Misfit, Positive, Rate, Share, ShareBelowOne
+from convzoo.settings.types import Amount, AtLeastTwo, Count, Keep, Misfit, Positive, Rate, Share, ShareBelowOne
 
 SMALLEST = 4  # pixels: the side of the generator's first feature maps
 
@@ -21,6 +21,7 @@ PAPER: dict[str, Any] = {
     "loss": "bce",
     "label_smoothing": 0.0,
     "r1": 0.0,
+    "r2": 0.0,
     "batch_size": 128,
     "discriminator_steps": 1,
     "generator_learning_rate": 2e-4,
@@ -72,10 +73,11 @@ class TrainingSettings(Settings):
     discriminator_norm: Literal["batch", "none"]
     spectral_norm: bool
 
-    loss: Literal["bce", "hinge"]
+    loss: Literal["bce", "hinge", "relativistic"]
     label_smoothing: ShareBelowOne  # one-sided: the target is 1 minus this for real images, 0 for generated ones
     r1: Amount  # weight of the gradient penalty on real images
-    r1_every: Positive  # steps
+    r2: Amount  # the same on generated images
+    r1_every: Positive  # steps between penalties, of both kinds
     epochs: Positive
     batch_size: AtLeastTwo  # BatchNorm cannot train on one image
     discriminator_steps: Positive  # per step of the generator
@@ -88,6 +90,7 @@ class TrainingSettings(Settings):
     stored_variants: bool  # also train on the variants of the stage `augment`
     augment: AugmentSettings
 
+    keep: Keep  # best: by KID on val
     select_every: Positive  # epochs; the first and the last are always validated
     select_images: AtLeastTwo  # generated images per validation, compared with at most as many of val
     collapse: CollapseSettings
@@ -125,10 +128,19 @@ class PromotionCeilings(Ceilings):
     kid: Rate | None
 
 
+class Floors(Settings):
+    """Minimum values that a version must reach; null: not required."""
+
+    precision: Share | None  # of the generated images, those that are like a real one
+    recall: Share | None  # of the real images, those that have a generated one like them
+
+
 class PromotionSettings(Promotion):
     """Settings of the promotion."""
 
+    floors: Floors
     ceilings: PromotionCeilings
+    neighbours: Positive  # k of precision and recall
     batch_size: Positive
     repeats: Annotated[int, Field(ge=3)]  # sets of samples to compute KID of
     images: Annotated[int, Field(ge=20)]  # in each of them
@@ -154,8 +166,9 @@ def misfits(settings: TrainingSettings, height: int, width: int) -> Iterator[Mis
     for key, value in (("shift", settings.augment.shift), ("cutout", settings.augment.cutout)):
         if value >= min(height, width):
             yield ("augment", key), f"got {value}, expected less than the side of {size}"
-    if settings.loss == "hinge" and settings.label_smoothing:
-        yield ("label_smoothing",), "is of the loss bce; expected 0 with hinge"
-    if settings.r1 and settings.discriminator_norm == "batch":
-        message = "a penalty on each image's gradient cannot be separated from its neighbours' under BatchNorm; "
-        yield ("r1",), f"{message}expected 0, or discriminator_norm: none"
+    if settings.loss != "bce" and settings.label_smoothing:
+        yield ("label_smoothing",), f"is of the loss bce; expected 0 with {settings.loss}"
+    for key in ("r1", "r2"):
+        if getattr(settings, key) and settings.discriminator_norm == "batch":
+            message = "a penalty on each image's gradient cannot be separated from its neighbours' under BatchNorm; "
+            yield (key,), f"{message}expected 0, or discriminator_norm: none"

@@ -1,6 +1,7 @@
 """Trains a DCGAN from settings and validated data to a generator and a history."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from convzoo.settings.compute import ComputeSettings
 from convzoo.training import optimizers
 from convzoo.training.augmentation import Draws, draws_on
 from convzoo.training.averaging import MovingAverage
+from convzoo.training.flops import PETA, flops
 from convzoo.training.history import Row
 from convzoo.training.machine import seed_epoch
 from convzoo.training.progress import Progress
@@ -85,9 +87,9 @@ def fit(
 ) -> None:
     """Train to the last epoch.
 
-    `state.history` gets one row per epoch, `state.best` the weights of both networks in the epoch with the lowest KID
-    to `real`, the features of val, and `state.notes` the `best_epoch`, `samples` of the same latents by epoch, and
-    `alarms`.
+    `state.history` gets one row per epoch, `state.best` the weights of both networks in the epoch to keep, by default
+    that with the lowest KID to `real`, the features of val, and `state.notes` this `best_epoch`, `samples` of the same
+    latents by epoch, and `alarms`.
     """
     batch_size = min(settings.batch_size, len(images))
     steps_per_epoch = len(images) // batch_size
@@ -102,6 +104,7 @@ def fit(
 
     generator, discriminator = build(architecture["generator"], architecture["discriminator"])
     generator, discriminator = generator.to(fabric.device), discriminator.to(fabric.device)
+    cost = image_flops(generator, discriminator, settings)
     average = MovingAverage(generator, settings.ema_decay, warm_up=True)
     generate, g_optimizer = fabric.setup(generator, adam(generator, settings, settings.generator_learning_rate))
     discriminate, d_optimizer = fabric.setup(
@@ -131,9 +134,11 @@ def fit(
             on_real = discriminate(diff_augment(x, settings.augment, drawn, "real ")).float()
             on_fake = discriminate(diff_augment(fake.detach(), settings.augment, drawn, "fake ")).float()
             d_loss = players.discriminator_loss(settings.loss, on_real, on_fake, settings.label_smoothing)
-            if settings.r1 and step % settings.r1_every == 0:
-                weight = settings.r1_every * settings.r1 / 2
-                d_loss = d_loss + weight * players.gradient_penalty(discriminator, x)
+            if step % settings.r1_every == 0:
+                for weight, penalised in ((settings.r1, x), (settings.r2, fake)):
+                    if weight:
+                        penalty = players.gradient_penalty(discriminator, penalised)
+                        d_loss = d_loss + settings.r1_every * weight / 2 * penalty
             fabric.backward(d_loss)
             d_optimizer.step()
             d_optimizer.zero_grad()
@@ -144,7 +149,8 @@ def fit(
             if generators_turn:
                 discriminator.requires_grad_(False)
                 on_fake = discriminate(diff_augment(fake, settings.augment, drawn, "generator ")).float()
-                g_loss = players.generator_loss(settings.loss, on_fake)
+                # The logits of real images are those before the update, which saves a second pass.
+                g_loss = players.generator_loss(settings.loss, on_fake, on_real.detach())
                 fabric.backward(g_loss)
                 g_optimizer.step()
                 g_optimizer.zero_grad()
@@ -160,6 +166,7 @@ def fit(
         row: Row = {
             "epoch": epoch + 1,
             "learning_rate": settings.generator_learning_rate * multiplier,
+            "train_petaflops": sum(cost(past) for past in range(step + 1)) * batch_size / PETA,
             "train_discriminator_loss": d_losses.mean().item(),
             "train_generator_loss": g_losses.mean().item(),
             "train_real_probability": real_probability,
@@ -172,7 +179,7 @@ def fit(
             row |= validate(real, features(generated[: settings.select_images]))
             state.notes["samples"][row["epoch"]] = torch.from_numpy(generated[:grid_size])
             state.notes["alarms"] += collapse_alarms(state.network, settings.collapse, [*state.history, row])
-            if state.is_best(row, "val_kid", lower=True):
+            if settings.keep == "last" or state.is_best(row, "val_kid", lower=True):
                 state.best = {"generator": weights_of(average.module), "discriminator": weights_of(discriminator)}
                 state.notes["best_epoch"] = row["epoch"]
         state.end_epoch(row, progress)
@@ -197,6 +204,25 @@ def draw_epoch(
             draws |= {f"{use} {name}": value for name, value in augmentation.items()}
         drawn.append(draws)
     return draws_on(images.device, drawn)
+
+
+def image_flops(generator: nn.Module, discriminator: nn.Module, settings: TrainingSettings) -> Callable[[int], int]:
+    """Return a function of a step: its floating-point operations for each image of the batch."""
+    generator, discriminator = (deepcopy(player).cpu().eval() for player in (generator, discriminator))
+    with torch.no_grad():
+        x = generator(torch.zeros(1, settings.latents))
+        generation = flops(lambda: generator(torch.zeros(1, settings.latents)))
+    discrimination = 2 * flops(lambda: discriminator(x))
+    penalties = (settings.r1 > 0) + (settings.r2 > 0)
+    penalty = penalties * flops(lambda: players.gradient_penalty(discriminator, x)) if penalties else 0
+    discriminator.requires_grad_(False)
+    learning = flops(lambda: discriminator(generator(torch.zeros(1, settings.latents)))) - generation
+
+    def cost(step: int) -> int:
+        total = generation + discrimination + penalty * (step % settings.r1_every == 0)
+        return total + learning * is_generators_turn(step, settings)
+
+    return cost
 
 
 def is_generators_turn(step: int, settings: TrainingSettings) -> bool:

@@ -104,6 +104,14 @@ def mix(x: Tensor, mixing: Mixing) -> Tensor:
     return mixed
 
 
+def mixed_loss(logits: Tensor, labels: Tensor, others: Tensor, share: float, smoothing: float) -> Tensor:
+    """Return the cross-entropy to `labels`, weighted by `share`, plus that to the partners' labels, by the rest."""
+    loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+    if share == 1:
+        return loss
+    return share * loss + (1 - share) * F.cross_entropy(logits, others, label_smoothing=smoothing)
+
+
 def _uniform(count: int, amount: float, generator: torch.Generator) -> Tensor:
     """Draw random numbers (count,) from -`amount` to `amount`."""
     return (torch.rand(count, generator=generator) * 2 - 1) * amount

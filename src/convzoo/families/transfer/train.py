@@ -15,7 +15,7 @@ from convzoo.data.arrays import save_array
 from convzoo.data.batches import ImageSet, in_order, shuffled
 from convzoo.data.pixels import to_floats
 from convzoo.errors import ConvzooError
-from convzoo.families.transfer.augmentation import augment, draw_augmentation, draw_mixing, mix
+from convzoo.families.transfer.augmentation import augment, draw_augmentation, draw_mixing, mix, mixed_loss
 from convzoo.families.transfer.features import cached_features
 from convzoo.families.transfer.network import Transfer, blocks, build, set_modes
 from convzoo.families.transfer.settings import TrainingSettings
@@ -23,6 +23,7 @@ from convzoo.settings.compute import ComputeSettings
 from convzoo.training import optimizers
 from convzoo.training.augmentation import draws_on
 from convzoo.training.averaging import moving_average
+from convzoo.training.flops import PETA, image_flops
 from convzoo.training.machine import seed_epoch
 from convzoo.training.progress import Progress
 from convzoo.training.schedules import factor
@@ -117,6 +118,9 @@ def fit_head(
     steps = steps_per_epoch * phase.epochs
     local = slice(fabric.global_rank, None, fabric.world_size)  # this process's share of a batch
 
+    network.backbone.requires_grad_(False)  # so that only its forward pass is counted
+    features_cost = image_flops(network.backbone, (3, settings.side, settings.side)) * len(labels)
+    cost = image_flops(network.head, features["train"].shape[1:]) * batch_size * steps_per_epoch
     groups = [([network.head], phase.learning_rate)]
     model, optimizer = fabric.setup(network.head, build_optimizer(groups, settings, phase.weight_decay))
     state.parts = [network.head, optimizer]
@@ -148,6 +152,7 @@ def fit_head(
             "epoch": epoch + 1,
             "phase": HEAD,
             "learning_rate": phase.learning_rate * multiplier,
+            "train_petaflops": (features_cost + cost * (epoch + 1)) / PETA,
             "train_loss": losses.mean().item(),
             "train_accuracy": fabric.all_reduce(correct, reduce_op="sum").item() / (steps_per_epoch * batch_size),
             **validate(fabric, network.head, lambda rows: features["val"][rows], images.val.labels),
@@ -176,6 +181,8 @@ def tune(settings: TrainingSettings, network: Transfer, fabric: Fabric, images: 
         groups.append((modules, phase.learning_rate * phase.layer_decay**depth))
         for module in modules:
             module.requires_grad_(True)
+    spent = max((row["train_petaflops"] for row in state.history[:earlier]), default=0.0)  # by phase 1
+    cost = image_flops(network, (3, settings.side, settings.side)) * batch_size * steps_per_epoch
     average = moving_average(network, phase.ema_decay)
     averaged = average.module if average else network  # the weights to validate and keep
     model, optimizer = fabric.setup(network, build_optimizer(groups, settings, phase.weight_decay))
@@ -201,7 +208,7 @@ def tune(settings: TrainingSettings, network: Transfer, fabric: Fabric, images: 
             labels, others, share = labels[local], labels[mixing.partners][local], mixing.share
 
             logits = model(mix(x, mixing)[local]).float()
-            loss = mixed_loss(logits, labels, others, share, settings)
+            loss = mixed_loss(logits, labels, others, share, settings.label_smoothing)
             fabric.backward(loss)
             optimizer.step()
             optimizer.zero_grad()
@@ -219,6 +226,7 @@ def tune(settings: TrainingSettings, network: Transfer, fabric: Fabric, images: 
             "epoch": epoch + 1,
             "phase": TUNING,
             "learning_rate": phase.learning_rate * multiplier,
+            "train_petaflops": spent + cost * (epoch + 1 - earlier) / PETA,
             "train_loss": losses.mean().item(),
             "train_accuracy": fabric.all_reduce(correct, reduce_op="sum").item() / (steps_per_epoch * batch_size),
             **validate(
@@ -274,14 +282,6 @@ def build_optimizer(
         for group in other.param_groups:
             built[0].add_param_group(group)
     return built[0]
-
-
-def mixed_loss(logits: Tensor, labels: Tensor, others: Tensor, share: float, settings: TrainingSettings) -> Tensor:
-    """Return the cross-entropy to `labels`, weighted by `share`, plus that to the partners' labels, by the rest."""
-    loss = F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
-    if share == 1:
-        return loss
-    return share * loss + (1 - share) * F.cross_entropy(logits, others, label_smoothing=settings.label_smoothing)
 
 
 def augmented_batch(images: Data, settings: TrainingSettings) -> np.ndarray:

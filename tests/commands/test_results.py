@@ -1,0 +1,73 @@
+"""The table of recorded results, computed a second time by hand."""
+
+import json
+import shutil
+
+import pytest
+from helpers.project import ROOT
+from typer.testing import CliRunner
+
+from convzoo.cli import app
+from convzoo.commands.results import FOLDER
+
+RECORD = {"network": "cifar10-classifier", "family": "classifier", "is_synthetic": False, "machine": "a CPU, 2 cores"}
+
+
+def row(accuracy: float, seconds: float, **more) -> dict:
+    bounds = {"test_accuracy_low": accuracy - 0.01, "test_accuracy_high": accuracy + 0.02}
+    return {"test_accuracy": accuracy, **bounds, "train_petaflops": 0.2, "train_seconds": seconds, **more}
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    """A project with nothing but params.yaml, as the current folder."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    (tmp_path / FOLDER / "compact").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+
+
+def recorded(network: str, rows: list[dict], **more) -> None:
+    record = RECORD | {"network": network, "rows": rows} | more
+    (FOLDER / "compact" / f"{network}.json").write_text(json.dumps(record))
+
+
+def shown(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, ["results", *arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_a_row_has_mean_and_both_intervals_and_the_cost():
+    recorded("cifar10-classifier", [row(0.94, 100), row(0.95, 300), row(0.96, 140)])
+    *_, line = shown("compact").splitlines()
+    # Student's t with two degrees of freedom: 4.3027 standard errors of 0.01 / sqrt(3).
+    cells = ["`cifar10-classifier`", "accuracy 95.00 %", "92.52 to 97.48 %", "94.00 to 97.00 %", "0.2", "140 s", "3"]
+    assert line == f"| {' | '.join([*cells, 'a CPU, 2 cores'])} |"
+
+
+def test_one_seed_says_nothing_of_the_spread_over_seeds():
+    recorded("cifar10-classifier", [row(0.94, 100)])
+    assert "| accuracy 94.00 % | - | 93.00 to 96.00 % |" in shown("compact")
+
+
+def test_the_order_is_that_of_params_and_drawn_images_are_named():
+    recorded("mnist-classifier", [row(0.99, 9)])
+    recorded("cifar10-classifier", [row(0.94, 9)], is_synthetic=True)
+    kid = {"test_kid": 0.5, "test_kid_low": 0.4, "test_kid_high": 0.6, "train_petaflops": 0.1, "train_seconds": 5}
+    recorded("mnist-dcgan", [kid], family="dcgan")
+    names = [line.split(" | ")[0] for line in shown("compact").splitlines()[2:]]
+    assert names == ["| `mnist-classifier`", "| `cifar10-classifier` (drawn images)", "| `mnist-dcgan`"]
+    assert "| KID 0.5 | - | 0.4 to 0.6 |" in shown("compact")
+
+
+@pytest.mark.parametrize("damage", ["{", "{}", json.dumps(RECORD | {"rows": []}), json.dumps(RECORD | {"rows": [{}]})])
+def test_a_damaged_record_is_named(damage):
+    (FOLDER / "compact/cifar10-classifier.json").write_text(damage)
+    text = shown("compact", code=1)
+    assert f"{FOLDER}/compact/cifar10-classifier.json: is not a record of results" in text and "record it again" in text
+
+
+def test_a_profile_without_results_is_answered_with_those_that_have_some():
+    text = shown("full", code=1)
+    assert "docs/results/full: has no results; expected a profile with some (compact)" in text
