@@ -155,11 +155,10 @@ def test_nothing_in_an_output_tells_of_the_machine(rebuilt):
 def test_sync_fills_a_lost_database_again_and_twice_changes_nothing(clone):
     shutil.rmtree(clone / "mlruns/artifacts")
     (clone / "mlruns/mlflow.db").unlink()
-    assert f"{NETWORK}: version 1 registered, alias candidate" in convzoo(clone, "sync")
+    assert f"{NETWORK}: version 1 registered, alias candidate" in convzoo(clone, "sync", NETWORK)
     before = query(clone, "SELECT count(*) FROM metrics")
     assert f"{NETWORK}: is version 1 already" in convzoo(clone, "sync", NETWORK)
     assert query(clone, "SELECT count(*) FROM metrics") == before
-    assert f"expected one of: {', '.join(NETWORKS)}" in convzoo(clone, "sync", "mnist", expected=1)
 
 
 def test_dvc_shows_metrics_plots_graph_and_differences(clone):
