@@ -22,7 +22,7 @@ from convzoo.settings.load import read_params
 from convzoo.settings.whole import check_all
 
 KINDS = ("cats", "dogs", "fish")
-SECTIONS = ("networks", "export", "evaluation")
+SECTIONS = ("networks", "export", "evaluation", "promotion")
 ADDED = ("sources.pets-folder", "data.pets", *(f"{section}.pets-classifier" for section in SECTIONS))
 
 
@@ -124,12 +124,11 @@ def test_a_name_that_is_in_use_or_not_valid_is_refused(project):
         "error: data.mnist: is in params.yaml already; choose another name with --name\n"
     )
     expected = "expected small letters, digits and hyphens"
-    assert (
-        error_of("../Our Pets", "--name", "Our Pets") == f"error: --name: got 'Our Pets', {expected}; choose another\n"
-    )
-    Path("../ü").mkdir()
-    assert error_of("../ü") == (
-        f"error: ../ü: its name cannot be that of a data set, {expected}; give one with --name\n"
+    for name, remedy in {"Our Pets": "try our-pets", "Süße_Tiere!": "try susse-tiere", "猫": "choose another"}.items():
+        assert error_of("../Our Pets", "--name", name) == f"error: --name: got '{name}', {expected}; {remedy}\n"
+    Path("../猫").mkdir()
+    assert error_of("../猫") == (
+        f"error: ../猫: its name cannot be that of a data set, {expected}; give one with --name\n"
     )
 
 

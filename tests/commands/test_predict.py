@@ -11,7 +11,9 @@ from PIL import Image
 from convzoo.settings.load import read_params
 
 NETWORK = "mnist-classifier"
-NETWORKS = list(read_params(ROOT / "params.yaml").values["networks"])
+BLOCKS = read_params(ROOT / "params.yaml").values["networks"]
+NETWORKS = list(BLOCKS)
+CLASSIFIERS = [name for name, block in BLOCKS.items() if block["family"] in ("classifier", "transfer")]
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +67,10 @@ def test_predict_names_what_it_cannot_read_and_answers_the_rest(rebuilt, digits,
 
 def test_predict_says_which_names_there_are(rebuilt):
     told = convzoo(rebuilt.folder, "predict", "mnist-clasifier", "x.png", expected=1)
-    assert all(name in told.split("registered models:")[1] for name in NETWORKS)
+    listed = told.split("registered models for this command:")[1]
+    assert [name for name in NETWORKS if name in listed] == CLASSIFIERS
     told = convzoo(rebuilt.folder, "predict", f"{NETWORK}@champion", "x.png", expected=1)
-    assert "there is no alias champion" in told
+    assert f"{NETWORK} has no champion yet; to make its candidate the champion, run: convzoo promote {NETWORK}" in told
 
 
 def test_predict_refuses_a_registered_file_that_was_changed(clone, digits):

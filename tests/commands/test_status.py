@@ -39,6 +39,7 @@ def project(tmp_path):
     (tmp_path / "src/settings.py").write_text("MISTAKE = None\n")
     (tmp_path / "pipeline/check.py").write_text(CHECK)
     (tmp_path / "dvc.yaml").write_text(STAGES)
+    (tmp_path / "params.yaml").write_text("profile: test\n")
     dvc(tmp_path, "init", "--quiet", "--no-scm")
     return tmp_path
 
@@ -51,6 +52,7 @@ def test_status_sees_code_that_changed_after_the_last_check(project):
     output = convzoo(project, "status")
     assert output.startswith("one:") and "data/code/one.txt" in output
     assert "up to date" in convzoo(project, "status", "two")
+    assert "did you mean 'two'? " in convzoo(project, "status", "too", expected=1)
 
 
 def test_a_failed_check_ends_with_its_error_and_exit_code(project):

@@ -95,7 +95,7 @@ def test_a_version_without_its_lineage_says_how_to_record_it(write_network):
 
 
 def test_a_name_without_a_version_lists_those_there_are():
-    with pytest.raises(ConvzooError, match="nothing@champion: there is no alias champion; registered models"):
+    with pytest.raises(ConvzooError, match=r"nothing@champion: no model with the name nothing .*; registered models: "):
         find_version("nothing@champion")
     assert store.use_store()
 

@@ -50,6 +50,10 @@ def test_a_network_without_a_gate_is_named_with_a_block_to_write_it_after(networ
     Path("params.yaml").write_text(params.replace(f"promotion:\n  {network}:", "promotion:\n  other:"))
     with pytest.raises(SettingsError, match=rf"promotion\.{network}: is missing, .*; write one like promotion\.other$"):
         promote(network)
+    others = Path("params.yaml").read_text().replace("networks:\n", "networks:\n  other: {family: classifier}\n")
+    Path("params.yaml").write_text(others)
+    with pytest.raises(SettingsError, match=r"; copy promotion\.other and rename it$"):
+        promote(network)
 
 
 @pytest.mark.parametrize(

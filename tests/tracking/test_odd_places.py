@@ -62,9 +62,9 @@ def test_outside_a_project_nothing_is_made(tmp_path, monkeypatch):
 def test_where_mlruns_was_removed_sync_is_the_remedy(project, write_network, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text("profile: test\n")
-    with pytest.raises(ConvzooError, match=r"to add one, run: dvc repro$"):
+    with pytest.raises(ConvzooError, match=r"no model is registered yet; to train .*, run: convzoo repro$"):
         listing()
     write_network("net", 1)
-    Path("models/net/registration.json").write_text("{}")  # so that `dvc repro` skips the stage
-    with pytest.raises(ConvzooError, match="to add one, run: convzoo sync, which registers what is in models/"):
+    Path("models/net/registration.json").write_text("{}")  # so that DVC skips the stage
+    with pytest.raises(ConvzooError, match="to register what is in models/, run: convzoo sync"):
         listing()

@@ -124,7 +124,7 @@ def test_a_metric_that_was_set_by_hand_to_text_is_not_shown(network):
 
 @pytest.mark.parametrize("number", ["v99", "v9" + "9" * 30])
 def test_a_number_of_any_length_is_a_version_that_does_not_exist(network, number):
-    with pytest.raises(ConvzooError, match=f"{network}@{number}: there is no "):
+    with pytest.raises(ConvzooError, match=f"{network}@{number}: {network} has no "):
         find_model(f"{network}@{number}")
 
 

@@ -5,6 +5,7 @@ used. The values come from profiles/templates/own-images.yaml; edit them in para
 """
 
 import re
+import unicodedata
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,13 +89,20 @@ def _counted(counts: dict[str, int]) -> str:
 
 def _valid_name(folder: Path, name: str | None) -> str:
     """The name given, or one made from the folder's. Raises SettingsError if it cannot be a name in params.yaml."""
-    made = name if name is not None else re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")
+    made = name if name is not None else _as_name(folder.resolve().name)
     if NAME.fullmatch(made):
         return made
     expected = "expected small letters, digits and hyphens"
     if name is None:
         raise SettingsError(f"{folder}: its name cannot be that of a data set, {expected}; give one with --name")
-    raise SettingsError(f"--name: got '{name}', {expected}; choose another")
+    suggestion = _as_name(name)
+    raise SettingsError(f"--name: got '{name}', {expected}; {f'try {suggestion}' if suggestion else 'choose another'}")
+
+
+def _as_name(text: str) -> str:
+    """The text with its letters and digits as those of a name and hyphens between them; empty if it has none."""
+    plain = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
 
 
 def _limits(name: str, found: Survey, template: Params) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Print a row per image."""
-    rows = predict(model_file(network), paths, top=top, invert=invert)
+    rows = predict(model_file(network, "predict"), paths, top=top, invert=invert)
     print_result(rows, as_text, as_json)
     if any("error" in row for row in rows):
         raise typer.Exit(1)

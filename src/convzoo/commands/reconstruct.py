@@ -51,7 +51,7 @@ def command(
 ) -> None:
     """Print a row per image."""
     out = out or free_folder("reconstructions")
-    rows = reconstruct(model_file(network), paths, out)
+    rows = reconstruct(model_file(network, "reconstruct"), paths, out)
     print(in_columns([[row["file"], row.get("error") or "{psnr:.2f} dB  {written}".format(**row)] for row in rows]))
     if any("written" in row for row in rows):
         print(f"contact sheet: {out / SHEET}.png")

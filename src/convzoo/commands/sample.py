@@ -38,7 +38,7 @@ def command(
 ) -> None:
     """Print what was written."""
     out = out or free_folder("samples")
-    *_, sheet = sample(model_file(network), count, seed, out)
+    *_, sheet = sample(model_file(network, "sample"), count, seed, out)
     print(f"{count} images and {sheet.name} in {out}")
 
 

@@ -58,20 +58,32 @@ def print_result(result: Any, as_text: Callable[[Any], str], as_json: bool) -> N
     print(json.dumps(result, indent=2) if as_json else as_text(result))
 
 
-def model_file(name: str) -> Path:
+def model_file(name: str, command: str) -> Path:
     """The ONNX file that a user means: the file itself, or that of a network or version in the project.
 
-    Prints to stderr which version it is. Raises ConvzooError outside a project, and as `find_model` does.
+    Prints to stderr what it is. Raises ConvzooError outside a project, and as `find_model` does, whose message proposes
+    networks that `command` of TASKS can use.
     """
     if name.endswith(".onnx"):
+        print(f"{name}: loaded as a file, not from the registry", file=sys.stderr)
         return Path(name)
     here = Path.cwd()
     with in_project() as folder:
         from convzoo.tracking.versions import find_model  # imports mlflow, which a file does not need
 
-        model = find_model(name)
+        model = find_model(name, lambda network: _family_command(network) in (command, None))
         print(model.title, file=sys.stderr)
         return model.file if folder == here else folder / model.file
+
+
+def _family_command(network: str) -> str | None:
+    """The command that networks of the family of `network` are for; None if params.yaml does not say it."""
+    from convzoo.settings.load import block, read_params
+
+    try:
+        return family_card(block(read_params(), ("networks", network, "family"))).usage.partition(" ")[0]
+    except ConvzooError:
+        return None
 
 
 def check_task(model: "Model", command: str) -> None:

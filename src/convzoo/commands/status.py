@@ -21,13 +21,17 @@ def command(
     ] = None,
 ) -> None:
     """Print what the check and DVC say. Raises ConvzooError for a name that is no stage."""
+    _run(CHECK)
     if targets:
         from convzoo.repro.plan import read_plan  # here, like the next: without a name nothing needs them
         from convzoo.settings.load import read_params
 
         read_plan(read_params().values, []).check_targets(targets)
-    for arguments in ([CHECK], ["-m", "dvc", "status", *(targets or [])]):
-        environment = os.environ | {"PYTHONPATH": "src"}
-        code = subprocess.run([sys.executable, *arguments], env=environment, check=False).returncode
-        if code:
-            raise typer.Exit(code)
+    _run("-m", "dvc", "status", *(targets or []))
+
+
+def _run(*arguments: str) -> None:
+    environment = os.environ | {"PYTHONPATH": "src"}
+    code = subprocess.run([sys.executable, *arguments], env=environment, check=False).returncode
+    if code:
+        raise typer.Exit(code)

@@ -4,6 +4,10 @@ Images are read in parts, and stored in a temporary file until they are split. S
 bytes per image (800 from a zip archive); random pixels in the size and layout of CIFAR's archives, 60,000 images,
 peaked at 105 MB. Pictures of many millions of pixels take up to 10 bytes per pixel in each of at most
 four threads.
+
+An archive of 55,000 WebP files of 32x32 pixels takes 19 s of processor time and peaks at 105 MB. Half of the time is
+decoding, on all threads; a third is reading and checking the tar headers, before anything is decoded. The second pass
+through the archive, for the contents, takes 1 s: keeping the unpacked archive on the disk would save little.
 """
 
 import hashlib

@@ -171,11 +171,15 @@ def _settings(network: str) -> tuple[str, Promotion]:
     """The family of a network and its block of `promotion`."""
     params = read_params()
     check_network_name(params, network)
-    promotions = params.values["promotion"]
+    family, promotions = family_of(params, network), params.values["promotion"]
     if network not in promotions:
+        alike = [name for name in promotions if name in params.values["networks"] and family_of(params, name) == family]
         like = f"; write one like promotion.{next(iter(promotions))}" if promotions else ""
-        raise SettingsError(f"{params.file}: promotion.{network}: is missing, expected what it must reach{like}")
-    return family_of(params, network), network_settings(params, "promotion", network)
+        remedy = f"; copy promotion.{alike[0]} and rename it" if alike else like
+        raise SettingsError(
+            f"{params.file}: promotion.{network}: is missing, expected a block with what it must reach{remedy}"
+        )
+    return family, network_settings(params, "promotion", network)
 
 
 def _store_failures(network: str) -> AbstractContextManager[None]:

@@ -6,9 +6,9 @@ from typing import Any
 from convzoo.text import in_columns
 from convzoo.tracking import store
 from convzoo.tracking.aliases import aliases_of
+from convzoo.tracking.missing import not_found
 from convzoo.tracking.reader import ask
 from convzoo.tracking.registered import VERDICT, registered_models, versions_of
-from convzoo.tracking.versions import not_found
 
 MAIN_METRICS = ("test_accuracy", "test_psnr", "test_kid")  # a version's main metric is the first of these that it has
 

@@ -6,19 +6,20 @@ Imports MLflow only if the database cannot be read without it, and for what only
 from __future__ import annotations
 
 import atexit
-import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
-from convzoo.errors import ConvzooError, did_you_mean, without_account
+from convzoo.errors import ConvzooError, without_account
 from convzoo.files import sha256_of
 from convzoo.lineage.record import RECORD
 from convzoo.shipping.network_files import read_network
 from convzoo.tracking import store
 from convzoo.tracking.aliases import CANDIDATE, CHAMPION
+from convzoo.tracking.missing import NUMBER, not_found
 from convzoo.tracking.reader import Reader, UnansweredError, ask
 from convzoo.tracking.registered import (
     DESCRIPTION,
@@ -27,7 +28,6 @@ from convzoo.tracking.registered import (
     SHA256,
     existing_run,
     is_by_hand,
-    registered_models,
     remedy,
 )
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 DEFAULT_ALIASES = (CHAMPION, CANDIDATE)  # of a name without an alias, in the order in which they are tried
-NUMBER = re.compile(r"[vV](\d{1,9})")  # a database takes no longer ones
 
 
 class Model(NamedTuple):
@@ -91,10 +90,11 @@ class Version(NamedTuple):
         return {}
 
 
-def find_model(name: str) -> Model:
+def find_model(name: str, suits: Callable[[str], bool] | None = None) -> Model:
     """The model that NETWORK[@ALIAS] stands for; without an alias @champion, else @candidate, else models/NETWORK.
 
-    Raises ConvzooError if there is none, and if the file differs from the one that was registered.
+    An error proposes only networks for which `suits` is true. Raises ConvzooError if there is none, and if the file
+    differs from the one that was registered.
     """
     network, _, alias = name.partition("@")
     file = Path("models", network, "model.onnx")
@@ -105,7 +105,7 @@ def find_model(name: str) -> Model:
             return _registered_model(client, name, *match)
         if has_file:
             return None
-        raise not_found(client, name, "" if alias else f", and no {file}")
+        raise not_found(client, name, "" if alias else f", and there is no {file}", suits)
 
     try:
         with store.failures_raised_as(f"{name}: cannot be looked up"):
@@ -169,19 +169,6 @@ def check_run_is_active(version: Version) -> None:
             "for the verdict; to restore it, run: "
             f"MLFLOW_TRACKING_URI={store.tracking_uri()} python -m mlflow runs restore --run-id {run_id}"
         )
-
-
-def not_found(client: MlflowClient, name: str, more: str = "") -> ConvzooError:
-    """The error for a name without a model; lists the registered ones."""
-    network, _, alias = name.partition("@")
-    number = NUMBER.fullmatch(alias)
-    missing = f"version {number[1]}" if number else f"alias {alias or ' or '.join(DEFAULT_ALIASES)}"
-    known = [model.name for model in registered_models(client)]
-    names = f"{did_you_mean(network, known)}registered models: {', '.join(known) or 'none yet'}"
-    remedy = "dvc repro"
-    if any(Path("models").glob("*/registration.json")):  # of stages that `dvc repro` would skip
-        remedy = "convzoo sync, which registers what is in models/"
-    return ConvzooError(f"{name}: there is no {missing}{more}; {names}; to add one, run: {remedy}")
 
 
 def folder_until_exit() -> Path:
