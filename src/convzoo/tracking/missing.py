@@ -57,8 +57,8 @@ def nothing_to_roll_back(network: str, aliases: Mapping[str, Alias]) -> ConvzooE
         return ConvzooError(f"{network}: {problem} {network}")
     if PREVIOUS not in aliases:
         return ConvzooError(
-            f"{network}: nothing to roll back to: it has had only one champion, version {aliases[CHAMPION].version}; to "
-            f"make another version the champion, run: convzoo promote {network} --version N (its versions: convzoo "
+            f"{network}: nothing to roll back to: it has had only one champion, version {aliases[CHAMPION].version}; "
+            f"to make another version the champion, run: convzoo promote {network} --version N (its versions: convzoo "
             f"models {network})"
         )
     return None
