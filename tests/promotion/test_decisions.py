@@ -236,8 +236,10 @@ def test_a_rollback_to_a_forced_champion_that_was_replaced_is_possible(registry)
 
 
 def test_rollback_swaps_champion_and_previous(registry):
+    with pytest.raises(ConvzooError, match=f"{NETWORK}: nothing to roll back: it has no champion yet; .*"):
+        promote.rollback(NETWORK)
     champion_and(registry, "0.95 0.95")
-    with pytest.raises(ConvzooError, match="there is no version with the alias previous"):
+    with pytest.raises(ConvzooError, match=r"nothing to roll back to: it has had only one champion, version 1; to "):
         promote.rollback(NETWORK)
     assert promote.promote(NETWORK).done
     assert promote.rollback(NETWORK, "worse") == f"{NETWORK}: version 1 is the champion again, version 2 previous"

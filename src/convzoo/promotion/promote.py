@@ -28,6 +28,7 @@ from convzoo.tracking.aliases import (
     set_alias,
 )
 from convzoo.tracking.candidates import version_in_models
+from convzoo.tracking.missing import nothing_to_roll_back
 from convzoo.tracking.registered import SHA256
 from convzoo.tracking.verdicts import record_verdict
 from convzoo.tracking.versions import (
@@ -129,12 +130,8 @@ def rollback(
     _settings(network)
     with _store_failures(network):
         aliases = aliases_of(store.use_store(), network)
-        for alias in (PREVIOUS, CHAMPION):
-            if alias not in aliases:
-                raise ConvzooError(
-                    f"{network}: there is no version with the alias {alias}, expected one, as every promotion after "
-                    "the first sets it; see `convzoo models`, and name a version: convzoo promote --version"
-                )
+        if problem := nothing_to_roll_back(network, aliases):
+            raise problem
         previous = find_version(f"{network}@{PREVIOUS}")
         check_run_is_active(previous)
         number, replaced = str(previous.version.version), aliases[CHAMPION].version
