@@ -27,11 +27,11 @@ def champion_and(registry: Registry, scores: str, **changes: Any) -> int:
         (
             "0.91 0.99",
             "refused",
-            ["val accuracy: gain over champion over champion"],
+            ["val accuracy: gain over champion"],
         ),  # the interval on val reaches below 0
         ("0.95 0.9", "refused", ["test accuracy: gain over champion"]),
         ("0.95 0.8", "refused", ["test accuracy", "test accuracy: gain over champion"]),
-        ("0.8 0.99", "refused", ["val accuracy", "val accuracy: gain over champion over champion"]),
+        ("0.8 0.99", "refused", ["val accuracy", "val accuracy: gain over champion"]),
     ],
 )
 def test_a_candidate_is_compared_on_val_and_then_on_test(registry, scores, what, failed):
@@ -50,7 +50,7 @@ def test_a_candidate_is_compared_on_val_and_then_on_test(registry, scores, what,
         "val accuracy",
         "val class_recall",
         "val calibration_error",
-        "val accuracy: gain over champion over champion",
+        "val accuracy: gain over champion",
     ]
     names += [
         "file size",
@@ -100,7 +100,7 @@ def test_a_candidate_is_compared_on_val_and_then_on_test(registry, scores, what,
     assert (val["candidate"]["accuracy"], val["champion"]["accuracy"]) == (float(scores.split()[0]), 0.9)
     title = f"**{what}** {line['when']} by Ada: {reason}"
     assert whole == f"{title}\n\n{gate.as_markdown(outcome.conditions)}" and brief.startswith(f"{title}\n\n|")
-    assert "val accuracy: gain over champion over champion" in brief and "same val images" not in brief
+    assert "val accuracy: gain over champion" in brief and "same val images" not in brief
     assert registry.locks == ["promote"] * 2
 
 
@@ -123,11 +123,7 @@ def test_a_dry_run_stops_before_test_and_leaves_no_trace(registry, scores, fits)
     outcome = promote.promote(NETWORK, number, dry_run=True)
     assert (outcome.done, outcome.fits) == (False, fits)
     assert outcome.conditions[-1].condition == "file size"
-    verdict = (
-        "passes so far; test would come next"
-        if fits
-        else "would be refused: val accuracy: gain over champion over champion"
-    )
+    verdict = "passes so far; test would come next" if fits else "would be refused: val accuracy: gain over champion"
     assert outcome.messages == ["champion: version 1", f"{NETWORK}: version 2 {verdict} (dry run, nothing changed)"]
     assert len(read_ledger()) == len(registry.verdicts) == 1
     assert registry.aliases == {"candidate": "2", "champion": "1"}
@@ -145,7 +141,7 @@ def test_force_overrules_conditions_and_keeps_the_reason(registry):
     assert (outcome.done, outcome.fits) == (True, False) and registry.aliases["champion"] == "2"
     line = read_ledger()[-1]
     assert (line["what"], line["why"], line["rule"]) == ("forced", "x" * 6000, "not_worse_by 0.03")
-    assert line["failed"] == ["val accuracy", "val accuracy: gain over champion over champion"]
+    assert line["failed"] == ["val accuracy", "val accuracy: gain over champion"]
     assert registry.verdicts[-1][1]["why"] == "x" * 5000
     registry.add("0.95 0.95")
     assert promote.promote(NETWORK, force=True, reason="not needed").done

@@ -129,7 +129,7 @@ def test_a_split_is_measured_for_both_and_compared_only_if_there_is_a_champion(m
     both = gate.evaluate_split("val", Path("data"), Evaluator(), rules, [0.75, 0.5])
     assert both.difference == pytest.approx((0.25, 0.15, 0.35))
     assert both.conditions[-1][:4] == (
-        "val accuracy: gain over champion over champion",
+        "val accuracy: gain over champion",
         "whole interval above 0",
         "75.00 %",
         "50.00 %",

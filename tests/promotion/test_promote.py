@@ -59,9 +59,9 @@ def test_a_network_without_a_gate_is_named_with_a_block_to_write_it_after(networ
 @pytest.mark.parametrize(
     ("kind", "what", "condition"),
     [
-        ("same", "refused", "val accuracy: gain over champion over champion"),
-        ("noise", "refused", "val accuracy: gain over champion over champion"),
-        ("bad", "refused", "val accuracy: gain over champion over champion"),
+        ("same", "refused", "val accuracy: gain over champion"),
+        ("noise", "refused", "val accuracy: gain over champion"),
+        ("bad", "refused", "val accuracy: gain over champion"),
         ("best", "promoted", None),
     ],
 )
