@@ -114,7 +114,8 @@ def promote(
         with store.locked(store.beside_database("promote")):
             _check_unchanged(candidate, before.version if before else None)
             line = _write(candidate, values, result)
-    looks = f"looks at these test images by promotions so far: {line['looks_at_test']}"
+    uses = line["looks_at_test"]
+    looks = f"these test images have been used by {uses} promotion{'' if uses == 1 else 's'} so far"
     messages.append(f"{network}: version {number} {what} ({values['why']}); {looks}")
     return Outcome(conditions, messages, done=what != REFUSED, fits=not failed)
 
