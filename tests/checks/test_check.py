@@ -53,7 +53,7 @@ def test_a_second_check_writes_nothing(project):
 def test_a_network_concerns_its_family_alone(project):
     changed, printed = changed_by(project, "src/convzoo/families/dcgan/network.py", "STD = 0.02", "STD = 0.03")
     assert changed == {"train-dcgan", "export-dcgan"}
-    assert printed == "src/convzoo/families/dcgan/network.py changed: train-dcgan, export-dcgan\n"
+    assert printed == "train-dcgan, export-dcgan run again: src/convzoo/families/dcgan/network.py changed\n"
 
 
 def test_a_card_concerns_the_registration_of_its_family_alone(project):
@@ -95,7 +95,7 @@ def test_a_new_version_of_a_package_is_noticed_where_it_counts(project):
     changed = {path.stem for path in (project / CODE).iterdir() if read_json(path) != before[path.stem]}
     assert changed == {name for name, stored in before.items() if "onnxruntime" in stored.get("versions", {})}
     assert "evaluate-classifier" in changed and "prepare" not in changed
-    assert "onnxruntime 1.31" in printed and "-> 1.0.0: " in printed
+    assert "onnxruntime 1.31" in printed and "-> 1.0.0" in printed
 
 
 def test_a_mistake_in_params_or_code_leaves_the_last_check_as_it_was(project):
@@ -121,7 +121,11 @@ def test_files_that_are_no_longer_due_go(project):
 def test_a_limit_of_the_data_checks_makes_validate_alone_run_again(project):
     changed, printed = changed_by(project, "params.yaml", "min_contrast: 2", "min_contrast: 3")
     assert changed == {"validate"}
-    assert printed == "data.mnist.validate changed: validate\n"
+    assert printed == "validate runs again: data.mnist.validate changed\n"
+    seen = read_json(project / CODE / "validate.json")
+    settings = {key: value for key, value in seen["settings"].items() if not key.startswith("data.mnist.")}
+    write_json(project / CODE / "validate.json", seen | {"settings": settings})  # as before the data set was added
+    assert python(project, "pipeline/check.py") == "validate runs again: data.mnist is new\n"
     text = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(text.replace("min_contrast: 3", "min_contrast: 4"))
     assert python(project, "pipeline/validate.py", expected=1) == (
@@ -180,7 +184,7 @@ def test_an_added_a_changed_and_a_removed_picture_of_a_folder_are_noticed(projec
     os.utime(photos / "cats/1.png", (old + 1, old + 1))
     second, printed = check()
     assert second["files"] == 1 and second != first
-    assert printed == "own files changed (1 before, 1 now): source-mnist\n"
+    assert printed == "download@mnist runs again: your files changed (1 before, 1 now)\n"
     (photos / "cats/2.png").write_bytes(b"one")
     third, printed = check()
     assert third["files"] == 2
@@ -194,7 +198,7 @@ def test_an_added_a_changed_and_a_removed_picture_of_a_folder_are_noticed(projec
     (photos / "birds/young").mkdir(parents=True)
     fourth, printed = check()
     assert fourth["files"] == 1 and fourth != first, "the names of folders without pictures are packed too"
-    assert printed == "own files changed (1 before, 1 now): source-mnist\n"
+    assert printed == "download@mnist runs again: your files changed (1 before, 1 now)\n"
     (photos / "birds/young").rename(photos / "birds/old")
     assert check()[0] not in (first, fourth)
     shutil.rmtree(photos / "birds")

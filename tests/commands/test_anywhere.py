@@ -59,7 +59,7 @@ def test_sample_writes_16_images_to_a_new_folder_where_the_user_is(project):
     write_onnx(Grey(), torch.zeros((2, 4)), "latents", "images", project / "net.onnx", about)
     for folder in ("samples", "samples-2"):
         result = CliRunner().invoke(app, ["sample", "../net.onnx"])
-        assert result.output == f"16 images and grid.png in {folder}\n"
+        assert result.stdout == f"16 images and grid.png in {folder}\n"
         assert len(list((project / "photos" / folder).glob("0*.png"))) == 16
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from convzoo.commands.predict import as_text, predict
-from convzoo.commands.shared import TASKS, check_task
+from convzoo.commands.shared import TASKS, check_task, image_files
 from convzoo.data.image_statistics import ranges
 from convzoo.errors import ConvzooError
 from convzoo.files import sha256_of, write_json
@@ -96,7 +96,23 @@ def test_other_images_are_called_unlike_those_of_the_training_with_figures(model
     assert warning.startswith("unlike the images that this network was trained on (")
     assert "detail 0." in warning and warning in capsys.readouterr().err
     [row] = predict(model, write(255 - noise))
-    assert row["warnings"][0].endswith("try --invert") and "even when inverted (" in row["warnings"][1]
+    [warning] = row["warnings"]  # a second one, to try --invert, would contradict it
+    assert warning.startswith("unlike the images that this network was trained on, even with --invert (")
+
+
+def test_contact_sheets_of_sample_and_reconstruct_are_left_out_of_a_folder_and_named(tmp_path, capsys):
+    for name in ("samples/00000.png", "samples/grid.png", "mine/grid.png", "mine/a.png", "done/contact_sheet.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "done/b.png").touch()
+    files = image_files([tmp_path])
+    assert [file.relative_to(tmp_path).as_posix() for file in files] == [
+        *("done/b.png", "mine/a.png", "mine/grid.png", "samples/00000.png")
+    ]
+    sheets = f"{tmp_path}/done/contact_sheet.png, {tmp_path}/samples/grid.png"
+    assert capsys.readouterr().err == f"note: left out contact sheets: {sheets}; to include one, name the file itself\n"
+    sheet = tmp_path / "samples/grid.png"
+    assert image_files([tmp_path / "samples", sheet]).count(sheet) and capsys.readouterr().err == ""
 
 
 def test_a_network_of_drawn_pictures_warns_once_and_in_each_row(model, write, capsys):

@@ -57,12 +57,12 @@ def test_predict_names_what_it_cannot_read_and_answers_the_rest(rebuilt, digits,
     assert f"{NETWORK}@candidate: version 1" in told
     answers = {Path(answer["file"]).name: answer for answer in json.loads(only_json(told))}
     assert "class" in answers[good.name]
-    assert answers["text.png"]["error"].startswith("is not one of JPEG, PNG")
+    assert answers["text.png"]["error"].startswith("is not an image that can be read, expected JPEG, PNG")
     assert answers["missing.png"]["error"].startswith("file not found")
     assert answers["empty"]["error"].startswith("the folder contains no images")
     assert "cannot be read" in answers["cut.png"]["error"]
     table = convzoo(rebuilt.folder, "predict", NETWORK, *paths[:3], expected=1)
-    assert "is not one of JPEG, PNG" in table
+    assert "is not an image that can be read, expected JPEG, PNG" in table
 
 
 def test_predict_says_which_names_there_are(rebuilt):

@@ -20,7 +20,7 @@ def test_trace_shows_the_whole_lineage(rebuilt):
     assert {f"train@{NETWORK}", "prepare@mnist", "download@mnist", "validate"} <= told["stages"].keys()
     assert not any(name.startswith("train@cifar") for name in told["stages"])
     assert told["data"]["source"]["files"]
-    assert told["code"]["differs from it"] == "params.yaml", "the profile was chosen after the commit"
+    assert told["code"]["uncommitted changes"] == "params.yaml", "the profile was chosen after the commit"
     assert len(told["code"]["snapshot of the changes"]) == 40
     assert told["code"]["modules"]["src/convzoo/families/classifier/train.py"]
     assert told["package versions"]["torch"]

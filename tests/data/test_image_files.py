@@ -171,7 +171,7 @@ def test_what_is_no_image_is_named_with_what_was_expected(tmp_path):
     rows, images = reader.read(tmp_path / name for name in names)
     assert images.shape == (0, 8, 8, 3)
     expected = [
-        "is not one of JPEG, PNG",
+        "is not an image that can be read, expected JPEG, PNG",
         "the folder contains no images",
         "file not found",
         "cannot be read",

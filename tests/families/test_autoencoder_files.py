@@ -111,7 +111,7 @@ def test_reconstruct_names_what_it_cannot_read_and_does_the_rest(shipped, photos
     bad.write_text("no picture")
     good, wrong, missing = reconstruct(MODEL, [photos / "0.png", bad, tmp_path / "missing.png"], tmp_path / "out")
     assert "written" in good
-    assert wrong["error"].startswith("is not one of JPEG, PNG")
+    assert wrong["error"].startswith("is not an image that can be read, expected JPEG, PNG")
     assert missing["error"].startswith("file not found")
     assert reconstruct(MODEL, [bad], tmp_path / "nothing")[0].keys() == {"file", "error"}
     assert not (tmp_path / "nothing").exists()
@@ -141,5 +141,5 @@ def test_the_command_tells_what_it_wrote(shipped, photos, tmp_path, monkeypatch)
     told = CliRunner().invoke(app, ["reconstruct", NETWORK, str(photos), "--out", str(tmp_path / "out")])
     assert told.exit_code == 1
     assert re.search(r"1\.png +\d+\.\d\d dB +.*out/1\.png", told.output)
-    assert re.search(r"text\.png +is not one of JPEG, PNG", told.output)
+    assert re.search(r"text\.png +is not an image that can be read, expected JPEG, PNG", told.output)
     assert "contact_sheet.png" in told.output

@@ -110,11 +110,11 @@ def imported(folder: Path, *arguments: str) -> set[str]:
         "    runpy.run_module('convzoo', run_name='__main__')\n"
         "except SystemExit as end:\n"
         "    assert not end.code\n"
-        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
+        "print('modules: ' + json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
     )
-    *output, modules = python(folder, "-c", code, *arguments).splitlines()
-    assert output
-    return set(json.loads(modules))
+    output, found, modules = python(folder, "-c", code, *arguments).rpartition("\nmodules: ")
+    assert output and found
+    return set(json.loads(modules.splitlines()[0]))  # stderr may follow
 
 
 def ran(told: str) -> list[str]:

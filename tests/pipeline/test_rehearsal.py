@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from itertools import chain
@@ -58,6 +59,7 @@ def clone(tmp_path_factory):
 
         def repro(profile: str, *targets: str, change: Callable[[dict[str, Any]], None] = lambda params: None) -> str:
             began = time.monotonic()
+            shutil.copy(ROOT / "params.yaml", project)  # without the changes of an earlier call
             convzoo(project, "profile", profile)
             yaml = YAML()
             params = yaml.load(project / "params.yaml")

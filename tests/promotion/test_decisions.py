@@ -24,10 +24,14 @@ def champion_and(registry: Registry, scores: str, **changes: Any) -> int:
     ("scores", "what", "failed"),
     [
         ("0.95 0.95", "promoted", []),
-        ("0.91 0.99", "refused", ["val accuracy: gain"]),  # the interval on val reaches below 0
-        ("0.95 0.9", "refused", ["test accuracy: gain"]),
-        ("0.95 0.8", "refused", ["test accuracy", "test accuracy: gain"]),
-        ("0.8 0.99", "refused", ["val accuracy", "val accuracy: gain"]),
+        (
+            "0.91 0.99",
+            "refused",
+            ["val accuracy: gain over champion"],
+        ),  # the interval on val reaches below 0
+        ("0.95 0.9", "refused", ["test accuracy: gain over champion"]),
+        ("0.95 0.8", "refused", ["test accuracy", "test accuracy: gain over champion"]),
+        ("0.8 0.99", "refused", ["val accuracy", "val accuracy: gain over champion"]),
     ],
 )
 def test_a_candidate_is_compared_on_val_and_then_on_test(registry, scores, what, failed):
@@ -40,9 +44,21 @@ def test_a_candidate_is_compared_on_val_and_then_on_test(registry, scores, what,
     )
     assert (outcome.done, outcome.fits) == (done, done)
     assert [row.condition for row in outcome.conditions if not row.passed] == failed
-    names = ["file in the registry", "parity with the weights", "data checks of shapes", "same val images"]
-    names += ["same test images", "val accuracy", "val class_recall", "val calibration_error", "val accuracy: gain"]
-    names += ["file size", "test accuracy", "test class_recall", "test calibration_error", "test accuracy: gain"]
+    names = ["file in the registry", "same outputs as the PyTorch weights", "data checks of shapes", "same val images"]
+    names += [
+        "same test images",
+        "val accuracy",
+        "val class_recall",
+        "val calibration_error",
+        "val accuracy: gain over champion",
+    ]
+    names += [
+        "file size",
+        "test accuracy",
+        "test class_recall",
+        "test calibration_error",
+        "test accuracy: gain over champion",
+    ]
     assert [row.condition for row in outcome.conditions] == (names if looked else names[:10])
     aliases = {"candidate": "2", "champion": "2", "previous": "1"} if done else {"candidate": "2", "champion": "1"}
     assert registry.aliases == aliases
@@ -68,7 +84,7 @@ def test_a_candidate_is_compared_on_val_and_then_on_test(registry, scores, what,
         "commit": "c0ffee",
     }
     assert read_ledger()[-1] == line
-    looks = f"looks at these test images by promotions so far: {1 + looked}"
+    looks = f"these test images have been used by {1 + looked} promotion{'s' if looked else ''} so far"
     assert outcome.messages == ["champion: version 1", f"{NETWORK}: version 2 {what} ({reason}); {looks}"]
 
     version, tags, whole, brief, details = registry.verdicts[-1]
@@ -84,7 +100,7 @@ def test_a_candidate_is_compared_on_val_and_then_on_test(registry, scores, what,
     assert (val["candidate"]["accuracy"], val["champion"]["accuracy"]) == (float(scores.split()[0]), 0.9)
     title = f"**{what}** {line['when']} by Ada: {reason}"
     assert whole == f"{title}\n\n{gate.as_markdown(outcome.conditions)}" and brief.startswith(f"{title}\n\n|")
-    assert "val accuracy: gain" in brief and "same val images" not in brief
+    assert "val accuracy: gain over champion" in brief and "same val images" not in brief
     assert registry.locks == ["promote"] * 2
 
 
@@ -107,7 +123,7 @@ def test_a_dry_run_stops_before_test_and_leaves_no_trace(registry, scores, fits)
     outcome = promote.promote(NETWORK, number, dry_run=True)
     assert (outcome.done, outcome.fits) == (False, fits)
     assert outcome.conditions[-1].condition == "file size"
-    verdict = "passes so far; test would come next" if fits else "would be refused: val accuracy: gain"
+    verdict = "passes so far; test would come next" if fits else "would be refused: val accuracy: gain over champion"
     assert outcome.messages == ["champion: version 1", f"{NETWORK}: version 2 {verdict} (dry run, nothing changed)"]
     assert len(read_ledger()) == len(registry.verdicts) == 1
     assert registry.aliases == {"candidate": "2", "champion": "1"}
@@ -125,7 +141,7 @@ def test_force_overrules_conditions_and_keeps_the_reason(registry):
     assert (outcome.done, outcome.fits) == (True, False) and registry.aliases["champion"] == "2"
     line = read_ledger()[-1]
     assert (line["what"], line["why"], line["rule"]) == ("forced", "x" * 6000, "not_worse_by 0.03")
-    assert line["failed"] == ["val accuracy", "val accuracy: gain"]
+    assert line["failed"] == ["val accuracy", "val accuracy: gain over champion"]
     assert registry.verdicts[-1][1]["why"] == "x" * 5000
     registry.add("0.95 0.95")
     assert promote.promote(NETWORK, force=True, reason="not needed").done
@@ -165,7 +181,7 @@ def test_a_champion_whose_file_or_lineage_is_lost_stops_the_gate(registry):
 def test_conditions_before_the_measurement_stop_the_gate(registry):
     champion_and(registry, "0.95 0.95", largest=0.2)
     outcome = promote.promote(NETWORK)
-    assert [row.condition for row in outcome.conditions if not row.passed] == ["parity with the weights"]
+    assert [row.condition for row in outcome.conditions if not row.passed] == ["same outputs as the PyTorch weights"]
     assert len(outcome.conditions) == 5
     registry.add("0.95 0.95")
     file = Path("data/validated/shapes.json")
@@ -236,8 +252,10 @@ def test_a_rollback_to_a_forced_champion_that_was_replaced_is_possible(registry)
 
 
 def test_rollback_swaps_champion_and_previous(registry):
+    with pytest.raises(ConvzooError, match=f"{NETWORK}: nothing to roll back: it has no champion yet; .*"):
+        promote.rollback(NETWORK)
     champion_and(registry, "0.95 0.95")
-    with pytest.raises(ConvzooError, match="there is no version with the alias previous"):
+    with pytest.raises(ConvzooError, match=r"nothing to roll back to: it has had only one champion, version 1; to "):
         promote.rollback(NETWORK)
     assert promote.promote(NETWORK).done
     assert promote.rollback(NETWORK, "worse") == f"{NETWORK}: version 1 is the champion again, version 2 previous"

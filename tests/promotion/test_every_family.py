@@ -35,7 +35,7 @@ def test_a_variant_is_held_against_the_champion_and_both_can_be_traced(clone):
     assert "version 1 is the champion already" in convzoo(clone, "promote", network)
     dvc(clone, "exp", "run", "-S", f"networks.{network}.learning_rate=1e-9", f"register@{network}")
     told = convzoo(clone, "promote", network, "--version", "2", expected=1)
-    assert "val accuracy: gain" in told and "version 2 refused" in told
+    assert "val accuracy: gain over champion" in told and "version 2 refused" in told
     told = convzoo(clone, "promote", network, "--version", "2", "--force", expected=1)
     assert "--force: expected a reason" in told
     convzoo(clone, "promote", network, "--version", "2", "--force", "--reason", "to see what happens")

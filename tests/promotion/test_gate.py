@@ -44,21 +44,28 @@ def contender(**changes: object) -> Contender:
 @pytest.mark.parametrize(
     ("split", "margin", "difference", "required", "passed"),
     [
-        ("val", 0.0, Difference(0.02, 1e-9, 0.04), "lower end > 0", True),
-        ("val", 0.0, Difference(0.02, 0.0, 0.04), "lower end > 0", False),
-        ("val", 0.0, Difference(0.02, -0.001, 0.04), "lower end > 0", False),
-        ("val", 0.01, Difference(-0.005, -0.009, 0.04), "lower end > -1 pp", True),
-        ("val", 0.01, Difference(0.005, -0.01, 0.04), "lower end > -1 pp", False),
-        ("test", 0.0, Difference(1e-9, -0.02, 0.04), "estimate > 0", True),
-        ("test", 0.0, Difference(0.0, -0.02, 0.04), "estimate > 0", False),
-        ("test", 0.01, Difference(-0.009, -0.02, 0.04), "estimate > -1 pp", True),
-        ("test", 0.01, Difference(-0.01, -0.005, 0.04), "estimate > -1 pp", False),
+        ("val", 0.0, Difference(0.02, 1e-9, 0.04), "whole interval above 0", True),
+        ("val", 0.0, Difference(0.02, 0.0, 0.04), "whole interval above 0", False),
+        ("val", 0.0, Difference(0.02, -0.001, 0.04), "whole interval above 0", False),
+        ("val", 0.01, Difference(-0.005, -0.009, 0.04), "whole interval above -1 pp", True),
+        ("val", 0.01, Difference(0.005, -0.01, 0.04), "whole interval above -1 pp", False),
+        ("test", 0.0, Difference(1e-9, -0.02, 0.04), "estimate above 0", True),
+        ("test", 0.0, Difference(0.0, -0.02, 0.04), "estimate above 0", False),
+        ("test", 0.01, Difference(-0.009, -0.02, 0.04), "estimate above -1 pp", True),
+        ("test", 0.01, Difference(-0.01, -0.005, 0.04), "estimate above -1 pp", False),
     ],
 )
 def test_val_decides_by_the_lower_end_and_test_by_the_estimate(split, margin, difference, required, passed):
     row = gate.gain_condition(split, "accuracy", settings(margin), measured(0.75, 0.5), difference)
     estimate, low, high = (f"{100 * value:+.2f} pp" for value in difference)
-    assert row == (f"{split} accuracy: gain", required, "75.00 %", "50.00 %", f"{estimate} ({low} to {high})", passed)
+    assert row == (
+        f"{split} accuracy: gain over champion",
+        required,
+        "75.00 %",
+        "50.00 %",
+        f"{estimate} ({low} to {high})",
+        passed,
+    )
 
 
 def test_gains_and_limits_of_other_metrics_have_their_units():
@@ -68,7 +75,7 @@ def test_gains_and_limits_of_other_metrics_have_their_units():
         (row,) = gate._limit_conditions("val", settings(floors={key: float(required[3:].split()[0])}), sides)
         assert row[1:4] == (required, shown, shown)
     row = gate.gain_condition("val", "psnr", settings(0.1), sides, Difference(0.25, -0.125, 0.5))
-    assert row[1:5] == ("lower end > -0.1 dB", "23.46 dB", "23.46 dB", "+0.25 dB (-0.12 dB to +0.50 dB)")
+    assert row[1:5] == ("whole interval above -0.1 dB", "23.46 dB", "23.46 dB", "+0.25 dB (-0.12 dB to +0.50 dB)")
 
 
 @pytest.mark.parametrize(("value", "passes"), [(0.8, True), (0.79999, False), (0.9, True)])
@@ -121,7 +128,12 @@ def test_a_split_is_measured_for_both_and_compared_only_if_there_is_a_champion(m
     assert alone.measured == {"candidate": {"accuracy": 0.75, "error": 0.25}}
     both = gate.evaluate_split("val", Path("data"), Evaluator(), rules, [0.75, 0.5])
     assert both.difference == pytest.approx((0.25, 0.15, 0.35))
-    assert both.conditions[-1][:4] == ("val accuracy: gain", "lower end > 0", "75.00 %", "50.00 %")
+    assert both.conditions[-1][:4] == (
+        "val accuracy: gain over champion",
+        "whole interval above 0",
+        "75.00 %",
+        "50.00 %",
+    )
     assert both.measured["champion"] == {"accuracy": 0.5, "error": 0.5}
     assert seen == [Path("data/test"), Path("data/val")]
 
@@ -133,7 +145,7 @@ def test_a_split_is_measured_for_both_and_compared_only_if_there_is_a_champion(m
         ({}, {}, {}, []),
         ({"passed": False}, {}, {}, ["data checks of drawn: failed"]),
         ({"val": "d" * 64}, {}, {}, ["data checks of drawn: other data"]),
-        ({}, {"export": {}}, {}, ["parity with the weights: not recorded"]),
+        ({}, {"export": {}}, {}, ["same outputs as the PyTorch weights: not recorded"]),
         ({}, {"splits": {"val": "a" * 12, "test": "b" * 64}}, {}, []),  # MLflow has only the beginning
         ({}, {"splits": {"val": "a" * 64}}, {}, ["same test images: unknown"]),
         ({}, {"splits": {"val": "d" * 64, "test": "b" * 64}}, {}, ["same val images: dddddddddddd"]),
@@ -144,7 +156,7 @@ def test_a_split_is_measured_for_both_and_compared_only_if_there_is_a_champion(m
 def test_what_must_hold_before_anything_is_measured(verdict, candidate, champion, failed):
     sides = contender(**candidate), None if champion is None else contender(**champion)
     rows = gate.preconditions(*sides, "drawn", CURRENT, {"passed": True, "val": CURRENT["val"]} | verdict)
-    names = ["parity with the weights", "data checks of drawn", "same val images", "same test images"]
+    names = ["same outputs as the PyTorch weights", "data checks of drawn", "same val images", "same test images"]
     assert [row.condition for row in rows] == names
     assert [f"{row.condition}: {row.candidate}" for row in rows if not row.passed] == failed
     assert [row.required for row in rows[1:]] == ["passed", "a" * 12, "b" * 12]

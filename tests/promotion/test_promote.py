@@ -59,9 +59,9 @@ def test_a_network_without_a_gate_is_named_with_a_block_to_write_it_after(networ
 @pytest.mark.parametrize(
     ("kind", "what", "condition"),
     [
-        ("same", "refused", "val accuracy: gain"),
-        ("noise", "refused", "val accuracy: gain"),
-        ("bad", "refused", "val accuracy: gain"),
+        ("same", "refused", "val accuracy: gain over champion"),
+        ("noise", "refused", "val accuracy: gain over champion"),
+        ("bad", "refused", "val accuracy: gain over champion"),
         ("best", "promoted", None),
     ],
 )
@@ -218,7 +218,7 @@ def test_a_model_of_other_checked_data_is_refused(network):
 def test_failed_parity_is_refused(network):
     version(network, "good", parity=0.5)
     outcome = promote(network)
-    assert failed(outcome) == ["parity with the weights"]
+    assert failed(outcome) == ["same outputs as the PyTorch weights"]
     assert promote(network, force=True, reason="rounded").done
     assert read_ledger()[-1]["what"] == "forced" and read_ledger()[-1]["why"] == "rounded"
 

@@ -141,7 +141,7 @@ MODELS = [
         "predict: text",
         answer(b"<html>"),
         "own.png",
-        "is not one of JPEG, .*, expected an image",
+        "is not an image that can be read, expected JPEG, ",
         "save it as one of these",
     ),
     Row("predict: cut", lambda w: answer(cut_picture())(w), "own.png", "expected a complete image", "save it again"),

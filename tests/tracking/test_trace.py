@@ -41,9 +41,12 @@ def test_full_and_json_have_the_rest(network):
 
 def test_the_summary_says_what_differed_from_the_commit(network):
     lineage = trace(network)
-    lineage["code"] |= {"git commit": "c0ffee", "differs from it": "params.yaml"}
+    lineage["code"] |= {"git commit": "c0ffee", "uncommitted changes": "params.yaml"}
     assert "commit    c0ffee, with changes to params.yaml" in summary(lineage).splitlines()
-    lineage["code"]["differs from it"] = "clean"
+    lineage["code"]["uncommitted changes"] = "none"
+    assert "snapshot" not in summary(lineage), "there is none"
+    lineage["code"]["snapshot of the changes"] = "5" * 40
+    assert f"snapshot  {'5' * 40}" in summary(lineage).splitlines()
     lineage["metrics"] = {"test_psnr": 23.456, "test_psnr_low": 23.0, "test_ssim": 0.9}
     text = summary(lineage)
     assert "commit    c0ffee" in text.splitlines() and "metrics   test_psnr 23.46, test_psnr_low 23" in text

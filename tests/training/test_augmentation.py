@@ -30,6 +30,7 @@ def test_a_flip_mirrors_and_a_shift_moves_with_mirrored_borders():
     seen = set()
     for seed in range(40):
         moves = augmentation.draw_moves(1, 1, torch.Generator().manual_seed(seed))
+        assert moves.shape == (2, 1, 1)
         moved = augmentation.shift_and_flip(images()[:1], torch.zeros(1, dtype=torch.bool), moves)
         seen.add(windows[tuple(moved.float().flatten().tolist())])
     assert len(seen) == 9

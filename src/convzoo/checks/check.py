@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from convzoo.settings.weights import FileWeights, weights_settings
 from convzoo.settings.whole import check_all
 from convzoo.tracking.candidates import request_registrations
 
+OWN_FILES = re.compile(r"^(source|file)-")  # how the names of files begin that `_own_files` yields
 STAGES = ("download", "weights", "prepare", "augment", "validate", "report")  # the same for all families
 
 
@@ -97,7 +99,7 @@ def _stored(file: Path) -> Any:
 
 
 def _changes(before: dict[Path, Any], due: dict[Path, Any]) -> list[str]:
-    """A line for each module, package or folder that changed, with the stages that depend on it."""
+    """A line for each module, package, folder or data set that changed, with the stages that run again for it."""
     stages: dict[str, list[str]] = {}
     for file, content in due.items():
         stored = before.get(file)
@@ -106,10 +108,18 @@ def _changes(before: dict[Path, Any], due: dict[Path, Any]) -> list[str]:
         if "modules" in content:
             messages = list(_differences(stored, content))
         else:
-            messages = [f"own files changed ({stored.get('files', 0)} before, {content.get('files', 0)} now)"]
-        for message in messages:
-            stages.setdefault(message, []).append(file.stem)
-    return [f"{message}: {', '.join(names)}" for message, names in sorted(stages.items())]
+            messages = [f"your files changed ({stored.get('files', 0)} before, {content.get('files', 0)} now)"]
+        for message in dict.fromkeys(messages):
+            stages.setdefault(message, []).append(OWN_FILES.sub(_stage_of, file.stem))
+    return [
+        f"{', '.join(names)} {'run' if len(names) > 1 else 'runs'} again: {message}"
+        for message, names in sorted(stages.items())
+    ]
+
+
+def _stage_of(match: re.Match[str]) -> str:
+    """The stage that reads files of the user's own, of which data/code has a digest."""
+    return f"{'download' if match[1] == 'source' else 'weights'}@"
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
@@ -122,4 +132,7 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
         if old != new:
             yield f"{package} {old or 'not used'} -> {new or 'not used'}"
     settings, earlier = now.get("settings", {}), before.get("settings", {})
-    yield from (f"{path} changed" for path in settings if settings[path] != earlier.get(path))
+    for path in (path for path in settings if settings[path] != earlier.get(path)):
+        block = path.rpartition(".")[0]
+        is_new = not any(other.startswith(f"{block}.") for other in earlier)
+        yield f"{block} is new" if is_new else f"{path} changed"

@@ -16,6 +16,7 @@ from convzoo.errors import ConvzooError
 from convzoo.lineage.record import PACKAGE, identities
 from convzoo.text import in_columns
 from convzoo.tracking.aliases import CANDIDATE, CHAMPION
+from convzoo.tracking.registered import changes_of
 from convzoo.tracking.store import failures_raised_as
 from convzoo.tracking.versions import find_run, find_version
 
@@ -109,7 +110,7 @@ def _values(name: str) -> dict[str, Any]:
         "DVC experiment": tags.get("convzoo.dvc_experiment"),
         "fingerprint": tags.get("convzoo.fingerprint"),
         "git commit": tags.get("mlflow.source.git.commit"),
-        "differs from it": tags.get("convzoo.dirty"),
+        "uncommitted changes": changes_of(tags),
         "profile": tags.get("convzoo.profile"),
         "machine": tags.get("convzoo.machine"),
     }

@@ -18,12 +18,12 @@ from convzoo.commands.shared import (
     Images,
     Json,
     check_task,
+    image_files,
     image_reader,
     model_file,
     print_notes,
     print_result,
 )
-from convzoo.data.image_files import images_in
 from convzoo.data.image_statistics import inverted_background, unlike
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of
@@ -67,7 +67,7 @@ def predict(file: Path, paths: Sequence[Path], *, top: int = 1, invert: bool = F
     check_task(model, "predict")
     classes, trained_on = model.described["classes"], _trained_on(model)
     general = list(_drawn(model, trained_on))
-    reader, files, rows = image_reader(model), list(images_in(paths)), []
+    reader, files, rows = image_reader(model), image_files(paths), []
     for start in range(0, len(files), BATCH):
         batch, images = reader.read(files[start : start + BATCH])
         rows += batch
@@ -130,12 +130,12 @@ def _warnings(images: np.ndarray, trained_on: dict[str, Any]) -> list[list[str]]
         return [[] for _ in images]
     warnings = []
     for image, background in zip(images, inverted_background(images, known), strict=True):
-        hints = [f"{BACKGROUND[background]}; try --invert"] if background else []
         [differences] = unlike((255 - image if background else image)[None], known)
         if differences:
-            even = ", even when inverted" if background else ""
-            hints.append(f"unlike the images that this network was trained on{even} ({'; '.join(differences)})")
-        warnings.append(hints)
+            even = ", even with --invert" if background else ""
+            warnings.append([f"unlike the images that this network was trained on{even} ({'; '.join(differences)})"])
+        else:
+            warnings.append([f"{BACKGROUND[background]}; try --invert"] if background else [])
     return warnings
 
 

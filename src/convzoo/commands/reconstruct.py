@@ -13,16 +13,17 @@ import typer
 from PIL.Image import Image
 
 from convzoo.commands.shared import (
+    RECONSTRUCTIONS_SHEET,
     AnyModel,
     Images,
     check_task,
     free_folder,
+    image_files,
     image_reader,
     model_file,
     print_notes,
 )
 from convzoo.data.contact_sheet import as_picture, contact_sheet, write_picture
-from convzoo.data.image_files import images_in
 from convzoo.errors import ConvzooError
 from convzoo.files import new_file
 from convzoo.metrics.images import psnr
@@ -34,7 +35,7 @@ EXAMPLES = (
     "convzoo reconstruct cifar10-autoencoder@v2 photos/ --out reconstructed",
 )
 BATCH = 256
-SHEET = "contact_sheet"  # file name without suffix
+SHEET = Path(RECONSTRUCTIONS_SHEET).stem
 COLUMNS = 12  # of the contact sheet
 SHOWN = 96  # images on the contact sheet, at most
 LONGEST_NAME = 10  # characters of a file name below its image
@@ -71,7 +72,7 @@ def reconstruct(file: Path, paths: Sequence[Path], out: Path) -> list[dict[str, 
     if out.exists() and not out.is_dir():
         raise ConvzooError(f"--out: {out}: is a file, expected a folder; choose another one")
     reader = image_reader(model)
-    rows, images = reader.read(images_in(paths))
+    rows, images = reader.read(image_files(paths))
     print_notes(reader)
     readable = [row for row in rows if "error" not in row]
     if not readable:

@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from convzoo.commands.outputs import cannot_be_written, must_be_free
-from convzoo.commands.shared import AnyModel, check_task, free_folder, model_file
+from convzoo.commands.shared import SAMPLES_SHEET, AnyModel, check_task, free_folder, model_file
 from convzoo.data.contact_sheet import as_picture, contact_sheet, write_picture
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder
@@ -75,6 +75,6 @@ def _write(model: Model, count: int, seed: int, folder: Path) -> list[Path]:
             write_picture(as_picture(image), files[-1])
         shown = shown or list(images[:SHEET])
     columns = math.ceil(math.sqrt(len(shown)))
-    files.append(folder / "grid.png")
+    files.append(folder / SAMPLES_SHEET)
     write_picture(contact_sheet([shown[row : row + columns] for row in range(0, len(shown), columns)]), files[-1])
     return files

@@ -4,7 +4,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ import typer
 from convzoo.cards.family import family_card
 from convzoo.errors import ConvzooError
 from convzoo.project import in_project
+from convzoo.text import first_names
 
 if TYPE_CHECKING:
     from convzoo.data.image_files import ImageReader
@@ -48,6 +49,9 @@ Network = Annotated[
 Images = Annotated[list[Path], typer.Argument(metavar="PATH", help="Image files, or folders of image files.")]
 Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="The reason to record in the ledger.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+# The contact sheets in the folders that `sample` and `reconstruct` write, which are no images for another command.
+SAMPLES_SHEET, FIRST_SAMPLE, RECONSTRUCTIONS_SHEET = "grid.png", "00000.png", "contact_sheet.png"
 
 # By the command that runs a network: what such a network does, for messages.
 TASKS = {"predict": "classifies images", "reconstruct": "reconstructs images", "sample": "generates images"}
@@ -118,6 +122,28 @@ def free_folder(name: str) -> Path:
     """A folder in the current one that does not exist: `name`, or `name` with a number."""
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     return next(Path(free) for free in names if not os.path.lexists(free))
+
+
+def image_files(paths: Sequence[Path]) -> list[Path]:
+    """The image files in `paths`, files or folders, without the contact sheets that convzoo wrote into folders.
+
+    Prints to stderr what is left out.
+    """
+    from convzoo.data.image_files import images_in  # imports Pillow, as below
+
+    files = list(images_in(paths))
+    sheets = [file for file in files if file not in paths and _is_contact_sheet(file, files)]
+    if sheets:
+        names = first_names([str(sheet) for sheet in sheets])
+        print(f"note: left out contact sheets: {names}; to include one, name the file itself", file=sys.stderr)
+    return [file for file in files if file not in sheets]
+
+
+def _is_contact_sheet(file: Path, files: Sequence[Path]) -> bool:
+    """Whether a file is named as `convzoo sample` or `reconstruct` names a sheet, and its folder looks like theirs."""
+    if file.name == SAMPLES_SHEET:
+        return file.with_name(FIRST_SAMPLE) in files
+    return file.name == RECONSTRUCTIONS_SHEET and any(other.parent == file.parent for other in files if other != file)
 
 
 def image_reader(model: "Model") -> "ImageReader":

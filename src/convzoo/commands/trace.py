@@ -15,10 +15,11 @@ from convzoo.lineage import commits
 from convzoo.tracking.aliases import aliases_of
 from convzoo.tracking.listing import MAIN_METRICS, when
 from convzoo.tracking.reader import ask
+from convzoo.tracking.registered import NO_CHANGES, changes_of
 from convzoo.tracking.versions import find_version
 
 EXAMPLES = ("convzoo trace mnist-classifier", "convzoo trace mnist-classifier@v3 --json")
-UNKNOWN = "unknown"
+UNKNOWN, NO_SNAPSHOT = "unknown", "none"
 DIGITS = 16  # of a sha256 in the summary
 # What the summary shows of a training's params and of the packages; --full shows all.
 TRAINING = ("family", "architecture", "variant", "epochs", "batch_size", "optimizer", "learning_rate", "seed")
@@ -67,8 +68,8 @@ def _lineage(version: Any) -> dict[str, Any]:
         },
         "code": {
             "git commit": tags.get("mlflow.source.git.commit", UNKNOWN),
-            "differs from it": tags.get("convzoo.dirty", UNKNOWN),
-            "snapshot of the changes": commits.snapshot_of(version.fingerprint) or "none",
+            "uncommitted changes": changes_of(tags) or UNKNOWN,
+            "snapshot of the changes": commits.snapshot_of(version.fingerprint) or NO_SNAPSHOT,
             "modules": identity["code"],
         },
         "data": {"source": lineage["source"], "digests": identity["data"]},
@@ -91,8 +92,8 @@ def summary(lineage: Mapping[str, Any]) -> str:
     version, run, code, data = (lineage[topic] for topic in ("version", "run", "code", "data"))
     params, versions = lineage["params"], lineage["package versions"]
     aliases = ", ".join(version["aliases"]) or "no alias"
-    changes = code["differs from it"]
-    differs = "" if changes in ("clean", UNKNOWN) else f", with changes to {changes}"
+    changes = code["uncommitted changes"]
+    differs = "" if changes in (NO_CHANGES, UNKNOWN) else f", with changes to {changes}"
     lines = {
         "version": f"{version['name']} {version['version']} ({aliases}), registered {version['registered']}",
         "model": f"sha256 {version['model sha256'][:DIGITS]}",
@@ -100,7 +101,7 @@ def summary(lineage: Mapping[str, Any]) -> str:
         "run": f"{run['name']} ({run['id']}), {run['status'].lower()}, started {run['started']}",
         "machine": run["machine"],
         "commit": code["git commit"] + differs,
-        "snapshot": code["snapshot of the changes"],
+        **({"snapshot": snapshot} if (snapshot := code["snapshot of the changes"]) != NO_SNAPSHOT else {}),
         "data": f"{data['digests']['name']} from {data['source'].get('name', UNKNOWN)}",
         "licence": data["source"].get("licence", UNKNOWN),
         "training": _joined({key: params[key] for key in TRAINING if key in params}),

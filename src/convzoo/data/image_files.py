@@ -92,6 +92,10 @@ class ImageReader:
                 self.cropped += 1
                 return image
         except UnreadableError as error:
+            if str(error).startswith("is not one of "):
+                raise ValueError(
+                    f"is not an image that can be read, expected {NAMES}; save it as one of these"
+                ) from None
             reason = str(error) if str(error).startswith("is ") else f"cannot be read ({error})"
             raise ValueError(f"{reason}, expected a complete image ({NAMES}); save it again as one of these") from None
         except SizeError as error:
@@ -115,7 +119,7 @@ def _read_as_before(file: Path, target: PictureFormat) -> np.ndarray:
     except FileNotFoundError:
         raise ValueError("file not found, expected an image; check the path") from None
     except UnidentifiedImageError:
-        raise ValueError(f"is not one of {NAMES}, expected an image; save it as one of these") from None
+        raise ValueError(f"is not an image that can be read, expected {NAMES}; save it as one of these") from None
     except Exception as error:  # a decoder can raise anything, and the other files must still be read
         raise ValueError(f"cannot be read ({error}), expected a complete image; save it again") from None
     return np.asarray(image).reshape(target.height, target.width, target.channels)

@@ -18,6 +18,7 @@ from convzoo.shipping.parity import Parity, parity_of
 from convzoo.text import in_columns
 
 NONE = "-"
+PARITY = "same outputs as the PyTorch weights"
 # Metrics that are shown in percent.
 SHARES = ("accuracy", "class_recall", "coarse_accuracy", "calibration_error", "precision", "recall")
 
@@ -114,10 +115,10 @@ def evaluate_split(
 def _parity_condition(files: list[Parity]) -> Condition:
     """Whether every file of the export agrees with the weights."""
     if not files:
-        return Condition("parity with the weights", "as export.json says", "not recorded", passed=False)
+        return Condition(PARITY, "as export.json says", "not recorded", passed=False)
     required = ", ".join(parity.required for parity in files)
     measured = ", ".join(parity.measured for parity in files)
-    return Condition("parity with the weights", required, measured, passed=all(parity.holds for parity in files))
+    return Condition(PARITY, required, measured, passed=all(parity.holds for parity in files))
 
 
 def _limit_conditions(name: str, settings: Promotion, measured: list[Measurement]) -> Iterator[Condition]:
@@ -149,12 +150,12 @@ def gain_condition(
     """Whether the candidate is better by the rule: the interval on val, the estimate on test."""
     bound = in_units(main, -settings.margin, "g", gain=True) if settings.margin else "0"
     decides = name == "val"
-    required = f"{'lower end' if decides else 'estimate'} > {bound}"
+    required = f"{'whole interval' if decides else 'estimate'} above {bound}"
     passed = (difference.low if decides else difference.estimate) > -settings.margin
     values = [in_units(main, side.values[main]) for side in measured]
     estimate, low, high = (in_units(main, value, "+", gain=True) for value in difference)
     interval = f"{estimate} ({low} to {high})"
-    return Condition(f"{name} {main}: gain", required, *values, interval, passed)
+    return Condition(f"{name} {main}: gain over champion", required, *values, interval, passed)
 
 
 def in_units(metric: str, value: float, form: str = "", gain: bool = False) -> str:

@@ -28,6 +28,7 @@ from convzoo.tracking.aliases import (
     set_alias,
 )
 from convzoo.tracking.candidates import version_in_models
+from convzoo.tracking.missing import nothing_to_roll_back
 from convzoo.tracking.registered import SHA256
 from convzoo.tracking.verdicts import record_verdict
 from convzoo.tracking.versions import (
@@ -113,7 +114,8 @@ def promote(
         with store.locked(store.beside_database("promote")):
             _check_unchanged(candidate, before.version if before else None)
             line = _write(candidate, values, result)
-    looks = f"looks at these test images by promotions so far: {line['looks_at_test']}"
+    uses = line["looks_at_test"]
+    looks = f"these test images have been used by {uses} promotion{'' if uses == 1 else 's'} so far"
     messages.append(f"{network}: version {number} {what} ({values['why']}); {looks}")
     return Outcome(conditions, messages, done=what != REFUSED, fits=not failed)
 
@@ -129,12 +131,8 @@ def rollback(
     _settings(network)
     with _store_failures(network):
         aliases = aliases_of(store.use_store(), network)
-        for alias in (PREVIOUS, CHAMPION):
-            if alias not in aliases:
-                raise ConvzooError(
-                    f"{network}: there is no version with the alias {alias}, expected one, as every promotion after "
-                    "the first sets it; see `convzoo models`, and name a version: convzoo promote --version"
-                )
+        if problem := nothing_to_roll_back(network, aliases):
+            raise problem
         previous = find_version(f"{network}@{PREVIOUS}")
         check_run_is_active(previous)
         number, replaced = str(previous.version.version), aliases[CHAMPION].version

@@ -7,10 +7,12 @@ from convzoo.families.find import family_module
 from convzoo.settings.compute import ComputeSettings
 from convzoo.settings.data import DataSettings, prepare_settings
 from convzoo.settings.load import Params, Settings, block, check, dotted, place, shown
-from convzoo.settings.networks import SECTIONS, Network, network_settings
+from convzoo.settings.networks import FAMILIES, SECTIONS, Network, network_settings
 from convzoo.settings.sources import Source
 from convzoo.settings.types import Name
 from convzoo.settings.weights import Weights
+
+FOREIGN_KEYS = 5  # so many fewer missing and unknown keys in another family mean that `family` is wrong
 
 
 class Sections(Settings):
@@ -76,13 +78,38 @@ def _mistakes(step: Callable[..., object], *arguments: object) -> list[str]:
 
 
 def _network_mistakes(params: Params, name: str) -> list[str]:
+    if mistake := _mistake_of_family(params, name):
+        return [mistake]
     mistakes = []
     for section in SECTIONS:
-        if section != "promotion" or name in params.values[section]:  # promotion is optional
+        if name in params.values[section]:
             mistakes += _mistakes(network_settings, params, section, name)
+        elif section != "promotion":  # which is optional
+            unused = [other for other in params.values[section] if other not in params.values["networks"]]
+            where, guess = place(params, (section, name)), did_you_mean(name, unused)
+            mistakes.append(f"{where}: is missing; {guess}expected a block for the network of this name")
     for section in ("data", "weights"):
         mistakes += _mistakes(_check_reference, params, ("networks", name, section), section)
     return mistakes or _mistakes(_check_fit, params, name)
+
+
+def _mistake_of_family(params: Params, name: str) -> str:
+    """A line about a network with the keys of another family, which would be a line for each of them; else empty."""
+    values = params.values["networks"][name]
+    if not isinstance(values, dict) or values.get("family") not in FAMILIES:
+        return ""
+    family, settings = values["family"], SECTIONS["networks"]
+    wrong = {
+        other: len(values.keys() ^ getattr(family_module(other, "settings"), settings).model_fields.keys())
+        for other in FAMILIES
+    }
+    fitting = min(FAMILIES, key=wrong.__getitem__)
+    if wrong[family] < wrong[fitting] + FOREIGN_KEYS:
+        return ""
+    return (
+        f"{place(params, ('networks', name, 'family'))}: got {shown(family)}, but the keys of this block belong to the "
+        f"family {fitting}; set it to {fitting}, or copy the blocks of a network of the family {family}"
+    )
 
 
 def _check_fit(params: Params, name: str) -> None:

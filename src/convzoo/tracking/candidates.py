@@ -40,7 +40,7 @@ def request_registrations(networks: Iterable[str]) -> list[str]:
     for name in found:
         Path("models", name, "registration.json").unlink(missing_ok=True)
     return [
-        f"{name}: models/{name} holds version {version}, which is not the {CANDIDATE}: register runs again"
+        f"{name}: version {version} is in models/{name}, but not the {CANDIDATE} yet: register makes it so"
         for name, version in found.items()
     ]
 

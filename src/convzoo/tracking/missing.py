@@ -6,13 +6,13 @@ Imports no MLflow: the client is MLflow's or a Reader.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convzoo.errors import ConvzooError, did_you_mean
 from convzoo.text import first_names
-from convzoo.tracking.aliases import CANDIDATE, CHAMPION, aliases_of
+from convzoo.tracking.aliases import CANDIDATE, CHAMPION, PREVIOUS, Alias, aliases_of
 from convzoo.tracking.registered import registered_models, versions_of
 
 if TYPE_CHECKING:
@@ -48,6 +48,20 @@ def not_found(
         f"{name}: no model with the name {network} is registered{more}; {did_you_mean(network, usable)}{title}: "
         f"{', '.join(usable) or 'none'}; {remedy}"
     )
+
+
+def nothing_to_roll_back(network: str, aliases: Mapping[str, Alias]) -> ConvzooError | None:
+    """The error for a network whose `aliases` lack the champion or the one before it; None if it has both."""
+    if CHAMPION not in aliases:
+        problem = "nothing to roll back: it has no champion yet; to make a version the champion, run: convzoo promote"
+        return ConvzooError(f"{network}: {problem} {network}")
+    if PREVIOUS not in aliases:
+        return ConvzooError(
+            f"{network}: nothing to roll back to: it has had only one champion, version {aliases[CHAMPION].version}; "
+            f"to make another version the champion, run: convzoo promote {network} --version N (its versions: convzoo "
+            f"models {network})"
+        )
+    return None
 
 
 def _versions(client: MlflowClient | Reader, network: str) -> dict[str, list[str]]:

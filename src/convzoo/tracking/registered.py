@@ -6,7 +6,7 @@ Imports no MLflow: the client is MLflow's or a Reader.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ LOGGED_MODEL = re.compile(r"models:/(m-[^/@]+)")  # the source of a version
 SHA256 = "convzoo.model_sha256"  # the tag of runs, models and versions with the sha256 of that file
 EXPERIMENT = "convzoo.experiment"  # the tag of a version that `dvc exp run` registered, until it is the candidate
 VERDICT = "convzoo.promotion."  # the tags of a version with the verdict of its promotion
+NO_CHANGES = "none"  # of the code and params since the commit
 PLAIN_NAME = re.compile(r"[\w .-]+")  # what a filter of MLflow's can hold; it cannot hold both kinds of quotes
 
 
@@ -38,6 +39,12 @@ def model_of(version: ModelVersion) -> str | None:
 def is_by_hand(version: ModelVersion) -> bool:
     """Whether a version was registered by hand, so not by convzoo. Copies have the tags of their original."""
     return SHA256 not in version.tags or model_of(version) is None
+
+
+def changes_of(tags: Mapping[str, str]) -> str | None:
+    """The files of code and params that differed from the commit, given the tags of a run; None if that is unknown."""
+    changes = tags.get("convzoo.dirty")
+    return NO_CHANGES if changes == "clean" else changes
 
 
 def registered_models(client: MlflowClient) -> list[RegisteredModel]:

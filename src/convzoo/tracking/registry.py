@@ -74,7 +74,7 @@ def _register(files: NetworkFiles, lineage: dict[str, Any], card: Card) -> tuple
             f"{files.network}: not registered ({reason}), expected a working store; fix it and run: convzoo sync, or "
             "set CONVZOO_TRACKING=off to work without it"
         ) from error
-    status = f"version {version.version} registered" if is_new else f"is version {version.version} already"
+    status = f"version {version.version} registered" if is_new else f"the file is version {version.version} already"
     return f"{files.network}: {', '.join([status, *aliases])}", card
 
 
@@ -166,7 +166,7 @@ def _provenance(run: Run, version: ModelVersion) -> Provenance:
 def _move_alias(client: MlflowClient, version: ModelVersion) -> str:
     """Move `candidate` to the version, unless in an experiment of `dvc exp run`; a message about it."""
     if os.environ.get("DVC_EXP_NAME"):
-        return "aliases left alone in an experiment"
+        return f"not made the {CANDIDATE}, because this is an experiment"
     current = client.get_registered_model(version.name).aliases.get(CANDIDATE)
     if str(current) == str(version.version):
         return f"alias {CANDIDATE}"
