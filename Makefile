@@ -13,7 +13,7 @@ export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro docs test test-gpu test-ui screenshots chaos damages prove mutants lint ui
+.PHONY: help setup check repro durations docs test test-gpu test-ui screenshots chaos damages prove rehearse mutants lint ui
 
 help:
 	@echo "make repro      run the stages that are out of date and show the results"
@@ -23,7 +23,9 @@ help:
 	@echo "make chaos      trainings and stages killed at random moments, 30 times each family, 6 times each stage"
 	@echo "make damages    every command over every damaged file and registry"
 	@echo "make prove      rebuilds by force, in a second clone and with random kills: the same bytes"
+	@echo "make rehearse   the profiles full and cpu from download to report, on few images and without the internet"
 	@echo "make mutants    breaks the code in one place at a time: what no test notices; AREA=metrics COUNT=60 SEED=0"
+	@echo "make durations  how long the stages took here, for the time left that a fresh clone shows"
 	@echo "make docs       the pictures of docs/networks/, from what make repro left"
 	@echo "make ui         the MLflow UI on http://127.0.0.1:5000"
 	@echo "make setup      only the environment, in .venv"
@@ -41,6 +43,10 @@ check: setup
 
 repro: setup
 	@python -m convzoo repro
+
+# What a fresh clone estimates the time left from: the seconds of each stage in the last runs of this clone.
+durations: setup
+	@python -m convzoo.repro.durations
 
 docs: setup
 	PYTHONPATH=src:docs/networks python -m figures
@@ -68,6 +74,9 @@ damages: setup
 
 prove: setup
 	python -m pytest -s -m prove
+
+rehearse: setup
+	OMP_WAIT_POLICY=passive python -m pytest -s -m rehearse
 
 # AREA is one or several of tests/mutants.py, all without it; COUNT=0 tries every change.
 mutants: setup

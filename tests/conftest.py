@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from filelock import FileLock
 from helpers.gpu_table import TABLE, GpuTable
-from helpers.project import ROOT, commit, convzoo, copy_project, dvc
+from helpers.project import ROOT, commit, convzoo, copy_project, dvc, git
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch are imported, here and in what the tests start
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes share the cores: threads would wait for each other
@@ -68,6 +68,7 @@ def rebuilt(tmp_path_factory, worker_id) -> Rebuilt:
             printed = dvc(folder, "repro", STEPS=str(steps))
             watch.unlink()
             commit(folder, "what was rebuilt")
+            git(folder, "repack", "-a", "-d", "-q")  # fewer files to copy for `clone`, and to remove
             output.write_text(printed)
     return Rebuilt(folder, output.read_text(), steps)
 
@@ -75,4 +76,10 @@ def rebuilt(tmp_path_factory, worker_id) -> Rebuilt:
 @pytest.fixture
 def clone(rebuilt, tmp_path):
     """A copy of the rebuilt project with all that it made, to change at will."""
-    return Path(shutil.copytree(rebuilt.folder, tmp_path / "clone", symlinks=True))
+    return Path(shutil.copytree(rebuilt.folder, tmp_path / "clone", symlinks=True, copy_function=_copy))
+
+
+def _copy(source: str, target: str) -> None:
+    """Copy a file; one that nobody writes to again, in the caches of DVC and git, becomes a hard link."""
+    is_final = "/.dvc/cache/files/" in source or "/.git/objects/" in source
+    os.link(source, target) if is_final else shutil.copy2(source, target)

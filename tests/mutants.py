@@ -25,7 +25,10 @@ class Area(NamedTuple):
     tests: list[str]  # patterns below tests
 
 
+INPUTS = "families/test_augmented_inputs.py"
 TRAINING = [
+    INPUTS,
+    "families/test_described.py",
     "families/test_loop_*.py",
     "families/test_judging.py",
     "families/test_*_steps.py",
@@ -44,7 +47,7 @@ AREAS = {
     "splits": Area(["data/splits.py"], ["data/test_splits.py"]),
     "optimizers": Area(["training/optimizers.py"], ["training/test_optimizers.py", "training/test_schedules.py"]),
     "schedules": Area(["training/schedules.py"], ["training/test_schedules.py"]),
-    "augmentation": Area(["training/augmentation.py"], ["training/test_augmentation*.py"]),
+    "augmentation": Area(["training/augmentation.py"], ["training/test_augmentation*.py", INPUTS]),
     "loops": Area(["families/*/train.py"], TRAINING),
 }
 

@@ -17,6 +17,7 @@ from helpers.registered import SIDE, identity_of
 from onnx import TensorProto
 
 from convzoo.cards import card
+from convzoo.cards.markdown import in_brackets
 from convzoo.files import read_json, sha256_of, write_json
 from convzoo.lineage.record import lineage_of
 from convzoo.shipping.model import Model
@@ -142,6 +143,16 @@ def test_a_card_is_made_without_the_files_that_may_be_missing(write_family, fami
         assert "| `test_images` | 5 |" in text
 
 
+def test_the_licence_of_weights_that_come_without_one_is_unknown(write_family):
+    folder = Path("models", write_family("transfer"))
+    export = read_json(folder / "export.json")
+    # As for torchvision's weights, and for a file of one's own.
+    write_json(folder / "export.json", export | {"weights": {"name": "resnet50", "file": "resnet50-11ad3fa6.pth"}})
+    register(folder.name)
+    sentence = "Pretrained: it started from the published weights `resnet50`, licence: unknown."
+    assert sentence in described(folder.name) and sentence in card_of(folder.name)
+
+
 def test_a_network_of_drawn_images_says_so_first_and_at_its_use(write_family):
     write_json(META, {"source": SOURCE | {"name": "shapes-drawn", "kind": "synthetic"}, "counts": COUNTS})
     network = write_family("classifier", seed=4)
@@ -149,7 +160,9 @@ def test_a_network_of_drawn_images_says_so_first_and_at_its_use(write_family):
     expected = "Trained and measured on shapes-drawn: images drawn from a seed."
     for text in (described(network), card_of(network).removeprefix(f"# {network}\n\n")):
         sentence, rating, note = text.split("\n\n")[:3]
-        assert sentence.startswith("Classifies images of the drawn data set shapes into 3 classes; 40.0 % of 5 test")
+        assert sentence.startswith(
+            "Classifies images of the drawn data set shapes into 3 classes (bar, cross, square);"
+        )
         assert rating.startswith("Rating: ") and note.startswith(expected)
     assert "images like those of the synthetic set `shapes`" in card_of(network)
 
@@ -227,6 +240,12 @@ def test_a_thousand_classes_with_long_names_fit(write_family, family, promoted):
     assert text.endswith(promoted)
     long_card.write()
     assert card_of(network).count("`parameter_") == 200
+
+
+def test_names_in_a_sentence_are_plain_unless_something_in_them_could_act_as_markdown():
+    assert in_brackets(["sea_lion", "T-shirt", "ünal 2"]) == " (sea_lion, T-shirt, ünal 2)" and in_brackets([]) == ""
+    assert in_brackets(["_a_", "<b>", "x" * 41, "a  b"]) == f" (`_a_`, `<b>`, `{'x' * 39}…`, `a b`)"
+    assert in_brackets("0123456789") == " (0, 1, 2, 3, 4, ...)"
 
 
 def test_foreign_text_is_no_markdown(write_family):

@@ -83,4 +83,4 @@ def test_a_profile_is_announced_in_one_line_and_listed_on_request(project):
     assert first == f"params.yaml now has the profile starter: {count} settings changed" and count > 50
     assert "  networks.mnist-classifier.epochs" in keys
     result = CliRunner().invoke(app, ["profile", "compct"])
-    assert "profile 'compct': not found, did you mean 'compact'? expected one of: compact, full" in result.stderr
+    assert "profile 'compct': not found, did you mean 'compact'? expected one of: compact, cpu, full" in result.stderr

@@ -12,6 +12,7 @@ from convzoo.commands.compare import pair
 from convzoo.errors import ConvzooError
 
 HEAVY = {"great_expectations", "lightning_fabric", "mlflow", "numpy", "onnxruntime", "PIL", "rich", "torch"}
+SLOW = {"great_expectations", "lightning_fabric", "mlflow", "rich", "torch"}  # more than half a second each
 NO_COMMANDS = {"__init__", "outputs", "shared"}
 
 
@@ -91,12 +92,23 @@ def test_the_shell_completes_commands_networks_profiles_and_options(monkeypatch)
         (["check"], HEAVY),
         (["profile"], HEAVY),
         (["status", "--help"], HEAVY | {"ruamel"}),
-        (["repro", "--help"], HEAVY),
     ],
 )
 def test_a_light_command_imports_no_heavy_library(arguments, excluded):
     modules = imported(ROOT, *arguments)
     assert "typer" in modules and excluded.isdisjoint(modules)
+
+
+def test_no_help_waits_for_a_library_that_takes_long_to_import():
+    code = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from convzoo.cli import COMMANDS, app\n"
+        "for command in COMMANDS:\n"
+        "    assert CliRunner().invoke(app, [command, '--help']).exit_code == 0\n"
+        f"    print(command, *sorted({SLOW} & sys.modules.keys()))\n"
+    )
+    assert python(ROOT, "-c", code).splitlines() == list(COMMANDS)
 
 
 @pytest.mark.parametrize(

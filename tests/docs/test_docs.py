@@ -23,10 +23,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from convzoo import plots
-from convzoo.commands.structure import structure
 from convzoo.errors import ConvzooError
 from convzoo.families.classifier.network import ACTIVATIONS
 from convzoo.families.classifier.settings import TrainingSettings
+from convzoo.families.transfer.structure import structure
 from convzoo.files import sha256_of, write_json
 from convzoo.settings.load import read_params
 

@@ -19,6 +19,7 @@ from convzoo.weights.backbones import cut, whole
 
 def built(network, described: dict) -> nn.Module:
     assert {name: described[name] for name in META} == META
+    assert described["family"] == network.__name__.split(".")[-2]
     return network.build(described["architecture"], described["arguments"])
 
 
@@ -82,6 +83,7 @@ def test_the_reference_autoencoder():
 def test_the_networks_of_a_dcgan(norm, spectral):
     changes = {"latents": 9, "generator_width": 5, "discriminator_width": 7, "leak": 0.3}
     described = describe_dcgan(DCGAN.settings(discriminator_norm=norm, spectral_norm=spectral, **changes), META)
+    assert described["family"] == "dcgan"
     generator, discriminator = dcgan.build(described["generator"], described["discriminator"])
     assert filters(generator) == [(9, 5), (5, 3)] and filters(discriminator) == [(3, 7), (7, 1)]
     assert {layer.negative_slope for layer in of_kind(discriminator, nn.LeakyReLU)} == {0.3}
@@ -93,6 +95,7 @@ def test_the_networks_of_a_dcgan(norm, spectral):
 def test_the_head_of_a_transfer_network(head, shapes):
     about = {"backbone": "resnet50", "source": {}, "files": {"weights.safetensors": "0"}}
     described = describe_transfer(TRANSFER.settings(head=head, dense=9, side=16, dropout=0.4), about, META)
+    assert described["family"] == "transfer"
     assert described["mean"] == [0.485, 0.456, 0.406], "those of the backbone, not of the images"
     network = Transfer(Backbone(), **described["arguments"])
     assert [layer.weight.shape for layer in of_kind(network.head, nn.Linear)] == shapes

@@ -99,7 +99,7 @@ def test_the_first_of_the_best_epochs_is_kept(name):
         assert same(weights(kept), of_each_epoch[best])
 
 
-@pytest.mark.parametrize("name", [name for name in LOOPS if name != "dcgan"])
+@pytest.mark.parametrize("name", LOOPS)
 def test_the_last_epoch_is_kept_if_the_settings_say_so(name):
     of_each_epoch = [weights(kept) for kept in scripted(name, RISING, keep="best").kept]
     found = scripted(name, BETWEEN, keep="last")

@@ -1,5 +1,6 @@
 """What holds for the batches of every training loop: order, size and content."""
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -54,6 +55,12 @@ def test_the_order_depends_on_the_seed_alone(loop):
 
 def test_fewer_images_than_a_batch_form_one_batch(loop):
     assert [[sorted(batch) for batch in epoch] for epoch in batches(loop, batch_size=50)] == [[[*range(13)]]] * 3
+
+
+def test_each_epoch_is_shown_with_its_number_and_that_of_all(loop, capsys):
+    found = loop.run(IMAGES, VAL, epochs=2, batch_size=5)
+    count = 2 + (found.settings.finetune.epochs if loop is LOOPS["head"] else 0)  # of both phases
+    assert re.findall(r"^net epoch (\S+) ", capsys.readouterr().out, re.MULTILINE) == [f"1/{count}", f"2/{count}"]
 
 
 def test_every_batch_of_a_dcgan_has_latents_of_its_own_from_the_normal_distribution():

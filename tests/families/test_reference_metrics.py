@@ -251,8 +251,9 @@ def test_metrics_of_a_generator(capsys, monkeypatch):
     same_metrics(metrics, expected | {"test_probe_train_images": 40}, abs=2e-5, rel=1e-4)
     shown_are(metrics, "test_kid")
 
-    kid, spread, real = metrics["test_kid"], metrics["test_kid_spread"], compared["test against train"]["kid"]
+    kid, low, high = (metrics[f"test_kid{end}"] for end in ("", "_low", "_high"))
+    real = compared["test against train"]["kid"]
     assert (
-        f"small: KID {kid:.4g} (of one subset +- {spread:.2g}) to test, {real:.4g} from test to train; Frechet "
-        f"distance to train {metrics['train_frechet_distance']:.4g}; epoch 3 of 7 was kept"
+        f"small: KID {kid:.4g} (95 % confidence interval {low:.4g} to {high:.4g}) to test, {real:.4g} from test to "
+        f"train; Frechet distance to train {metrics['train_frechet_distance']:.4g}; epoch 3 of 7 was kept"
     ) in capsys.readouterr().out

@@ -6,10 +6,10 @@ import torch
 from helpers.project import ROOT
 from helpers.small.transfer import small_settings
 
-from convzoo.commands.structure import structure
 from convzoo.errors import ConvzooError
 from convzoo.families.transfer import augmentation
 from convzoo.families.transfer import network as transfer
+from convzoo.families.transfer.structure import structure
 from convzoo.weights import backbones
 
 # A name of each kind of torchvision's classifiers, and how many features are left of it.

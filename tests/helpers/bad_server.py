@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -15,9 +15,12 @@ class Handler(BaseHTTPRequestHandler):
     """Answers as the first part of the path says; the server notes what was asked for."""
 
     def do_GET(self):
-        kind = urlsplit(self.path).path.split("/")[1]
-        self.server.asked[kind] += 1
         self.server.ranges.append(self.headers.get("Range"))
+        self.answer(urlsplit(self.path).path)
+
+    def answer(self, path):
+        kind = path.split("/")[1]
+        self.server.asked[kind] += 1
         getattr(self, kind)(self.server.asked[kind])
 
     def good(self, _):
@@ -128,9 +131,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def bad_server() -> Iterator[ThreadingHTTPServer]:
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[ThreadingHTTPServer]:
     """A server on a free port: its `address`, how often each kind was `asked`, and the `ranges` asked for."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.asked, server.ranges = Counter(), []
         server.address = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -138,3 +141,8 @@ def bad_server() -> Iterator[ThreadingHTTPServer]:
         yield server
         server.shutdown()
         thread.join()
+
+
+def bad_server() -> AbstractContextManager[ThreadingHTTPServer]:
+    """A server that answers as `Handler` does."""
+    return serving(Handler)

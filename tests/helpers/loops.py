@@ -181,9 +181,9 @@ class Features:
 
 
 def run_dcgan(images: Split, val: Split, features: Features | None = None, **changes: Any) -> Recording:
-    """`keep`, `warmup` and `weight_decay` are no settings of a DCGAN; `learning_rate` is that of both networks."""
+    """`warmup` and `weight_decay` are no settings of a DCGAN; `learning_rate` is that of both networks."""
     augment = changes.pop("augment", {})
-    changes = {name: value for name, value in changes.items() if name not in ("keep", "warmup", "weight_decay")}
+    changes = {name: value for name, value in changes.items() if name not in ("warmup", "weight_decay")}
     if "learning_rate" in changes:
         rate = changes.pop("learning_rate")
         changes = {"generator_learning_rate": rate, "discriminator_learning_rate": rate} | changes

@@ -76,7 +76,7 @@ def environment(**more: str) -> dict[str, str]:
     return cleared | {"PATH": path, "PYTHONPATH": "src", "NO_COLOR": "1"} | more
 
 
-def python(folder: Path, *arguments: str, expected: int = 0, **more: str) -> str:
+def python(folder: Path, *arguments: str, expected: int = 0, timeout: float = 540, **more: str) -> str:
     """Run `python ARGUMENTS` in `folder` with its own src; what it printed, which must end with the expected code."""
     done = subprocess.run(
         [sys.executable, *arguments],
@@ -84,16 +84,16 @@ def python(folder: Path, *arguments: str, expected: int = 0, **more: str) -> str
         env=environment(**more),
         capture_output=True,
         text=True,
-        timeout=540,
+        timeout=timeout,
     )
     told = done.stdout + done.stderr
     assert done.returncode == expected, f"{' '.join(arguments)} ended with {done.returncode}:\n{told}"
     return told
 
 
-def dvc(folder: Path, *arguments: str, expected: int = 0, **more: str) -> str:
+def dvc(folder: Path, *arguments: str, expected: int = 0, timeout: float = 540, **more: str) -> str:
     """Run dvc in `folder`."""
-    return python(folder, "-m", "dvc", *arguments, expected=expected, **more)
+    return python(folder, "-m", "dvc", *arguments, expected=expected, timeout=timeout, **more)
 
 
 def convzoo(folder: Path, *arguments: str, expected: int = 0, **more: str) -> str:

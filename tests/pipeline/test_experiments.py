@@ -40,6 +40,7 @@ def queued(clone):
     dvc(clone, "exp", "run", "--queue", "-n", "queued", "-S", f"{RATE}=0.02", f"register@{NETWORK}")
     try:
         dvc(clone, "queue", "start")
+        until(lambda: [*(clone / ".git/refs/exps").rglob("queued")], seconds=300)  # asking DVC takes seconds each time
         until(lambda: "Running" not in (told := dvc(clone, "queue", "status")) and "Queued" not in told, seconds=300)
         assert "Success" in dvc(clone, "queue", "status"), dvc(clone, "queue", "logs", "queued")
     finally:

@@ -51,8 +51,8 @@ def test_a_forced_repro_in_another_folder_trains_again_and_leaves_the_lock_as_it
     steps.mkdir()
     shutil.copy(ROOT / "tests/helpers/steps.py", clone / "src/sitecustomize.py")
     commit(clone, "stages are watched")
-    told = dvc(clone, "repro", "--force", STEPS=str(steps))
-    assert sorted(ran(told)) == sorted(ran(rebuilt.output)), "every stage"
+    printed = dvc(clone, "repro", "--force", STEPS=str(steps))
+    assert sorted(ran(printed)) == sorted(ran(rebuilt.output)), "every stage"
     assert (clone / "dvc.lock").read_bytes() == before
     assert query(clone, "SELECT count(*) FROM model_versions") == [(len(NETWORKS),)], "the same files, no new versions"
     assert steps_of(steps) == steps_of(rebuilt.steps)
@@ -66,10 +66,10 @@ def test_a_clone_with_dvcs_cache_alone_fills_mlflow_and_twice_changes_nothing(re
     changed = re.findall(r"^(\S+):$", convzoo(clone, "status"), re.M)
     # registration.json is not cached, and the report depends on all of models/.
     assert set(changed) <= {"check", "report", *(f"register@{network}" for network in NETWORKS)}
-    told = convzoo(clone, "sync")
+    printed = convzoo(clone, "sync")
     for network in NETWORKS:
-        assert f"{network}: version 1 registered, alias candidate" in told
-    assert "orphan" not in told
+        assert f"{network}: version 1 registered, alias candidate" in printed
+    assert "orphan" not in printed
     filled = query(clone, "SELECT count(*) FROM tags WHERE key = 'convzoo.backfilled' AND value = 'true'")
     assert filled == [(len(NETWORKS),)], "the times and the load of the machine are not those of the training"
     tables = (
@@ -118,8 +118,8 @@ def test_killed_with_dvc_a_training_goes_on_in_the_same_run_with_the_same_bytes(
     )
     assert runs == [("FINISHED",)]
 
-    told = dvc(clone, "repro", "--force", "--single-item", stage)
-    assert "resuming" not in told and f"{NETWORK} epoch 1/6" in told
+    printed = dvc(clone, "repro", "--force", "--single-item", stage)
+    assert "resuming" not in printed and f"{NETWORK} epoch 1/6" in printed
     assert sha256_of(clone / "models" / NETWORK / "weights.safetensors") == weights
 
 

@@ -17,6 +17,7 @@ from convzoo.errors import ConvzooError
 from convzoo.families.autoencoder.settings import PromotionSettings as Autoencoders
 from convzoo.families.dcgan.latents import latents
 from convzoo.families.dcgan.promote import kid_samples
+from convzoo.families.dcgan.settings import Floors
 from convzoo.families.dcgan.settings import PromotionSettings as Generators
 from convzoo.families.probabilities.settings import PromotionSettings as Classifiers
 from convzoo.promotion import comparison, gate, measuring
@@ -37,7 +38,11 @@ SETTINGS = {
     ),
     "autoencoder": Autoencoders(**RULE, floors={"psnr": 5.0}, ceilings=COSTS, batch_size=7, resamples=200, seed=3),
     "dcgan": Generators(
-        **RULE, ceilings=COSTS | {"kid": 90.0}, batch_size=7, repeats=4, images=30, real_images=45, seed=3
+        **RULE,
+        floors={"precision": None, "recall": None},
+        ceilings=COSTS | {"kid": 90.0},
+        neighbours=2,
+        **{"batch_size": 7, "repeats": 4, "images": 30, "real_images": 45, "seed": 3},
     ),
 }
 SETTINGS["transfer"] = SETTINGS["classifier"]
@@ -105,7 +110,14 @@ def generators() -> Pair:
     def reference(number: int) -> dict[str, float]:
         samples = [(latents(30, 8, 3 + repeat) @ weights + offsets[number]).round().clip(0, 255) for repeat in range(4)]
         real = features(split.images[evenly_spaced(70, 45)])
-        return {"kid": np.mean([references.kid(real, features(sample)) for sample in samples])}
+        kid = np.mean([references.kid(real, features(sample)) for sample in samples])
+        same = [(real[:30], features(sample)) for sample in samples]  # equally many images of both
+        precision = np.mean([references.covered(sample, images, 2) for images, sample in same])
+        return {
+            "kid": kid,
+            "precision": precision,
+            "recall": np.mean([references.covered(images, sample, 2) for images, sample in same]),
+        }
 
     return Pair([Model(Path(f"{number}.onnx")) for number in (0, 1)], split, reference)
 
@@ -267,3 +279,17 @@ def test_latencies_are_medians_in_milliseconds_of_calls_in_turn(monkeypatch):
     models = [Timed("a", "uint8", 0.002), Timed("b", "float32", 0.03)]
     assert measuring.latencies(models, np.zeros((1, 4, 4, 1), np.uint8)) == pytest.approx([4, 60])
     assert calls == [("a", (1, 4, 4, 1)), ("b", (1, 5))] * (WARM_UP + TIMED)
+
+
+def test_a_generator_that_covers_no_real_image_is_refused_whatever_its_kid(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pair = generators()
+    monkeypatch.setattr(gate, "load_split", lambda folder: pair.split)
+    settings = SETTINGS["dcgan"].model_copy(update={"floors": Floors(precision=0.01, recall=0.01)})
+    evaluator = evaluator_for("dcgan", settings, META, "means")
+    monkeypatch.setattr("convzoo.families.dcgan.promote.precision_recall", lambda *features: (0.5, 0.0))
+    found = gate.evaluate_split("val", Path(), evaluator, settings, pair.models[:1])
+    rows = {row.condition: row for row in found.conditions}
+    assert rows["val kid"].passed and rows["val precision"].passed
+    assert rows["val precision"][1:3] == (">= 1 %", "50.00 %")
+    assert not rows["val recall"].passed and rows["val recall"].candidate == "0.00 %"

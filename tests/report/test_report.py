@@ -87,7 +87,8 @@ def test_the_page_opens_with_a_card_for_each_network(text):
     assert re.findall(r'<a href="#network-(\w+)">', cards) == ["first", "painter", "second"]
     words = " ".join(Page(cards).text.split())
     assert words.count("95.0 % accuracy on the test images; higher is better confidence interval 90.0 to 97.5 %") == 2
-    assert "Classifies images of the data set shapes into 2 classes. Guessing one of 2 classes reaches 50.0 %." in words
+    task = "Classifies images of the data set shapes into 2 classes (round, square)."
+    assert f"{task} Guessing one of 2 classes reaches 50.0 %." in words
     assert cards.count(">good</span>") == 2 and cards.count(">not rated</span>") == 1
     assert "trained 3 networks on 3 data sets: 2 are good, 1 is not rated (painter)." in Page(text).text
     places = [text.index(part) for part in ('class="cards"', 'id="network-first"', 'id="data"', 'id="tables"')]

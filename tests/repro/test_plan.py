@@ -5,10 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
+from helpers.project import ROOT
 from ruamel.yaml import YAML
 
 from convzoo.errors import ConvzooError
+from convzoo.repro.durations import REFERENCE, read_durations
 from convzoo.repro.plan import Plan, read_plan, resolved_stages
+from convzoo.settings.load import read_params
 
 PIPELINE = """
 stages:
@@ -79,6 +82,14 @@ def test_the_stages_of_this_project_are_those_of_its_lock(rebuilt, monkeypatch):
         assert sorted(stage.outs) == sorted(out["path"] for out in entry["outs"])
         assert sorted(stage.params) == sorted(entry.get("params", {}).get("params.yaml", ()))
     assert plan.pending({"check": "ran"}) == []
+
+
+def test_the_committed_durations_are_those_of_all_stages_of_the_committed_profile(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    params = read_params().values
+    durations = read_durations(params["profile"], REFERENCE)
+    assert durations.keys() == set(read_plan(params, []).names), "run: convzoo repro --force, then: make durations"
+    assert min(durations.values()) > 0
 
 
 @pytest.mark.parametrize(

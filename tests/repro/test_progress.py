@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from convzoo.repro.durations import FILE, estimate, read_durations, save_durations
+from convzoo.errors import ConvzooError
+from convzoo.repro.durations import (
+    FILE,
+    REFERENCE,
+    estimate,
+    read_durations,
+    save_durations,
+    write_reference,
+)
 from convzoo.repro.plan import Plan, Stage
 from convzoo.repro.progress import LINES, Display, Progress, duration
 
@@ -37,7 +45,7 @@ def clock():
 def progress(clock):
     """Of four stages that all have to run, and of which two ran before."""
     stages = {name: Stage("run", [], [], [], always=False) for name in NAMES}
-    return Progress(Plan(stages, {}, {}, []), {"check": 2.0, "train@a": 100.0}, clock)
+    return Progress(Plan(stages, {}, {}, []), {"check": 2.0, "train@a": 100.0}, {}, clock)
 
 
 def read(progress, clock, *lines: tuple[float, str]) -> None:
@@ -83,8 +91,20 @@ def test_without_earlier_runs_the_time_left_is_that_of_the_epochs_of_this_stage(
     assert progress.text() == "[1/4] train@a, epoch 1/5, 20 s, about 1 min left in this stage"
 
 
+def test_where_nothing_ran_yet_the_time_left_is_that_of_the_reference_scaled_by_the_stages_that_ran(clock):
+    stages = {name: Stage("run", [], [], [], always=False) for name in NAMES}
+    reference = {"check": 2.0, "train@a": 100.0, "train@b": 50.0, "report": 8.0}
+    progress = Progress(Plan(stages, {}, {}, []), {}, reference, clock)
+    read(progress, clock, (0, "Running stage 'check':"))
+    assert progress.text() == "[1/4] check, 0 s, about 2 min 40 s left"
+    read(progress, clock, (4, "Running stage 'train@a':"))
+    assert progress.seconds_left() == 2 * (100 + 50 + 8), "check took twice as long"
+    read(progress, clock, (82, "Running stage 'train@b':"))  # check and train@a: 82 s instead of 102
+    assert progress.seconds_left() == pytest.approx(82 / 102 * (50 + 8))
+
+
 def test_a_run_of_unknown_length_has_no_total(clock):
-    progress = Progress(Plan({}, {}, {}, []), {}, clock)
+    progress = Progress(Plan({}, {}, {}, []), {}, {}, clock)
     read(progress, clock, (0, "Running stage 'other':"))
     assert progress.text() == "[1] other, 0 s"
 
@@ -155,6 +175,17 @@ def test_durations_of_a_profile_are_kept_and_updated(tmp_path, monkeypatch):
     save_durations("test", {"check": 1})
     save_durations("starter", {"check": 4})
     assert read_durations("starter") == {"check": 4, "report": 3} and read_durations("test") == {"check": 1}
+
+
+def test_the_reference_of_a_profile_is_that_of_the_last_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConvzooError, match="has no durations of the profile starter, expected some; run: "):
+        write_reference("starter")
+    REFERENCE.parent.mkdir()
+    for profile, seconds in (("starter", 5.0), ("test", 1.0), ("starter", 4.0)):
+        save_durations(profile, {"check": seconds})
+        write_reference(profile)
+    assert [read_durations(profile, REFERENCE) for profile in ("starter", "test")] == [{"check": 4.0}, {"check": 1.0}]
 
 
 @pytest.mark.parametrize("damaged", ["", "{", "[]", '{"starter": {"check": null}}', '{"starter": 3}'])

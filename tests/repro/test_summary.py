@@ -56,7 +56,7 @@ def project(tmp_path, monkeypatch):
 def progress():
     """Of a run that trained one network and took another one from the cache."""
     times = [0.0]
-    progress = Progress(Plan({}, {}, {}, []), {}, lambda: times[-1])
+    progress = Progress(Plan({}, {}, {}, []), {}, {}, lambda: times[-1])
     for seconds, line in (
         (0, "Running stage 'train@good':"),
         (70, "Running stage 'register@good':"),

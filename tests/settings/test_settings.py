@@ -100,8 +100,16 @@ MISTAKES = [
         "networks:\n  new: 1\n",
         "networks.new: got 1, expected a block with the key family (one of: auto",
     ),
-    ("    format: cifar\n", "", "cifar10-published.format: is missing; expected one of: cifar, idx, pictures"),
-    ("format: cifar", "format: cfar", "published.format: got 'cfar', expected one of: cifar, idx, pictures"),
+    (
+        "    format: cifar\n",
+        "",
+        "cifar10-published.format: is missing; expected one of: cifar, cifar100-pictures, idx, pictures",
+    ),
+    (
+        "format: cifar",
+        "format: cfar",
+        "published.format: got 'cfar', expected one of: cifar, cifar100-pictures, idx, pictures",
+    ),
     ("drawing: shapes10 ", "drawing: shape ", "drawing: got 'shape', expected one of: shapes10, shapes100, faces"),
     ("limits: {files: 20", "limits: {files: 0", "limits.files: got 0, expected a whole number of at least 1"),
     ("handle: alxmamaev/flowers", "handle: flowers", "handle: got 'flowers-recognition', expected text that matches"),
@@ -148,7 +156,7 @@ def test_each_block_becomes_the_class_of_its_kind_and_format():
     sources = {name: type(source_settings(params, name)).__name__ for name in params.values["sources"]}
     assert sources["mnist-published"] == "IdxSource"
     assert sources["cifar10-published"] == "CifarSource"
-    assert sources["cifar10-jpeg"] == sources["flowers-published"] == "PictureSource"
+    assert sources["cifar100-lossless"] == sources["flowers-published"] == "PictureSource"
     assert sources["anime-kaggle"] == "KaggleSource"
     assert sources["anime-drawn"] == "SyntheticSource"
     assert sources["mnist-package"] == "PackageSource"
@@ -228,7 +236,7 @@ def test_the_committed_params_are_the_profile_starter():
 
 def test_all_profiles_set_the_same_keys():
     keys = {name: profile_keys((ROOT / f"profiles/{name}.yaml").read_text()) for name in PROFILES}
-    assert PROFILES == ["compact", "full", "starter", "test"]
+    assert PROFILES == ["compact", "cpu", "full", "starter", "test"]
     assert all(found == keys["starter"] for found in keys.values())
 
 

@@ -6,6 +6,7 @@ from helpers.registered import identity_of, versions_of
 from typer.testing import CliRunner
 
 from convzoo.cli import app
+from convzoo.commands.compare import compare
 from convzoo.commands.trace import as_text, summary, trace
 from convzoo.tracking import store
 from convzoo.tracking.aliases import set_alias
@@ -49,3 +50,9 @@ def test_the_summary_says_what_differed_from_the_commit(network):
     lineage["metrics"] = {"test_psnr": 23.456, "test_psnr_low": 23.0, "test_ssim": 0.9}
     text = summary(lineage)
     assert "commit    c0ffee" in text.splitlines() and "metrics   test_psnr 23.46, test_psnr_low 23" in text
+
+
+def test_a_run_is_compared_under_the_name_of_its_network(network):
+    (version,) = versions_of(network)
+    run = store.use_store().get_run(version.run_id)
+    assert compare(version.run_id, f"{network}@v1")["names"] == [f"{network}: {run.info.run_name}", f"{network}@v1"]

@@ -30,6 +30,7 @@ def test_a_flip_mirrors_and_a_shift_moves_with_mirrored_borders():
     seen = set()
     for seed in range(40):
         moves = augmentation.draw_moves(1, 1, torch.Generator().manual_seed(seed))
+        assert moves.shape == (2, 1, 1)
         moved = augmentation.shift_and_flip(images()[:1], torch.zeros(1, dtype=torch.bool), moves)
         seen.add(windows[tuple(moved.float().flatten().tolist())])
     assert len(seen) == 9
@@ -43,7 +44,8 @@ def test_alternating_flips_show_both_sides_in_two_epochs():
 
     assert torch.equal(at(0), ~at(1))
     assert torch.equal(at(0), at(2))
-    assert 0 < at(0).sum() < 20
+    coins = torch.randint(2, (50,), generator=torch.Generator().manual_seed(3))
+    assert torch.equal(at(0), coins[index] == 1) and 0 < at(0).sum() < 20
     assert not augmentation.flips("none", index, 0, 50, 3, torch.Generator()).any()
     assert 0 < augmentation.flips("random", index, 0, 50, 3, torch.Generator()).sum() < 20
 
@@ -56,18 +58,40 @@ def test_half_of_many_images_are_mirrored(mode):
 
 
 def test_cutout_paints_one_square_in_the_mean_colour():
-    white = torch.full((5, 12, 12, 3), 200, dtype=torch.uint8)
-    white[0] = 0
+    pink = torch.tensor([200, 100, 150], dtype=torch.uint8).repeat(5, 12, 12, 1)
+    pink[0] = 0
     corners = augmentation.draw_corners(5, 12, 12, 4, torch.Generator().manual_seed(0))
-    found = augmentation.cutout(white, corners, 4)
-    mean = int(white.float().mean())
-    assert ((found == mean).all(-1).flatten(1).sum(1) == 16).all()
+    found = augmentation.cutout(pink, corners, 4)
+    assert ((found == torch.tensor([160, 80, 120])).all(-1).flatten(1).sum(1) == 16).all(), "four fifths of the colour"
     assert found.dtype == torch.uint8
 
 
 def test_the_squares_of_cutout_may_lie_anywhere():
     corners = augmentation.draw_corners(400, 6, 5, 4, torch.Generator().manual_seed(0))
     assert {tuple(corner) for corner in corners[:, :, 0].T.tolist()} == {(y, x) for y in range(3) for x in range(2)}
+
+
+def test_a_turned_image_goes_on_beyond_its_border():
+    grey = torch.full((2, 6, 6, 1), 90, dtype=torch.uint8)
+    transforms = augmentation.draw_transforms(2, 45, 0.5, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(augmentation.rotate_and_scale(grey, transforms), grey.float())
+
+
+DRAWS = {
+    "flips": lambda generator: augmentation.flips("random", torch.arange(40), 0, 40, 3, generator),
+    "moves": lambda generator: augmentation.draw_moves(40, 3, generator),
+    "rotations": lambda generator: augmentation.draw_transforms(40, 20, 0, generator),
+    "scales": lambda generator: augmentation.draw_transforms(40, 0, 0.2, generator),
+    "corners": lambda generator: augmentation.draw_corners(40, 30, 30, 4, generator),
+}
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_random_numbers_come_from_the_generator_alone(draw):
+    before = torch.get_rng_state()
+    first, same, other = (DRAWS[draw](torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
+    assert torch.equal(first, same) and not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_an_epochs_draws_reach_another_device_as_they_are():

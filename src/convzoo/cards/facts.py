@@ -27,7 +27,8 @@ def about(files: NetworkFiles, version: str | None, classes_shown: int | None) -
     if export.get("views") == "mirror":
         sentences.append("Each prediction is the mean over an image and its mirror image.")
     if weights := export.get("weights"):
-        name, licence = code(weights["name"]), code(weights["licence"])
+        name = code(weights["name"])
+        licence = code(weights["licence"]) if "licence" in weights else "unknown"  # torchvision and own files have none
         sentences.append(f"Pretrained: it started from the published weights {name}, licence: {licence}.")
     size = f", {export['bytes'] / 1e6:.2f} MB" if "bytes" in export else ""
     sha256 = files.sha256 if classes_shown is None else f"{files.sha256[:16]}…"

@@ -1,10 +1,13 @@
 """Pieces of Markdown from numbers and from text of others, such as class names."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from convzoo.text import first_names
+
 NAME_LENGTH = 40  # characters of a name; longer names are cut
+PLAIN = re.compile(rf"(?=.{{1,{NAME_LENGTH}}}$)[^\W_]+([ _-][^\W_]+)*")  # a name in which nothing acts as Markdown
 SHARES = ("accuracy", "precision", "recall")  # metrics whose names end so are shares from 0 to 1
 
 
@@ -14,6 +17,11 @@ def code(text: Any, length: int = NAME_LENGTH) -> str:
     if len(line) > length:
         line = line[: length - 1] + "…"
     return f"`{line or ' '}`"
+
+
+def in_brackets(names: Sequence[str]) -> str:
+    """The first of these names for a sentence, such as " (daisy, rose, tulip)"; empty if there are none."""
+    return f" ({first_names([name if PLAIN.fullmatch(name) else code(name) for name in names])})" if names else ""
 
 
 def link(address: str) -> str:

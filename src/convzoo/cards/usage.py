@@ -32,8 +32,8 @@ def rebuilding(files: NetworkFiles, version: str | None, commit: str | None) -> 
     """The commands that trace and reproduce it."""
     name = _name(files, version)
     lines = [
-        f"convzoo trace {name}      # shows its lineage",
-        f"convzoo reproduce {name}  # rebuilds it and compares the bytes",
+        f"convzoo trace {name}      # its lineage",
+        f"convzoo reproduce {name}  # rebuild and compare",
     ]
     missing = "" if commit else "\n\n`reproduce` needs the commit that trained it, which is unknown here."
     return block("", *lines) + missing

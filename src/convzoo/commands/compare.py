@@ -96,8 +96,8 @@ def _short(value: str) -> str:
 def _values(name: str) -> dict[str, Any]:
     with failures_raised_as(f"{name}: cannot be looked up"):
         if RUN_ID.fullmatch(name):
-            run, lineage = find_run(name)
-            title = run.info.run_name
+            network, run, lineage = find_run(name)
+            title = f"{network}: {run.info.run_name}"
         else:
             version = find_version(name)
             run, lineage = version.run, version.lineage

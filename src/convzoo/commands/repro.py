@@ -21,7 +21,7 @@ import typer
 from convzoo.commands import check
 from convzoo.errors import ConvzooError
 from convzoo.lineage.record import locked_stages
-from convzoo.repro.durations import FOLDER, read_durations, save_durations
+from convzoo.repro.durations import FOLDER, REFERENCE, read_durations, save_durations
 from convzoo.repro.plan import PIPELINE, read_plan
 from convzoo.repro.progress import OF_DVC, WARNING, Display, Progress
 from convzoo.settings.load import read_params
@@ -57,10 +57,11 @@ def command(
     params = read_params().values
     before, plan = locked_stages(), read_plan(params, arguments)
     plan.check_targets(arguments)
-    progress = Progress(plan, read_durations(params["profile"]))
+    profile = params["profile"]
+    progress = Progress(plan, read_durations(profile), read_durations(profile, REFERENCE))
     log = _new_log()
     code, is_interrupted = _run(arguments, progress, log)
-    save_durations(params["profile"], progress.seconds)
+    save_durations(profile, progress.seconds)
     if is_interrupted:
         print(f"stopped; to go on from here, run the same command again; all output is in {log}", file=sys.stderr)
     elif code:

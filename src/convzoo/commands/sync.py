@@ -12,7 +12,6 @@ import typer
 
 from convzoo.settings.load import read_params
 from convzoo.settings.whole import check_network_name, network_names
-from convzoo.tracking.sync import orphans, sync
 
 EXAMPLES = ("convzoo sync", "convzoo sync mnist-classifier")
 
@@ -23,6 +22,8 @@ def command(
     ] = None,
 ) -> None:
     """Print a line per network and per orphan, and progress to stderr."""
+    from convzoo.tracking.sync import orphans, sync  # imports MLflow, which the help does not need
+
     params = read_params()
     known = network_names(params)
     for name in networks or []:

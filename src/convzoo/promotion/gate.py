@@ -19,7 +19,8 @@ from convzoo.text import in_columns
 
 NONE = "-"
 PARITY = "same outputs as the PyTorch weights"
-SHARES = ("accuracy", "class_recall", "coarse_accuracy", "calibration_error")  # metrics that are shown in percent
+# Metrics that are shown in percent.
+SHARES = ("accuracy", "class_recall", "coarse_accuracy", "calibration_error", "precision", "recall")
 
 
 class Condition(NamedTuple):

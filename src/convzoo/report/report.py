@@ -95,6 +95,8 @@ def _network(name: str, datasets: dict[str, dict[str, Any]], params: Params) -> 
         "real": synthetic_note(files),
         "verdict": verdict,
         "reason": _html(verdict.reason),
+        "task": _html(verdict.task),
+        "lead": _html(verdict.sentence),
         "thumbnail": thumbnail(folder / "plots" / card.picture) if card.picture else None,
         "weaknesses": [_html(line) for line in weaknesses(files, ITEMS)],
         "intended_use": [_html(line) for line in intended_use(files)],

@@ -1,27 +1,50 @@
-"""How long stages took, by profile, for estimates of the time left. The file may be deleted at any time."""
+"""How long stages took, by profile, for estimates of the time left.
+
+FILE has the last runs of this clone and may be deleted at any time. REFERENCE is committed, for clones in which little
+has run so far; `make durations` writes it.
+"""
 
 import json
 import statistics
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from convzoo.errors import ConvzooError, main
 from convzoo.files import write_json
+from convzoo.settings.load import read_params
 
 FOLDER = Path(".repro")  # ignored by git and DVC
 FILE = FOLDER / "durations.json"
+REFERENCE = Path("pipeline/durations.json")
 TRAIN = "train"
 
 
-def read_durations(profile: str) -> dict[str, float]:
+def read_durations(profile: str, file: Path = FILE) -> dict[str, float]:
     """The seconds that each stage took when it last ran; none if the file is missing or damaged."""
-    return _read().get(profile, {})
+    return _read(file).get(profile, {})
 
 
 def save_durations(profile: str, seconds: Mapping[str, float]) -> None:
     """Add the seconds of stages to those of earlier runs."""
-    stored = _read()
+    stored = _read(FILE)
     stored[profile] = stored.get(profile, {}) | {name: round(value, 1) for name, value in seconds.items()}
     write_json(FILE, stored)
+
+
+def write_reference(profile: str) -> None:
+    """Make the last runs of this clone the reference of a profile. Raises ConvzooError if nothing ran."""
+    seconds = read_durations(profile)
+    if not seconds:
+        raise ConvzooError(f"{FILE}: has no durations of the profile {profile}, expected some; run: convzoo repro -f")
+    write_json(REFERENCE, _read(REFERENCE) | {profile: seconds})
+
+
+def scaled(reference: Mapping[str, float], seconds: Mapping[str, float]) -> dict[str, float]:
+    """The seconds of the reference, scaled by those of the stages that ran here; unscaled if none of them ran."""
+    both = reference.keys() & seconds.keys()
+    expected = sum(reference[name] for name in both)
+    factor = sum(seconds[name] for name in both) / expected if expected else 1.0
+    return {name: value * factor for name, value in reference.items()}
 
 
 def estimate(names: Iterable[str], seconds: Mapping[str, float]) -> float | None:
@@ -45,9 +68,13 @@ def _kind(name: str) -> str:
     return name.partition("@")[0]
 
 
-def _read() -> dict[str, dict[str, float]]:
+def _read(file: Path) -> dict[str, dict[str, float]]:
     try:
-        stored = json.loads(FILE.read_text(encoding="utf-8"))
+        stored = json.loads(file.read_text(encoding="utf-8"))
         return {profile: {name: float(value) for name, value in seconds.items()} for profile, seconds in stored.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
+
+
+if __name__ == "__main__":
+    main(lambda: write_reference(read_params().values["profile"]))

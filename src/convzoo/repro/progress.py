@@ -4,10 +4,10 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, TextIO
 
-from convzoo.repro.durations import estimate
+from convzoo.repro.durations import estimate, scaled
 from convzoo.repro.plan import Plan
 
 # DVC's lines about a stage, with the status that they mean.
@@ -34,8 +34,14 @@ class Epoch(NamedTuple):
 class Progress:
     """Where the run is. `status` has `ran`, `unchanged`, `cached` or `failed` for each stage that is behind it."""
 
-    def __init__(self, plan: Plan, durations: dict[str, float], clock: Callable[[], float] = time.perf_counter) -> None:
-        self.plan, self.durations, self.clock = plan, durations, clock
+    def __init__(
+        self,
+        plan: Plan,
+        durations: Mapping[str, float],  # of earlier runs of this clone, in seconds by stage
+        reference: Mapping[str, float],  # of another machine
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.plan, self.durations, self.reference, self.clock = plan, durations, reference, clock
         self.status: dict[str, str] = {}
         self.seconds: dict[str, float] = {}  # of the stages that ran
         self.messages: dict[str, list[str]] = {}  # by stage, the lines that it printed to stdout
@@ -80,9 +86,14 @@ class Progress:
         """An estimate for the run; None if nothing is known of the time of a stage that is to run."""
         if self.plan.count is None:
             return None
-        later = estimate([name for name in self._pending if name != self.stage], self.durations | self.seconds)
+        later = estimate([name for name in self._pending if name != self.stage], self._expected())
         current = self._seconds_of_stage()
         return None if later is None or current is None else later + current
+
+    def _expected(self) -> dict[str, float]:
+        """How long each stage took here, otherwise how long it will probably take, given the reference."""
+        here = {**self.durations, **self.seconds}
+        return scaled(self.reference, here) | here
 
     def _seconds_of_stage(self) -> float | None:
         """How long the stage that runs will still take."""
@@ -91,7 +102,7 @@ class Progress:
         now, epoch = self.clock(), self.epoch
         if epoch:
             return max(0.0, (epoch.count - epoch.number) * epoch.seconds - (now - epoch.ended))
-        expected = estimate([self.stage], self.durations | self.seconds)
+        expected = estimate([self.stage], self._expected())
         return None if expected is None else max(0.0, expected - (now - self.started))
 
     def text(self) -> str:

@@ -56,7 +56,7 @@ class CifarSource(ArchiveSource):
 class PictureSource(ArchiveSource):
     """Archives of picture files."""
 
-    format: Literal["pictures"]
+    format: Literal["pictures", "cifar100-pictures"]  # the second adds the superclasses of CIFAR-100
     layout: Layout
     limits: Limits
 

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote
 
 from convzoo.errors import ConvzooError, without_account
 from convzoo.files import sha256_of
@@ -143,8 +144,11 @@ def find_version(name: str, client: MlflowClient | Reader | None = None) -> Vers
         return found
 
 
-def find_run(run_id: str) -> tuple[Run, dict[str, Any] | None]:
-    """A run by its ID, and its lineage if its network was registered. Raises ConvzooError if there is no such run."""
+def find_run(run_id: str) -> tuple[str, Run, dict[str, Any] | None]:
+    """The network of a run, the run, and its lineage if it was registered. Raises ConvzooError if there is no such run.
+
+    In an experiment that is not of convzoo, the network is the experiment's name.
+    """
     client = store.use_store()
     run = existing_run(client, run_id)
     if run is None:
@@ -152,7 +156,8 @@ def find_run(run_id: str) -> tuple[Run, dict[str, Any] | None]:
             f"{run_id}: cannot be looked up, {store.tracking_uri()} has no such run, expected the ID of one; the "
             "MLflow UI shows them: convzoo ui"
         )
-    return run, _lineage(client, run)
+    experiment = client.get_experiment(run.info.experiment_id).name
+    return unquote(experiment.removeprefix("convzoo/")), run, _lineage(client, run)
 
 
 def check_run_is_active(version: Version) -> None:

@@ -1,6 +1,6 @@
 """Trains the feature network for digits, src/convzoo/weights/digits.onnx, on all of MNIST's train images.
 
-    convzoo profile compact     (or full: both have the 60,000 images)
+    convzoo profile compact     (or cpu, or full: all have the 60,000 images)
     dvc repro validate
     python -m convzoo.weights.digits
 

@@ -4,7 +4,7 @@ import math
 import statistics
 
 from convzoo.cards.family import Comparison, FamilyCard
-from convzoo.cards.markdown import code, image_count, percent
+from convzoo.cards.markdown import code, image_count, in_brackets, percent
 from convzoo.shipping.network_files import NetworkFiles
 
 PSNR_FILE = "plots/psnr_per_image.csv"
@@ -23,8 +23,9 @@ CAPTIONS = {
 
 def task(files: NetworkFiles, images: str, data: str) -> str:
     """Return what the network does."""
-    latent = files.numbers.get("latent")
-    return f"Compresses {images} of {data} to {f'{latent:,}' if latent else 'fewer'} numbers each and reconstructs them"
+    latent, kinds = files.numbers.get("latent"), in_brackets(files.export.get("classes") or [])
+    numbers = f"{latent:,}" if latent else "fewer"
+    return f"Compresses {images} of {data}{kinds} to {numbers} numbers each and reconstructs them"
 
 
 def result(files: NetworkFiles, value: str) -> str:

@@ -68,7 +68,7 @@ class TrainingSettings(Settings):
     keep: Keep  # best: by PSNR on val
 
     flip: Flip
-    shift: Count  # pixels, each way; also moves the 8x8 blocks of JPEG artefacts
+    shift: Count  # pixels, each way
 
 
 class ExportSettings(Settings):

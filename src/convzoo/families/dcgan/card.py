@@ -3,7 +3,7 @@
 from typing import Any
 
 from convzoo.cards.family import Comparison, FamilyCard
-from convzoo.cards.markdown import code, number, percent
+from convzoo.cards.markdown import code, in_brackets, number, percent
 from convzoo.files import read_json
 from convzoo.shipping.network_files import NetworkFiles
 
@@ -22,7 +22,7 @@ CAPTIONS = {
 
 def task(files: NetworkFiles, images: str, data: str) -> str:
     """Return what the network does."""
-    return f"Generates {images} like those of {data}"
+    return f"Generates {images} like those of {data}{in_brackets(files.export.get('classes') or [])}"
 
 
 def result(files: NetworkFiles, value: str) -> str:

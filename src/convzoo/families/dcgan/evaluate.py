@@ -73,7 +73,8 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
     write_results(folder, metrics, "test_kid")
 
     print(
-        f"{network}: KID {metrics['test_kid']:.4g} (of one subset +- {metrics['test_kid_spread']:.2g}) to test, "
+        f"{network}: KID {metrics['test_kid']:.4g} ({100 * CONFIDENCE:g} % confidence interval "
+        f"{metrics['test_kid_low']:.4g} to {metrics['test_kid_high']:.4g}) to test, "
         f"{comparisons['test against train'].kid:.4g} from test to train; Frechet distance to train "
         f"{metrics['train_frechet_distance']:.4g}; epoch {kept['epoch']} of {kept['epochs']} was kept"
     )

@@ -9,6 +9,7 @@ import numpy as np
 from convzoo.data.arrays import Split, evenly_spaced
 from convzoo.families.dcgan.latents import latents
 from convzoo.families.dcgan.settings import PromotionSettings
+from convzoo.metrics.distances import precision_recall
 from convzoo.metrics.features import FeatureNetwork
 from convzoo.metrics.kid import kernel, kid
 from convzoo.promotion.comparison import Difference, KidSamples, kid_difference
@@ -26,12 +27,15 @@ class GeneratorEvaluator:
         self._generated: dict[Path, list[np.ndarray]] = {}  # features, since val and test use the same samples
 
     def measure(self, model: Model, split: Split) -> Measurement:
-        """Return the mean KID over the repeated samples."""
+        """Return the means of KID, precision and recall over the repeated samples."""
         real = self.features(split.images[evenly_spaced(len(split.images), self.settings.real_images)])
         if model.path not in self._generated:
             self._generated[model.path] = [self._sample(model, repeat) for repeat in range(self.settings.repeats)]
-        samples = kid_samples(real, self._generated[model.path])
-        return Measurement({"kid": float(samples.kids.mean())}, samples)
+        generated = self._generated[model.path]
+        samples = kid_samples(real, generated)
+        shares = np.mean([precision_recall(real, sample, self.settings.neighbours) for sample in generated], axis=0)
+        values = {"kid": samples.kids.mean(), "precision": shares[0], "recall": shares[1]}
+        return Measurement({name: float(value) for name, value in values.items()}, samples)
 
     def compare(self, candidate: Measurement, champion: Measurement) -> Difference:
         """Return how much lower the candidate's KID is."""

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from convzoo.settings.load import Settings
 from convzoo.settings.promotion import Ceilings, Promotion
-from convzoo.settings.types import Amount, AtLeastTwo, Count, Misfit, Positive, Rate, Share, ShareBelowOne
+from convzoo.settings.types import Amount, AtLeastTwo, Count, Keep, Misfit, Positive, Rate, Share, ShareBelowOne
 
 SMALLEST = 4  # pixels: the side of the generator's first feature maps
 
@@ -90,6 +90,7 @@ class TrainingSettings(Settings):
     stored_variants: bool  # also train on the variants of the stage `augment`
     augment: AugmentSettings
 
+    keep: Keep  # best: by KID on val
     select_every: Positive  # epochs; the first and the last are always validated
     select_images: AtLeastTwo  # generated images per validation, compared with at most as many of val
     collapse: CollapseSettings
@@ -127,10 +128,19 @@ class PromotionCeilings(Ceilings):
     kid: Rate | None
 
 
+class Floors(Settings):
+    """Minimum values that a version must reach; null: not required."""
+
+    precision: Share | None  # of the generated images, those that are like a real one
+    recall: Share | None  # of the real images, those that have a generated one like them
+
+
 class PromotionSettings(Promotion):
     """Settings of the promotion."""
 
+    floors: Floors
     ceilings: PromotionCeilings
+    neighbours: Positive  # k of precision and recall
     batch_size: Positive
     repeats: Annotated[int, Field(ge=3)]  # sets of samples to compute KID of
     images: Annotated[int, Field(ge=20)]  # in each of them

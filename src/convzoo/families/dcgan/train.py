@@ -87,9 +87,9 @@ def fit(
 ) -> None:
     """Train to the last epoch.
 
-    `state.history` gets one row per epoch, `state.best` the weights of both networks in the epoch with the lowest KID
-    to `real`, the features of val, and `state.notes` the `best_epoch`, `samples` of the same latents by epoch, and
-    `alarms`.
+    `state.history` gets one row per epoch, `state.best` the weights of both networks in the epoch to keep, by default
+    that with the lowest KID to `real`, the features of val, and `state.notes` this `best_epoch`, `samples` of the same
+    latents by epoch, and `alarms`.
     """
     batch_size = min(settings.batch_size, len(images))
     steps_per_epoch = len(images) // batch_size
@@ -179,7 +179,7 @@ def fit(
             row |= validate(real, features(generated[: settings.select_images]))
             state.notes["samples"][row["epoch"]] = torch.from_numpy(generated[:grid_size])
             state.notes["alarms"] += collapse_alarms(state.network, settings.collapse, [*state.history, row])
-            if state.is_best(row, "val_kid", lower=True):
+            if settings.keep == "last" or state.is_best(row, "val_kid", lower=True):
                 state.best = {"generator": weights_of(average.module), "discriminator": weights_of(discriminator)}
                 state.notes["best_epoch"] = row["epoch"]
         state.end_epoch(row, progress)

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from convzoo.cards.family import Comparison
-from convzoo.cards.markdown import code, image_count, percent
+from convzoo.cards.markdown import code, image_count, in_brackets, percent
 from convzoo.shipping.network_files import NetworkFiles
 
 USAGE = "predict {} photo.png"
@@ -24,7 +24,7 @@ CAPTIONS = {
 def task(files: NetworkFiles, images: str, data: str) -> str:
     """Return what the network does."""
     classes = files.export.get("classes") or []
-    return f"Classifies {images} of {data}" + (f" into {len(classes)} classes" if classes else "")
+    return f"Classifies {images} of {data}" + (f" into {len(classes)} classes{in_brackets(classes)}" if classes else "")
 
 
 def result(files: NetworkFiles, value: str) -> str:
