@@ -13,6 +13,7 @@ PAGES = sorted(
     for file in ROOT.glob(pattern)
     if not any(part.startswith(".") for part in file.relative_to(ROOT).parts)
 )
+JOINED = re.compile(r" && | \| ")  # between two commands on one line
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMENT = re.compile(r"\s#\s.*$")
 ASSIGNMENT = re.compile(r"[A-Z_]+=")
@@ -75,7 +76,7 @@ def commands(page: Path) -> list[Command]:
                 if not is_session or below.startswith("$ "):
                     break
                 output.append(below)
-            for part in COMMENT.sub("", line.removeprefix("$ ")).split(" && "):
+            for part in JOINED.split(COMMENT.sub("", line.removeprefix("$ "))):
                 words = shlex.split(part, comments=True)
                 while words and ASSIGNMENT.match(words[0]):
                     words = words[1:]

@@ -95,6 +95,17 @@ def test_the_page_opens_with_a_card_for_each_network(text):
     assert places == sorted(places)
 
 
+def test_the_words_of_the_ratings_and_where_champions_are_listed_stand_above_the_cards(text):
+    above = text.partition('<ul class="cards">')[0]
+    assert all(f"<b>{word}</b> means" in above for word in ("Good", "weak", "failed"))
+    assert "<code>convzoo models</code> lists all registered versions" in above
+
+
+def test_a_broad_figure_says_on_a_narrow_page_that_it_scrolls(text):
+    narrow = re.search(r"@media \(max-width: 40rem\) \{ \.broad img.*", text)[0]
+    assert "width: 40rem" in narrow and '.broad .wide::after { content: "scroll to see all of it' in narrow
+
+
 def test_a_network_that_failed_says_so_first(copy):
     metrics = {"test_accuracy": 0.52, "test_accuracy_low": 0.5, "test_accuracy_high": 0.54, "test_images": 2000}
     write_json(Path("models/second/evaluation.json"), metrics)
