@@ -147,7 +147,7 @@ def test_another_version_makes_what_computes_with_it_run_again(clone):
     fake.write_text("Metadata-Version: 2.1\nName: torch\nVersion: 1.13.1\n")
     printed = convzoo(clone, "status")
     dataset = PARAMS["networks"][NETWORK]["data"]
-    assert re.search(r"torch \S+ -> 1\.13\.1: .*train-classifier", printed)
+    assert re.search(r"train-classifier,.* run again: torch \S+ -> 1\.13\.1", printed)
     for stage in (f"train@{NETWORK}", f"export@{NETWORK}"):
         assert re.search(rf"{stage}:\s+changed deps:\s+modified:\s+data/code/", printed), printed
     assert f"evaluate@{NETWORK}:" not in printed and f"prepare@{dataset}:" not in printed, "no torch there"

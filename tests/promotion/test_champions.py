@@ -84,7 +84,9 @@ def test_unknown_networks_and_versions_are_named(network):
     version(network, "good")
     with pytest.raises(ConvzooError, match=f"network 'unheard-of': not in params.yaml, expected one of: {network}"):
         promote("unheard-of")
-    with pytest.raises(ConvzooError, match=rf"{network}@v7: {network} has no version 7; its versions: v1 "):
+    with pytest.raises(
+        ConvzooError, match=rf"{network}@v7: {network} has no version 7; choose one of its versions: v1 "
+    ):
         promote(network, 7)
 
 

@@ -47,9 +47,12 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("digits-net@v9", "digits-net has no version 9; its versions: v2 (candidate), v1 (champion)"),
-        ("digits-net@chamipon", "digits-net has no alias chamipon; did you mean 'champion'? its versions: v2 (c"),
-        ("digits-net@2", "digits-net has no alias 2; did you mean 'v2'? its versions: v2 (c"),
+        ("digits-net@v9", "digits-net has no version 9; choose one of its versions: v2 (candidate), v1 (champion)"),
+        (
+            "digits-net@chamipon",
+            "digits-net has no alias chamipon; did you mean 'champion'? choose one of its versions: v2 (c",
+        ),
+        ("digits-net@2", "digits-net has no alias 2; did you mean 'v2'? choose one of its versions: v2 (c"),
         (
             "digits-gan@champion",
             "digits-gan has no champion yet; to make its candidate the champion, run: convzoo promote digits-gan; or "

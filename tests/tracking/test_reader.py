@@ -62,10 +62,10 @@ def test_what_another_program_changes_is_seen_at_once(network):
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("missing", "has no alias missing; its versions: v2"),
-        ("candidat", "has no alias candidat; did you mean 'candidate'? its versions: v2"),
-        ("v3", "has no version 3; its versions: v2"),
-        ("v99", "has no version 99; its versions: v2"),
+        ("missing", "has no alias missing; choose one of its versions: v2"),
+        ("candidat", "has no alias candidat; did you mean 'candidate'? choose one of its versions: v2"),
+        ("v3", "has no version 3; choose one of its versions: v2"),
+        ("v99", "has no version 99; choose one of its versions: v2"),
     ],
 )
 def test_a_version_that_does_not_exist_is_named_without_mlflow(name, problem, versions, monkeypatch):

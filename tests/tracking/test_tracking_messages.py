@@ -120,7 +120,7 @@ TABLE = [
         lambda _: find_model("told@best"),
         "told@best: ",
         "no alias best",
-        "run: convzoo sync",
+        "choose one of its versions: v2",
     ),
     Row(
         "reproduce: no commit", trained(), "told@champion: ", "names no commit, expected one", "train it in a git clone"

@@ -87,4 +87,4 @@ def _problem(network: str, alias: str, versions: dict[str, list[str]]) -> str:
     number = NUMBER.fullmatch(alias)
     missing = f"version {number[1]}" if number else f"alias {alias}"
     known = [] if number else [*(name for names in versions.values() for name in names), *versions]
-    return f"{network} has no {missing}; {did_you_mean(alias, known)}{listed}"
+    return f"{network} has no {missing}; {did_you_mean(alias, known)}choose one of {listed}"

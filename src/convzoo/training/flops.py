@@ -44,5 +44,6 @@ def image_flops(network: nn.Module, shape: tuple[int, ...]) -> int:
 
     The backward pass is for the parameters that need a gradient. The network itself does not change.
     """
-    network = deepcopy(network).cpu().eval()
-    return flops(lambda: network(torch.zeros(1, *shape)))
+    network = deepcopy(network).eval()
+    device = next((weight.device for weight in network.parameters()), None)
+    return flops(lambda: network(torch.zeros(1, *shape, device=device)))

@@ -208,15 +208,16 @@ def draw_epoch(
 
 def image_flops(generator: nn.Module, discriminator: nn.Module, settings: TrainingSettings) -> Callable[[int], int]:
     """Return a function of a step: its floating-point operations for each image of the batch."""
-    generator, discriminator = (deepcopy(player).cpu().eval() for player in (generator, discriminator))
+    noise = torch.zeros(1, settings.latents, device=next(generator.parameters()).device)
+    generator, discriminator = (deepcopy(player).eval() for player in (generator, discriminator))
     with torch.no_grad():
-        x = generator(torch.zeros(1, settings.latents))
-        generation = flops(lambda: generator(torch.zeros(1, settings.latents)))
+        x = generator(noise)
+        generation = flops(lambda: generator(noise))
     discrimination = 2 * flops(lambda: discriminator(x))
     penalties = (settings.r1 > 0) + (settings.r2 > 0)
     penalty = penalties * flops(lambda: players.gradient_penalty(discriminator, x)) if penalties else 0
     discriminator.requires_grad_(False)
-    learning = flops(lambda: discriminator(generator(torch.zeros(1, settings.latents)))) - generation
+    learning = flops(lambda: discriminator(generator(noise))) - generation
 
     def cost(step: int) -> int:
         total = generation + discrimination + penalty * (step % settings.r1_every == 0)
