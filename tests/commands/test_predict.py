@@ -66,11 +66,13 @@ def test_predict_names_what_it_cannot_read_and_answers_the_rest(rebuilt, digits,
 
 
 def test_predict_says_which_names_there_are(rebuilt):
-    told = convzoo(rebuilt.folder, "predict", "mnist-clasifier", "x.png", expected=1)
-    listed = told.split("registered models for this command:")[1]
+    output = convzoo(rebuilt.folder, "predict", "mnist-clasifier", "x.png", expected=1)
+    listed = output.split("registered models for this command:")[1]
     assert [name for name in NETWORKS if name in listed] == CLASSIFIERS
-    told = convzoo(rebuilt.folder, "predict", f"{NETWORK}@champion", "x.png", expected=1)
-    assert f"{NETWORK} has no champion yet; to make its candidate the champion, run: convzoo promote {NETWORK}" in told
+    output = convzoo(rebuilt.folder, "predict", f"{NETWORK}@champion", "x.png", expected=1)
+    assert (
+        f"{NETWORK} has no champion yet; to make its candidate the champion, run: convzoo promote {NETWORK}" in output
+    )
 
 
 def test_predict_refuses_a_registered_file_that_was_changed(clone, digits):

@@ -14,17 +14,17 @@ NETWORK = "mnist-classifier"
 
 
 def test_trace_shows_the_whole_lineage(rebuilt):
-    told = json.loads(convzoo(rebuilt.folder, "trace", NETWORK, "--json"))
+    lineage = json.loads(convzoo(rebuilt.folder, "trace", NETWORK, "--json"))
     weights = rebuilt.folder / "models" / NETWORK / "weights.safetensors"
-    assert told["version"]["weights sha256"] == sha256_of(weights)
-    assert {f"train@{NETWORK}", "prepare@mnist", "download@mnist", "validate"} <= told["stages"].keys()
-    assert not any(name.startswith("train@cifar") for name in told["stages"])
-    assert told["data"]["source"]["files"]
-    assert told["code"]["uncommitted changes"] == "params.yaml", "the profile was chosen after the commit"
-    assert len(told["code"]["snapshot of the changes"]) == 40
-    assert told["code"]["modules"]["src/convzoo/families/classifier/train.py"]
-    assert told["package versions"]["torch"]
-    assert told["run"]["started"].endswith("UTC")
+    assert lineage["version"]["weights sha256"] == sha256_of(weights)
+    assert {f"train@{NETWORK}", "prepare@mnist", "download@mnist", "validate"} <= lineage["stages"].keys()
+    assert not any(name.startswith("train@cifar") for name in lineage["stages"])
+    assert lineage["data"]["source"]["files"]
+    assert lineage["code"]["uncommitted changes"] == "params.yaml", "the profile was chosen after the commit"
+    assert len(lineage["code"]["snapshot of the changes"]) == 40
+    assert lineage["code"]["modules"]["src/convzoo/families/classifier/train.py"]
+    assert lineage["package versions"]["torch"]
+    assert lineage["run"]["started"].endswith("UTC")
 
 
 def test_a_training_whose_changes_are_lost_cannot_be_made_again(clone):

@@ -138,8 +138,8 @@ def test_the_command_tells_what_it_wrote(shipped, photos, tmp_path, monkeypatch)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     (photos / "text.png").write_text("no picture")
     Path("src/convzoo").mkdir(parents=True, exist_ok=True)  # by which a project is found
-    told = CliRunner().invoke(app, ["reconstruct", NETWORK, str(photos), "--out", str(tmp_path / "out")])
-    assert told.exit_code == 1
-    assert re.search(r"1\.png +\d+\.\d\d dB +.*out/1\.png", told.output)
-    assert re.search(r"text\.png +is not an image that can be read, expected JPEG, PNG", told.output)
-    assert "contact_sheet.png" in told.output
+    result = CliRunner().invoke(app, ["reconstruct", NETWORK, str(photos), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert re.search(r"1\.png +\d+\.\d\d dB +.*out/1\.png", result.output)
+    assert re.search(r"text\.png +is not an image that can be read, expected JPEG, PNG", result.output)
+    assert "contact_sheet.png" in result.output

@@ -71,9 +71,9 @@ def clone(tmp_path_factory):
             shrink(params)
             change(params)
             yaml.dump(params, project / "params.yaml")
-            told = dvc(project, "repro", *targets, timeout=3600, CONVZOO_MIRROR="", NO_PROXY="127.0.0.1")
-            print(f"{profile}: {len(ran(told))} stages in {time.monotonic() - began:.0f} s")
-            return told
+            output = dvc(project, "repro", *targets, timeout=3600, CONVZOO_MIRROR="", NO_PROXY="127.0.0.1")
+            print(f"{profile}: {len(ran(output))} stages in {time.monotonic() - began:.0f} s")
+            return output
 
         yield project, repro, server
 
@@ -137,8 +137,8 @@ def backbone_of(project: Path) -> str:
 
 def test_full_runs_from_the_published_archives_to_the_report(clone):
     project, repro, server = clone
-    told = repro("full")
-    stages = [stage.partition("@")[0] for stage in ran(told)]
+    output = repro("full")
+    stages = [stage.partition("@")[0] for stage in ran(output)]
     assert stages.count("download") == len(DATASETS) and stages.count("register") == len(NETWORKS)
     assert all(server.asked[path] >= 2 for path in server.files), "each file broke off once and was completed"
     meta = check_results(project)

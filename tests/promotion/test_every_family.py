@@ -29,15 +29,15 @@ def test_what_the_pipeline_registered_becomes_the_champion(clone, network, condi
 @pytest.mark.prove
 def test_a_variant_is_held_against_the_champion_and_both_can_be_traced(clone):
     network = "mnist-classifier"
-    told = convzoo(clone, "promote", network, "--dry-run", expected=3)
-    assert "(dry run, nothing changed)" in told
+    output = convzoo(clone, "promote", network, "--dry-run", expected=3)
+    assert "(dry run, nothing changed)" in output
     convzoo(clone, "promote", network)
     assert "version 1 is the champion already" in convzoo(clone, "promote", network)
     dvc(clone, "exp", "run", "-S", f"networks.{network}.learning_rate=1e-9", f"register@{network}")
-    told = convzoo(clone, "promote", network, "--version", "2", expected=1)
-    assert "val accuracy: gain over champion" in told and "version 2 refused" in told
-    told = convzoo(clone, "promote", network, "--version", "2", "--force", expected=1)
-    assert "--force: expected a reason" in told
+    output = convzoo(clone, "promote", network, "--version", "2", expected=1)
+    assert "val accuracy: gain over champion" in output and "version 2 refused" in output
+    output = convzoo(clone, "promote", network, "--version", "2", "--force", expected=1)
+    assert "--force: expected a reason" in output
     convzoo(clone, "promote", network, "--version", "2", "--force", "--reason", "to see what happens")
     compared = json.loads(convzoo(clone, "compare", f"{network}@champion", f"{network}@previous", "--json"))
     assert compared["params that differ"] == {"learning_rate": ["1e-09", "0.2"]}

@@ -67,6 +67,7 @@ def test_a_doubled_key_is_named_with_both_lines(complaint):
     assert re.search(r"networks.mnist-classifier.epochs: is set twice \(first in line \d+\); keep one", told)
 
 
+FORMATS = "expected one of: cifar, cifar100-pictures, idx, pictures"
 MISTAKES = [
     ("family: classifier", "family: clasifier", "networks.mnist-classifier.family: got 'clasifier', expected one of"),
     ("data: mnist\n", "data: mnst\n", "networks.mnist-classifier.data: got 'mnst', expected a block of `data`: mnist"),
@@ -100,16 +101,8 @@ MISTAKES = [
         "networks:\n  new: 1\n",
         "networks.new: got 1, expected a block with the key family (one of: auto",
     ),
-    (
-        "    format: cifar\n",
-        "",
-        "cifar10-published.format: is missing; expected one of: cifar, cifar100-pictures, idx, pictures",
-    ),
-    (
-        "format: cifar",
-        "format: cfar",
-        "published.format: got 'cfar', expected one of: cifar, cifar100-pictures, idx, pictures",
-    ),
+    ("    format: cifar\n", "", f"cifar10-published.format: is missing; {FORMATS}"),
+    ("format: cifar", "format: cfar", f"published.format: got 'cfar', {FORMATS}"),
     ("drawing: shapes10 ", "drawing: shape ", "drawing: got 'shape', expected one of: shapes10, shapes100, faces"),
     ("limits: {files: 20", "limits: {files: 0", "limits.files: got 0, expected a whole number of at least 1"),
     ("handle: alxmamaev/flowers", "handle: flowers", "handle: got 'flowers-recognition', expected text that matches"),

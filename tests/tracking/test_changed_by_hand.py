@@ -106,9 +106,9 @@ def test_whatever_is_lost_one_sync_makes_it_whole(network, lose):
             assert "convzoo sync" in str(error)
     list(orphans({network}))
 
-    (told,) = sync([network])
+    (message,) = sync([network])
     number = len(versions_of(network))
-    assert told.startswith(
+    assert message.startswith(
         f"{network}: the file is version 1 already" if number == 1 else f"{network}: version 2 registered"
     )
     whole = find_version(f"{network}@champion")
