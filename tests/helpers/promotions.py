@@ -16,7 +16,7 @@ from convzoo.promotion.promote import Outcome, promote
 from convzoo.tracking import store
 from convzoo.tracking.aliases import aliases_of
 from convzoo.tracking.registry import register
-from helpers.onnx_files import save_linear_classifier
+from helpers.onnx_files import describe, save_linear_classifier
 from helpers.registered import folder_of
 
 CLASSES, SIDE, IMAGES = 3, 4, 400
@@ -89,11 +89,18 @@ def write_params(network: str, **changes: object) -> None:
 
 
 def version(
-    network: str, kind: str, parity: float = 1e-6, seed: int = 0, with_digests: bool = True, **data: str
+    network: str,
+    kind: str,
+    parity: float = 1e-6,
+    seed: int = 0,
+    with_digests: bool = True,
+    about: dict | None = None,
+    **data: str,
 ) -> int:
     """Write models/NETWORK for one of WRONG and register it; its version. Each `seed` gives another file.
 
-    `data` are digests of splits that the network was trained on, if not those on disk.
+    `about` is what the file says of itself. `data` are digests of splits that the network was trained on, if not those
+    on disk.
     """
     splits = describe_data(with_digests)
     folder = Path("models", network)
@@ -103,6 +110,8 @@ def version(
     weights = np.zeros((SIDE * SIDE, CLASSES))
     weights[range(3 * number, 3 * number + CLASSES), range(CLASSES)] = 0.02 + seed / 1e6
     save_linear_classifier(folder / "model.onnx", weights, (SIDE, SIDE, 1))
+    if about:
+        describe(folder / "model.onnx", **about)
     sha256 = sha256_of(folder / "model.onnx")
     ends = {
         "input": {"name": "images", "dtype": "uint8", "shape": [None, SIDE, SIDE, 1]},

@@ -23,6 +23,7 @@ JSON, FORM = "application/json", "multipart/form-data"
 
 IMAGES, SAMPLES = TypeAdapter(ImagesRequest), TypeAdapter(SampleRequest)
 SHOWN = 60  # characters of a key in a message
+FIELDS = 8  # of a form, besides files; any of them is refused with its name
 
 
 class Body(NamedTuple):
@@ -51,19 +52,21 @@ async def read_body(request: Request, limits: Limits) -> Body:
         )
     expected = f"expected one image file or more in the field {FILES}, as in: curl -F {FILES}=@photo.png"
     try:
-        form = await request.form(max_files=limits.images, max_fields=0, max_part_size=limits.body)
+        form = await request.form(max_files=limits.images, max_fields=FIELDS, max_part_size=limits.body)
     except HTTPException as error:
         if "Too many files" in str(error.detail):
             raise RefusedError(413, _too_many(limits)) from None
         raise RefusedError(400, f"the form cannot be read ({error.detail}), {expected}") from None
     except (ValueError, LookupError) as error:  # of the parser, for headers of a part that are no text
         raise RefusedError(400, f"the form cannot be read ({error}), {expected}") from None
-    async with form:
-        files = []
+    files = []
+    try:
         for field, upload in form.multi_items():
             if not isinstance(upload, UploadFile) or field != FILES:
                 raise RefusedError(422, f"the form has the field {_shown(field)}, {expected}")
             files.append((upload.filename or "", await upload.read()))
+    finally:
+        await form.close()
     if not files:
         raise RefusedError(422, f"the form is empty, {expected}")
     return Body(files)

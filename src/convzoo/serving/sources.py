@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from convzoo.errors import ConvzooError, without_account
 from convzoo.files import read_json
@@ -17,9 +17,11 @@ from convzoo.tracking import store
 from convzoo.tracking.addresses import artifact_path
 from convzoo.tracking.aliases import CANDIDATE, CHAMPION, aliases_of
 from convzoo.tracking.listing import when
-from convzoo.tracking.reader import Reader, ask
+from convzoo.tracking.reader import Reader, UnansweredError
 from convzoo.tracking.registered import SHA256, existing_run, registered_models, versions_of
 from convzoo.tracking.versions import Version
+
+Result = TypeVar("Result")
 
 PARTS = "parts"
 CARD = "card.md"
@@ -82,23 +84,13 @@ class Registry:
     def snapshot(self) -> Snapshot:
         """All versions that have an alias, and a list of all versions."""
         before = _state(self.database) if self.database else None
-        snapshot = self._ask(_snapshot)
+        snapshot = _ask(_snapshot)
         self._seen = before  # only now: a question that failed is asked again
         return snapshot
 
     def card(self, network: str, version: int | None) -> str:
         """The description of a version."""
-        return self._ask(lambda client: _description(client, network, version))
-
-    def _ask(self, question: Callable[[Any], Any]) -> Any:
-        try:
-            with store.failures_raised_as(f"{without_account(store.tracking_uri())}: cannot be read"):
-                return ask(question)
-        except ImportError as error:
-            raise ConvzooError(
-                f"{without_account(store.tracking_uri())}: needs MLflow, which is not installed ({error}), expected a "
-                "database of MLflow's version or its package; install mlflow, or serve a folder: --models DIR"
-            ) from None
+        return _ask(lambda client: _description(client, network, version))
 
 
 class Folder:
@@ -155,6 +147,26 @@ def networks_of(snapshot: Snapshot) -> list[str]:
     return [name for name, releases in snapshot.releases.items() if wanted(releases, None)]
 
 
+def _ask(question: Callable[[Any], Result]) -> Result:
+    """The result of `question` with a Reader of the project's database, or with MLflow's client if it cannot answer.
+
+    Raises ConvzooError. A database that is busy is one: MLflow would only wait longer for it.
+    """
+    uri = without_account(store.tracking_uri())
+    try:
+        with store.failures_raised_as(f"{uri}: cannot be read"):
+            try:
+                with closing(Reader()) as reader:
+                    return question(reader)
+            except UnansweredError:
+                return question(store.use_store())
+    except ImportError as error:
+        raise ConvzooError(
+            f"{uri}: cannot be read without MLflow ({error}), expected a database of a version of MLflow that convzoo "
+            "knows; install mlflow, or serve a folder: --models DIR"
+        ) from None
+
+
 def _snapshot(client: Any) -> Snapshot:
     snapshot = Snapshot()
     for model in registered_models(client):
@@ -180,8 +192,7 @@ def _release(network: str, alias: str, version: Any) -> Release:
     number = int(version.version)
 
     def fetch(folder: Path) -> Path | None:
-        with store.failures_raised_as(f"{network}: version {number} cannot be fetched"):
-            return ask(lambda client: _fetch(client, network, number, folder))
+        return _ask(lambda client: _fetch(client, network, number, folder))
 
     return Release(network, alias, number, version.tags.get(SHA256), fetch)
 
