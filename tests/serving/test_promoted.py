@@ -10,7 +10,9 @@ import pytest
 from helpers.promotions import stored_file, version, write_data, write_params
 from helpers.served import get, light, server, wait_until
 
+from convzoo.commands.shadow import ask
 from convzoo.data.arrays import load_split
+from convzoo.errors import ConvzooError
 from convzoo.files import sha256_of
 from convzoo.promotion.promote import promote, rollback
 from convzoo.tracking import store
@@ -77,12 +79,19 @@ def test_promotions_and_rollbacks_take_effect_under_load_and_broken_files_never_
     assert version(NETWORK, "good", about=ABOUT) == 1
     assert promote(NETWORK).done
     assert version(NETWORK, "best", about=ABOUT) == 2
-    with server(project, **light(project)) as (address, process, log), Load(address) as load:
+    shadow = ("--shadow", "candidate", "--shadow-share", "1")
+    with server(project, *shadow, **light(project)) as (address, process, log), Load(address) as load:
         load.settle_on(1)
         assert get(f"{address}/readyz") == {"ready": True, "serving": {NETWORK: 1}, "problems": []}
 
+        report = ask(address, NETWORK)
+        assert (report["serving"]["version"], report["shadow"]["version"]) == (1, 2)
+        assert report["images"] == report["requests"] > 0 and report["failed"] == 0
+
         assert promote(NETWORK).done
         load.settle_on(2)
+        with pytest.raises(ConvzooError, match="no other version runs in the shadow"):
+            ask(address, NETWORK)
         rollback(NETWORK)
         load.settle_on(1)
 

@@ -50,7 +50,7 @@ def ask(server: str, network: str) -> dict[str, Any]:
 
 def as_text(found: dict[str, Any]) -> str:
     """The comparison for a terminal."""
-    serving, shadow = (f"version {found[side]['version']}" for side in ("serving", "shadow"))
+    serving, shadow = (_named(found[side]) for side in ("serving", "shadow"))
     title = f"{found['serving']['network']}: {shadow} in the shadow of {serving}"
     if not found["images"]:
         return f"{title}: nothing compared yet (dropped {found['dropped']}, failed {found['failed']})"
@@ -64,6 +64,11 @@ def as_text(found: dict[str, Any]) -> str:
         ["not compared", f"{found['dropped']} requests, since too many waited; {found['failed']} failed"],
     ]
     return f"{title}\n{in_columns(rows)}"
+
+
+def _named(side: dict[str, Any]) -> str:
+    version = side["version"]
+    return f"file {side['sha256'][:12]}" if version is None else f"version {version}"
 
 
 def _refusal(error: urllib.error.HTTPError) -> str | None:

@@ -85,8 +85,6 @@ def images_of(body: Body, served: Served, limits: Limits) -> Images:
     expected = f"expected {served.model.input} (raw pixels from 0 to 255, not scaled)"
     if list(pixels.shape[1:]) != shape:
         raise RefusedError(422, f"images: got {_sizes(pixels.shape)}, {expected}")
-    if not len(pixels):
-        raise RefusedError(422, f"images: got none, {expected}")
     if len(pixels) > limits.images:
         raise RefusedError(413, _too_many(limits))
     return Images(pixels, [None] * len(pixels), [])
