@@ -38,6 +38,12 @@ DESCRIPTION = (
 )
 
 
+class Markdown(PlainTextResponse):
+    """A page of Markdown."""
+
+    media_type = "text/markdown"
+
+
 @dataclass
 class Service:
     """Everything that the routes share."""
@@ -156,14 +162,14 @@ def _add_pages(app: FastAPI, service: Service) -> None:
 
     @app.get(
         "/v1/{network}/card",
-        response_class=PlainTextResponse,
+        response_class=Markdown,
         responses=GET | openapi.refusals(404, 503),
         summary="The model card, in Markdown",
     )
     async def card(network: str) -> Response:
         served = _known(champions, network)
         text = await asyncio.to_thread(champions.source.card, network, served.release.version)
-        return PlainTextResponse(text, media_type="text/markdown")
+        return Markdown(text)
 
     @app.get(
         "/v1/{network}/shadow",

@@ -56,13 +56,14 @@ def describe(app: FastAPI, champions: Champions) -> dict[str, Any]:
     for name, adapter in (("images", IMAGES), ("samples", SAMPLES)):
         bodies[name] = adapter.json_schema(ref_template=REFERENCES)
         schemas |= bodies[name].pop("$defs", {})
-    for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which no answer has
+    for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's, which no answer has
         schemas.pop(unused, None)
     templates = {path: document["paths"].pop(path) for path in list(document["paths"]) if path.startswith(TEMPLATE)}
     for network, served in sorted(champions.serving.items()):
+        answered = [*served.operations, "card", *(["shadow"] if network in champions.shadows else [])]
         for path, methods in templates.items():
             operation = path.removeprefix(TEMPLATE)
-            if operation in ("card", "shadow") or operation in served.operations:
+            if operation in answered:
                 document["paths"][path.replace("{network}", network)] = {
                     method: _concrete(method, details, operation, served, bodies) for method, details in methods.items()
                 }
@@ -93,6 +94,8 @@ def _concrete(
     parameters = [parameter for parameter in details.pop("parameters", []) if parameter["in"] != "path"]
     if parameters:
         details["parameters"] = parameters
+    if method == "get":  # FastAPI expects that a path may be wrong, which is a 404 here
+        details["responses"].pop("422", None)
     if method == "post":
         body: dict[str, Any] = {"schema": bodies["samples" if operation == "sample" else "images"]}
         if shown := example(served, operation):
