@@ -1,4 +1,4 @@
-"""Requests that schemathesis generates from the server's OpenAPI, most of them wrong, get the answers that it describes.
+"""Requests that schemathesis generates from the server's OpenAPI, most of them wrong, are answered as it describes.
 
 `make bad-requests` sends over a thousand wrong ones.
 """
