@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from convzoo.commands.shared import NETWORK_AT_ALIAS
-from convzoo.project import in_project
+from convzoo.errors import ConvzooError
+from convzoo.project import find_project, in_project
 from convzoo.serving.limits import Limits
 
 EXAMPLES = (
@@ -65,5 +66,10 @@ def command(
 
     limits = Limits(max_body, max_images, max_pixels, max_requests, timeout)
     folder = models.absolute() if models else None
-    with contextlib.nullcontext() if models else in_project():
+    if folder is None and find_project() is None:
+        raise ConvzooError(
+            f"{Path.cwd()}: is not in a convzoo project, expected the folder of your clone or one below it; run this "
+            "from there, or name a folder of networks: --models DIR"
+        )
+    with in_project() if folder is None else contextlib.nullcontext():
         run(networks or [], (host, port), folder, (shadow, shadow_share) if shadow else None, allow_host or (), limits)
