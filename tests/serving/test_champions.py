@@ -10,11 +10,13 @@ from helpers.onnx_files import describe, save_linear
 from helpers.served import write_autoencoder, write_classifier, write_generator
 
 from convzoo.errors import ConvzooError
-from convzoo.files import sha256_of
+from convzoo.files import sha256_of, write_json
 from convzoo.serving import champions as champions_module
+from convzoo.serving.app import Service
 from convzoo.serving.champions import Champions
 from convzoo.serving.served import load
 from convzoo.serving.sources import Folder
+from convzoo.shipping.model import THREADS, Model
 
 
 @pytest.fixture
@@ -165,3 +167,35 @@ def test_a_source_that_fails_leaves_everything_as_it_is(champions, monkeypatch):
 def test_a_folder_that_does_not_exist_is_named():
     with pytest.raises(ConvzooError, match="--models: nowhere: is not a folder, expected one with NETWORK"):
         Folder(Path("nowhere"))
+
+
+def test_a_network_that_fails_on_zeros_never_answers(champions, tmp_path):
+    old, file = champions.serving["pets"], tmp_path / "pets/model.onnx"
+    # 100 numbers are no picture, which onnxruntime only sees when it computes.
+    save_linear(file, np.ones((192, 100)), ("uint8", (8, 8, 3)), ("uint8", (8, 8, 3)))
+    write_json(file.with_name("export.json"), {"model_sha256": sha256_of(file)})
+    champions.refresh()
+    assert champions.serving["pets"].model is old.model
+    assert "model.onnx fails on an image of zeros (" in champions.problems["pets"]
+
+
+def test_a_network_computes_in_the_thread_that_asks_unlike_in_the_evaluation(champions, tmp_path):
+    options = champions.serving["pets"].model._session.get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+    assert Model(tmp_path / "pets/model.onnx")._session.get_session_options().intra_op_num_threads == THREADS
+
+
+def test_the_threads_are_as_many_as_are_allowed(champions, monkeypatch):
+    monkeypatch.setattr("convzoo.serving.app.allowed_cpus", lambda: 3)
+    assert Service(champions).workers.threads == 3
+
+
+def test_large_images_are_computed_in_small_batches(champions):
+    model = champions.serving["pets"].model
+    assert model.batch == 128
+    model.input = model.input._replace(shape=(None, 224, 224, 3))
+    assert model.batch == 5
+    model.input = model.input._replace(shape=(None, 4096, 4096, 3))
+    assert model.batch == 1
+    model.input, model.output = model.input._replace(shape=(None, 100)), model.input._replace(shape=(None, 64, 64, 3))
+    assert model.batch == 64
