@@ -5,7 +5,7 @@ import socket
 from convzoo.errors import ConvzooError
 
 
-def check_address(host: str, port: int) -> None:
+def check_address(host: str, port: int, remedy: str = "choose others with --host and --port") -> None:
     """Raise ConvzooError for an address that no server can listen on: MLflow exits with 0 after its traceback."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -16,5 +16,5 @@ def check_address(host: str, port: int) -> None:
         reason = getattr(error, "strerror", None) or error
         raise ConvzooError(
             f"{host}:{port}: no server can listen there ({reason}), expected an address of this machine and a free "
-            "port; choose others with --host and --port"
+            f"port; {remedy}"
         ) from None

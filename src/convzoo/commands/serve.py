@@ -5,6 +5,7 @@ machine can ask, unless --host names another address; that needs a token in CONV
 """
 
 import contextlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,9 @@ from convzoo.errors import ConvzooError
 from convzoo.project import find_project, in_project
 from convzoo.serving.limits import Limits
 
+PORT = 8000
+MLFLOW = "http://127.0.0.1:5000"  # where convzoo ui listens
+
 EXAMPLES = (
     "convzoo serve",
     "convzoo serve mnist-classifier cifar10-classifier@v3 --port 8080",
@@ -22,25 +26,29 @@ EXAMPLES = (
     "convzoo serve --models exported/",
 )
 
+Networks = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Networks, or versions of them. Default: every network with a champion or candidate.", **NETWORK_AT_ALIAS
+    ),
+]
+Port = Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="The port to listen on; 0 is any free port.")]
+Models = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Serve the files DIR/NETWORK/model.onnx instead of registered versions."),
+]
+Mlflow = Annotated[
+    str, typer.Option(metavar="URL", help="The address of MLflow's UI; the demo links to it if it answers.")
+]
+
 
 def command(
-    networks: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Networks, or versions of them. Default: every network with a champion or candidate.",
-            **NETWORK_AT_ALIAS,
-        ),
-    ] = None,
+    networks: Networks = None,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="The address to listen on; 127.0.0.1 is this machine only.")
     ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="N", help="The port to listen on; 0 is any free port.")
-    ] = 8000,
-    models: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Serve the files DIR/NETWORK/model.onnx instead of registered versions."),
-    ] = None,
+    port: Port = PORT,
+    models: Models = None,
     shadow: Annotated[
         str | None,
         typer.Option(metavar="ALIAS", help="Compare the answers of the versions with this alias in the background."),
@@ -60,11 +68,28 @@ def command(
     timeout: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="How long a request or its answer may take.")
     ] = Limits.seconds,
+    mlflow: Mlflow = MLFLOW,
 ) -> None:
     """Load the networks, print the address, and serve until the end."""
-    from convzoo.serving.run import run  # imports FastAPI, for which the help should not wait
-
     limits = Limits(max_body, max_images, max_pixels, max_requests, timeout)
+    compared = (shadow, shadow_share) if shadow else None
+    serve(networks or [], (host, port), models, compared, allow_host or (), limits, mlflow)
+
+
+def serve(
+    networks: Sequence[str],
+    address: tuple[str, int],
+    models: Path | None,
+    shadow: tuple[str, float] | None,
+    hosts: Sequence[str],
+    limits: Limits,
+    mlflow: str,
+    on_start: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the networks of the project that the user is in, or of the folder `models`; see `convzoo.serving.run`."""
+    from convzoo.repro.summary import REPORT  # imports NumPy, and the next one FastAPI: the help should not wait
+    from convzoo.serving.run import run
+
     folder = models.absolute() if models else None
     if folder is None and find_project() is None:
         raise ConvzooError(
@@ -72,4 +97,5 @@ def command(
             "from there, or name a folder of networks: --models DIR"
         )
     with in_project() if folder is None else contextlib.nullcontext():
-        run(networks or [], (host, port), folder, (shadow, shadow_share) if shadow else None, allow_host or (), limits)
+        report = None if folder else REPORT.absolute()
+        run(networks, address, folder, shadow, hosts, limits, report=report, mlflow=mlflow, on_start=on_start)

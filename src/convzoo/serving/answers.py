@@ -24,7 +24,9 @@ class Computed(NamedTuple):
     outputs: np.ndarray
 
 
-def predict(served: Served, body: Body, limits: Limits, *, top: int | None = None, invert: bool = False) -> Computed:
+def predict(
+    served: Served, body: Body, limits: Limits, *, top: int | None = None, invert: bool = False, inputs: bool = False
+) -> Computed:
     """The class of each image, with probabilities; of the `top` most probable classes, or of all."""
     images = images_of(body, served, limits)
     pixels = 255 - images.pixels if invert else images.pixels
@@ -44,10 +46,12 @@ def predict(served: Served, body: Body, limits: Limits, *, top: int | None = Non
             }
         )
     answer = served.identity() | {"answers": answers, "notes": images.notes}
+    if inputs:
+        answer["inputs"] = as_base64(pixels)
     return Computed(answer, pixels, probabilities)
 
 
-def reconstruct(served: Served, body: Body, limits: Limits) -> Computed:
+def reconstruct(served: Served, body: Body, limits: Limits, *, inputs: bool = False) -> Computed:
     """The reconstruction of each image, and how close it is."""
     images = images_of(body, served, limits)
     outputs = served.model.run(images.pixels)
@@ -56,6 +60,8 @@ def reconstruct(served: Served, body: Body, limits: Limits) -> Computed:
     for name, error, output in zip(images.names, errors, outputs, strict=True):
         answers.append({"file": name, "psnr": round(float(psnr(error, output.size)), 2)})
     answer = served.identity() | {"answers": answers, "images": as_base64(outputs), "notes": images.notes}
+    if inputs:
+        answer["inputs"] = as_base64(images.pixels)
     return Computed(answer, images.pixels, outputs)
 
 
@@ -68,11 +74,14 @@ def encode(served: Served, body: Body, limits: Limits) -> Computed:
     return Computed(answer, images.pixels, latents)
 
 
-def sample(served: Served, body: Body, limits: Limits) -> Computed:
+def sample(served: Served, body: Body, limits: Limits, *, inputs: bool = False) -> Computed:
     """Generated images."""
     latents, seed = latents_of(body, served, limits)
     images = served.model.run(latents)
-    return Computed(served.identity() | {"seed": seed, "images": as_base64(images)}, latents, images)
+    answer = served.identity() | {"seed": seed, "images": as_base64(images)}
+    if inputs:
+        answer["inputs"] = latents.tolist()
+    return Computed(answer, latents, images)
 
 
 def as_base64(images: np.ndarray) -> dict[str, Any]:

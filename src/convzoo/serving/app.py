@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic_core import to_json
@@ -22,6 +23,7 @@ from convzoo.serving import openapi, schemas
 from convzoo.serving.answers import OPERATIONS
 from convzoo.serving.bounded import BoundedRequests, Workers
 from convzoo.serving.champions import Champions
+from convzoo.serving.demo_page import add_demo
 from convzoo.serving.inputs import Body, read_body
 from convzoo.serving.limits import Limits, RefusedError, allowed_cpus
 from convzoo.serving.metrics import MeasuredRequests, Metrics
@@ -30,6 +32,7 @@ from convzoo.serving.served import Served
 from convzoo.serving.shadow import Shadow
 
 JSON = "application/json"
+Inputs = Annotated[bool, Query(description="Also return what the network was given: images in its size, or latents.")]
 POST = openapi.refusals(400, 401, 403, 404, 408, 413, 415, 422, 429, 503)
 GET = openapi.refusals(401, 403)
 DESCRIPTION = (
@@ -53,6 +56,8 @@ class Service:
     shadow: Shadow | None = None
     token: str | None = None
     hosts: tuple[str, ...] = ()
+    report: Path | None = None  # of the project whose networks these are
+    mlflow: str | None = None  # where MLflow's UI may answer
 
     def __post_init__(self) -> None:
         self.workers = Workers(self.limits, allowed_cpus())
@@ -113,6 +118,7 @@ def create_app(service: Service) -> FastAPI:
     app.openapi = partial(openapi.describe, app, service.champions)
     _add_operations(app, service)
     _add_pages(app, service)
+    add_demo(app, service.report, service.mlflow)
     _add_errors(app)
     app.add_middleware(BoundedRequests, workers=service.workers)
     app.add_middleware(Guard, token=service.token, hosts=service.hosts)
@@ -127,8 +133,9 @@ def _add_operations(app: FastAPI, service: Service) -> None:
         request: Request,
         top: Annotated[int | None, Query(ge=1, description="Only the most probable classes. Default: all.")] = None,
         invert: Annotated[bool, Query(description="Swap black and white first.")] = False,
+        inputs: Inputs = False,
     ) -> Response:
-        return await service.answer(network, "predict", request, top=top, invert=invert)
+        return await service.answer(network, "predict", request, top=top, invert=invert, inputs=inputs)
 
     @app.post(
         "/v1/{network}/reconstruct",
@@ -136,24 +143,20 @@ def _add_operations(app: FastAPI, service: Service) -> None:
         responses=POST,
         summary="Reconstruct images",
     )
-    async def reconstruct(network: str, request: Request) -> Response:
-        return await service.answer(network, "reconstruct", request)
+    async def reconstruct(network: str, request: Request, inputs: Inputs = False) -> Response:
+        return await service.answer(network, "reconstruct", request, inputs=inputs)
 
     @app.post("/v1/{network}/encode", response_model=schemas.Encodings, responses=POST, summary="Encode images")
     async def encode(network: str, request: Request) -> Response:
         return await service.answer(network, "encode", request)
 
     @app.post("/v1/{network}/sample", response_model=schemas.Samples, responses=POST, summary="Generate images")
-    async def sample(network: str, request: Request) -> Response:
-        return await service.answer(network, "sample", request)
+    async def sample(network: str, request: Request, inputs: Inputs = False) -> Response:
+        return await service.answer(network, "sample", request, inputs=inputs)
 
 
 def _add_pages(app: FastAPI, service: Service) -> None:
     champions = service.champions
-
-    @app.get("/", include_in_schema=False)
-    async def start() -> Response:
-        return RedirectResponse("/docs")
 
     @app.get("/v1/models", response_model=schemas.Networks, responses=GET, summary="The networks and their versions")
     async def models() -> Response:

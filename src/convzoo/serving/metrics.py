@@ -12,7 +12,7 @@ from convzoo.serving.bounded import Workers
 from convzoo.serving.champions import Champions
 
 OPERATIONS = ("predict", "reconstruct", "sample", "encode")
-PAGES = ("/", "/v1/models", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json")
+PAGES = ("/", "/demo/", "/report", "/v1/models", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json")
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)  # seconds
 
 

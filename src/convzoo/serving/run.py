@@ -3,7 +3,7 @@
 import logging.config
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvicorn
@@ -12,6 +12,7 @@ from convzoo.errors import ConvzooError
 from convzoo.ports import check_address
 from convzoo.serving.app import Service, create_app
 from convzoo.serving.champions import Champions
+from convzoo.serving.demo_page import DEMO
 from convzoo.serving.limits import Limits
 from convzoo.serving.security import token_for
 from convzoo.serving.shadow import Shadow
@@ -37,11 +38,16 @@ def run(
     shadow: tuple[str, float] | None,
     hosts: Sequence[str],
     limits: Limits,
+    *,
+    report: Path | None = None,
+    mlflow: str | None = None,
+    on_start: Callable[[str], None] | None = None,
 ) -> None:
     """Serve `networks`, or all, at `address` until SIGTERM or Ctrl-C; then refuse what comes, and finish what runs.
 
-    `models` is a folder instead of the registry, `shadow` an alias and the share of the requests to compare. Raises
-    ConvzooError if nothing can be served, or not there.
+    `models` is a folder instead of the registry, `shadow` an alias and the share of the requests to compare. The demo
+    links to the file `report` and to MLflow's UI at `mlflow`; `on_start` gets its address once the server listens.
+    Raises ConvzooError if nothing can be served, or not there.
     """
     host, port = address
     token = token_for(host)
@@ -51,7 +57,7 @@ def run(
     logging.config.dictConfig(LOGGING)
     champions = Champions(Folder(models) if models else Registry(), networks, shadow[0] if shadow else None)
     champions.start()
-    service = Service(champions, limits, Shadow(shadow[1]) if shadow else None, token, (host, *hosts))
+    service = Service(champions, limits, Shadow(shadow[1]) if shadow else None, token, (host, *hosts), report, mlflow)
     # uvicorn handles it while it serves, and raises it again at the end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     Server(
@@ -63,12 +69,17 @@ def run(
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=int(limits.seconds + GRACE),
-        )
+        ),
+        on_start,
     ).run()
 
 
 class Server(uvicorn.Server):
-    """A server that prints its address once it listens there."""
+    """A server that prints its address once it listens there, and hands that of its demo to `on_start`."""
+
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[str], None] | None = None) -> None:
+        super().__init__(config)
+        self.on_start = on_start
 
     async def startup(self, sockets: list | None = None) -> None:
         """Listen."""
@@ -76,4 +87,7 @@ class Server(uvicorn.Server):
         for server in self.servers:
             host, port = server.sockets[0].getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
-            print(f"serving http://{shown}:{port}; its API: http://{shown}:{port}/docs; Ctrl-C stops it", flush=True)
+            address = f"http://{shown}:{port}"
+            print(f"serving {address}; try it: {address}{DEMO}; its API: {address}/docs; Ctrl-C stops it", flush=True)
+            if self.on_start:
+                self.on_start(f"{address}{DEMO}")

@@ -53,6 +53,9 @@ SampleRequest = Annotated[
 ]
 
 
+Given = Annotated[Pixels | None, Field(description="If asked for: the images as the network got them.")]
+
+
 class Answer(BaseModel):
     """What every answer says."""
 
@@ -76,6 +79,7 @@ class Predictions(Answer):
 
     answers: list[Prediction]
     notes: list[str]
+    inputs: Given = None
 
 
 class Reconstruction(BaseModel):
@@ -91,6 +95,7 @@ class Reconstructions(Answer):
     answers: list[Reconstruction]
     images: Pixels
     notes: list[str]
+    inputs: Given = None
 
 
 class Encodings(Answer):
@@ -106,6 +111,7 @@ class Samples(Answer):
 
     seed: int | None
     images: Pixels
+    inputs: Annotated[list[list[float]] | None, Field(description="If asked for: the latents.")] = None
 
 
 class Version(BaseModel):
