@@ -35,7 +35,7 @@ class Page(StaticFiles):
 
 
 def add_demo(app: FastAPI, report: Path | None, mlflow: str | None) -> None:
-    """Add the page, and what it links to: a report if the file `report` exists, MLflow's UI if it answers at `mlflow`."""
+    """Add the page, and what it links to: the file `report` if it exists, MLflow's UI at `mlflow` if it answers."""
 
     @app.get("/", include_in_schema=False)
     async def start() -> Response:
@@ -52,7 +52,7 @@ def add_demo(app: FastAPI, report: Path | None, mlflow: str | None) -> None:
     @app.get(REPORT, include_in_schema=False)
     async def show_report() -> Response:
         if report is None or not report.is_file():
-            where = f"{report.parent.name}/{report.name} of a project" if report else "a server of a project"
+            where = f"{report.parent.name}/{report.name} of a project" if report else "that of a project"
             raise RefusedError(
                 404, f"{REPORT}: there is no report, expected {where}; write it with: convzoo repro report"
             )
