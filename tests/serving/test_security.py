@@ -77,6 +77,16 @@ def test_addresses_of_this_machine_alone_are_told_from_others(host, expected):
     assert is_loopback(host) is expected
 
 
+def test_a_name_that_also_leads_elsewhere_is_not_of_this_machine_alone(monkeypatch):
+    addresses = [(0, 0, 0, "", (address, 0)) for address in ("127.0.0.1", "192.0.2.1")]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: addresses)
+    assert not is_loopback("both.example.org")
+    del addresses[1]
+    assert is_loopback("both.example.org")
+    addresses.clear()
+    assert not is_loopback("neither.example.org")
+
+
 def test_away_from_loopback_a_token_is_required(monkeypatch):
     monkeypatch.delenv("CONVZOO_TOKEN", raising=False)
     assert token_for("127.0.0.1") is None
