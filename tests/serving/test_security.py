@@ -1,6 +1,7 @@
 """Who may ask: nobody without the token, no page of another site, and nobody who calls the server by another name."""
 
 import pytest
+from starlette.testclient import TestClient
 
 from convzoo.errors import ConvzooError
 from convzoo.serving.app import create_app
@@ -63,6 +64,15 @@ def test_everything_needs_the_token_if_there_is_one(start, path):
 def test_its_health_is_known_without_a_token(start):
     client = start(token=TOKEN)
     assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200
+
+
+def test_without_the_token_problems_are_only_named(service):
+    guarded = service(token=TOKEN)
+    guarded.champions.problems["pets"] = "pets: /home/of/somebody/model.onnx: is broken"
+    client = TestClient(create_app(guarded), "http://127.0.0.1")
+    assert client.get("/readyz").json()["problems"] == ["pets"]
+    [message] = client.get("/readyz", headers={"Authorization": f"Bearer {TOKEN}"}).json()["problems"]
+    assert message.startswith("pets: /home/of/somebody")
 
 
 def test_a_body_is_not_read_without_the_token(start):
