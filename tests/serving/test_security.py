@@ -1,6 +1,7 @@
 """Who may ask: nobody without the token, no page of another site, and nobody who calls the server by another name."""
 
 import pytest
+from starlette.testclient import TestClient
 
 from convzoo.errors import ConvzooError
 from convzoo.serving.app import create_app
@@ -65,6 +66,15 @@ def test_its_health_is_known_without_a_token(start):
     assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200
 
 
+def test_without_the_token_problems_are_only_named(service):
+    guarded = service(token=TOKEN)
+    guarded.champions.problems["pets"] = "pets: /home/of/somebody/model.onnx: is broken"
+    client = TestClient(create_app(guarded), "http://127.0.0.1")
+    assert client.get("/readyz").json()["problems"] == ["pets"]
+    [message] = client.get("/readyz", headers={"Authorization": f"Bearer {TOKEN}"}).json()["problems"]
+    assert message.startswith("pets: /home/of/somebody")
+
+
 def test_a_body_is_not_read_without_the_token(start):
     client = start(token=TOKEN)
     assert client.post("/v1/pets/predict", content=b"x" * 2**26).status_code == 401
@@ -75,6 +85,16 @@ def test_a_body_is_not_read_without_the_token(start):
 )
 def test_addresses_of_this_machine_alone_are_told_from_others(host, expected):
     assert is_loopback(host) is expected
+
+
+def test_a_name_that_also_leads_elsewhere_is_not_of_this_machine_alone(monkeypatch):
+    addresses = [(0, 0, 0, "", (address, 0)) for address in ("127.0.0.1", "192.0.2.1")]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: addresses)
+    assert not is_loopback("both.example.org")
+    del addresses[1]
+    assert is_loopback("both.example.org")
+    addresses.clear()
+    assert not is_loopback("neither.example.org")
 
 
 def test_away_from_loopback_a_token_is_required(monkeypatch):

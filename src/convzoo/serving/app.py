@@ -27,7 +27,7 @@ from convzoo.serving.demo_page import add_demo
 from convzoo.serving.inputs import Body, read_body
 from convzoo.serving.limits import Limits, RefusedError, allowed_cpus
 from convzoo.serving.metrics import MeasuredRequests, Metrics
-from convzoo.serving.security import Guard
+from convzoo.serving.security import Guard, has_token
 from convzoo.serving.served import Served
 from convzoo.serving.shadow import Shadow
 
@@ -199,9 +199,12 @@ def _add_pages(app: FastAPI, service: Service) -> None:
         responses={503: {"model": schemas.Ready}} | openapi.refusals(403),
         summary="Whether every network answers",
     )
-    async def ready() -> Response:
+    async def ready(request: Request) -> Response:
         serving = {network: served.release.version for network, served in sorted(champions.serving.items())}
-        answer = {"ready": champions.is_ready, "serving": serving, "problems": [*champions.problems.values()]}
+        problems = champions.problems
+        # Messages name paths, which are nothing for those without the token.
+        shown = [*problems.values()] if has_token(request.scope, service.token) else [*problems]
+        answer = {"ready": champions.is_ready, "serving": serving, "problems": shown}
         return JSONResponse(answer, 200 if champions.is_ready else 503)
 
     @app.get("/metrics", response_class=PlainTextResponse, responses=GET, summary="Metrics for Prometheus")

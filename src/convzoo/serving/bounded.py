@@ -54,9 +54,7 @@ class Workers:
             ) from None
 
     def _abandon(self, future: Future) -> None:
-        """Count a computation, which cannot be stopped, until it ends."""
-        if future.cancelled() or future.done():
-            return
+        """Count a computation until it ends: one that runs cannot be stopped."""
         self.abandoned += 1
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._ended))

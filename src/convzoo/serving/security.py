@@ -47,12 +47,19 @@ def is_loopback(host: str) -> bool:
     return bool(found) and all(ipaddress.ip_address(entry[4][0].partition("%")[0]).is_loopback for entry in found)
 
 
+def has_token(scope: Scope, token: str | None) -> bool:
+    """Whether a request has the token, or none is needed."""
+    return token is None or hmac.compare_digest(
+        _given_token(dict(scope["headers"]).get(b"authorization", b"")), token.encode()
+    )
+
+
 class Guard:
     """Refuses requests for another host, from pages of another site, and without the token."""
 
     def __init__(self, app: ASGIApp, token: str | None, hosts: Sequence[str]) -> None:
         self.app, self.hosts = app, {"localhost", *(host.lower() for host in hosts)}
-        self.token = token.encode() if token else None
+        self.token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with 401 or 403."""
@@ -77,9 +84,7 @@ class Guard:
             origin = urlsplit(headers[b"origin"].decode("latin-1")).netloc
             if origin.lower() != headers[b"host"].decode("latin-1").lower():
                 return RefusedError(403, "the request comes from a page of another site, expected one of this server")
-        if self.token is None or scope["path"] in OPEN:
-            return None
-        if hmac.compare_digest(_given_token(headers.get(b"authorization", b"")), self.token):
+        if scope["path"] in OPEN or has_token(scope, self.token):
             return None
         return RefusedError(
             401,

@@ -6,6 +6,7 @@ Imports no MLflow unless the registry is a tracking server.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ Result = TypeVar("Result")
 PARTS = "parts"
 CARD = "card.md"
 MODEL, EXPORT = "model.onnx", "export.json"
+SERVER_INTERVAL = 5.0  # seconds between two questions to a tracking server
 # Tags of versions that are no metrics, although they are numbers.
 NO_METRICS = ("convzoo.", "mlflow.")
 
@@ -77,14 +79,18 @@ class Registry:
     def __init__(self) -> None:
         self.database = store.database_file(store.tracking_uri())
         self._seen: Any = None
+        self._asked = -SERVER_INTERVAL
 
     def has_changed(self) -> bool:
-        """Whether the database was written to. What a tracking server has may always have changed."""
-        return self.database is None or _state(self.database) != self._seen
+        """Whether the database was written to. What a tracking server has may have changed after SERVER_INTERVAL."""
+        if self.database is None:
+            return time.monotonic() - self._asked >= SERVER_INTERVAL
+        return _state(self.database) != self._seen
 
     def snapshot(self) -> Snapshot:
         """All versions that have an alias, and a list of all versions."""
         before = _state(self.database) if self.database else None
+        self._asked = time.monotonic()
         snapshot = _ask(_snapshot)
         self._seen = before  # only now: a question that failed is asked again
         return snapshot
