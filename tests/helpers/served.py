@@ -98,12 +98,14 @@ def light(folder: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def server(folder: Path, *arguments: str, **more: str) -> Iterator[tuple[str, subprocess.Popen, Path]]:
-    """`convzoo serve` on a free port; its address, its process, and the file of what it printed."""
+def server(
+    folder: Path, *arguments: str, command: str = "serve", **more: str
+) -> Iterator[tuple[str, subprocess.Popen, Path]]:
+    """`convzoo serve`, or `convzoo demo`, on a free port; its address, its process, and the file of what it printed."""
     log = folder / "server.log"
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "convzoo", "serve", "--port", "0", *arguments],
+            [sys.executable, "-m", "convzoo", command, "--port", "0", *arguments],
             cwd=folder,
             env=environment(**({"PYTHONPATH": SOURCE} | more)),
             stdout=stream,

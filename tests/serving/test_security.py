@@ -50,7 +50,9 @@ def test_pages_of_other_sites_get_no_answer(client, origin, status):
     assert answer.status_code == status
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/metrics", "/docs", "/openapi.json", "/", "/v1/pets/card", "/nowhere"])
+@pytest.mark.parametrize(
+    "path", ["/v1/models", "/metrics", "/docs", "/openapi.json", "/", "/demo/main.js", "/v1/pets/card", "/nowhere"]
+)
 def test_everything_needs_the_token_if_there_is_one(start, path):
     client = start(token=TOKEN)
     for headers in ({}, {"Authorization": f"Bearer {TOKEN}x"}, {"Authorization": TOKEN}, {"Authorization": "Basic x"}):

@@ -54,7 +54,7 @@ def add_demo(app: FastAPI, report: Path | None, mlflow: str | None) -> None:
         if report is None or not report.is_file():
             where = f"{report.parent.name}/{report.name} of a project" if report else "that of a project"
             raise RefusedError(
-                404, f"{REPORT}: there is no report, expected {where}; write it with: convzoo repro report"
+                404, f"{REPORT}: there is no report, expected {where}; to write it, run: convzoo repro report"
             )
         return FileResponse(report, headers=ALWAYS | {"Content-Security-Policy": REPORT_POLICY})
 
