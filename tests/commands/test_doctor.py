@@ -155,7 +155,7 @@ def damaged_lock(project: Path, _: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("damage", "topic", "text", "remedy"),
     [
-        (unbuilt, "DVC", "7 of 8 networks are built", "dvc repro"),
+        (unbuilt, "DVC", "7 of 8 networks are built", "convzoo repro"),
         (locked, "DVC", "another DVC command is running (process {pid})", "wait for it"),
         (damaged_lock, "DVC", "rwlock is damaged", "remove .dvc/tmp/rwlock"),
         (other_versions, "versions", "mnist-dcgan trained with 1.0", "pip install numpy==1.0"),

@@ -141,5 +141,5 @@ def test_repeat_names_what_is_in_its_way(pets, tmp_path, monkeypatch):
     text = Path("params.yaml").read_text()
     monkeypatch.chdir(shutil.copytree(pets, tmp_path / "copy", ignore=shutil.ignore_patterns("mlruns", ".dvc")))
     Path("params.yaml").write_text(text.replace("my-photos", "others"))
-    with pytest.raises(ConvzooError, match=r"is from my-photos, params\.yaml says others; run: dvc repro validate"):
+    with pytest.raises(ConvzooError, match=r"is from my-photos, params\.yaml says others; run: convzoo repro validate"):
         repeat.repeat(NETWORK, 1)

@@ -237,7 +237,7 @@ def test_the_structure_that_a_page_quotes_is_what_the_command_prints():
 
 def test_without_trained_networks_the_command_says_what_to_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConvzooError, match="dvc repro export@mnist-classifier"):
+    with pytest.raises(ConvzooError, match="convzoo repro export@mnist-classifier"):
         lessons.draw("classifier")
 
 

@@ -218,10 +218,10 @@ def test_a_registered_classifier_answers_with_class_names_and_keeps_its_probabil
 def test_a_missing_file_and_another_model_are_named_with_what_to_do(write_network):
     write_network("broken", 1)
     write_model(Path("models/broken/model.onnx"), seed=2)
-    with pytest.raises(ConvzooError, match=r"model\.onnx: has sha256 .* dvc repro -f export@broken"):
+    with pytest.raises(ConvzooError, match=r"model\.onnx: has sha256 .* convzoo repro -f export@broken"):
         register("broken")
     Path("models/broken/evaluation.json").unlink()
-    with pytest.raises(ConvzooError, match=r"evaluation\.json: is missing; run: dvc repro evaluate@broken"):
+    with pytest.raises(ConvzooError, match=r"evaluation\.json: is missing; run: convzoo repro evaluate@broken"):
         register("broken")
     assert not Path("models/broken/registration.json").exists()
 

@@ -44,13 +44,13 @@ def repeat(network: str, seeds: int, kept: Path | None = None, recorded: bool = 
     check_network_name(params, network)
     dataset = params.values["networks"][network]["data"]
     if not Path("data/validated", f"{dataset}.json").exists():
-        raise ConvzooError(f"data/validated/{dataset}.json: is missing; run: dvc repro validate")
+        raise ConvzooError(f"data/validated/{dataset}.json: is missing; run: convzoo repro validate")
 
     source = read_json(Path("data/prepared", dataset, "meta.json"))["source"]
     wanted = params.values["data"][dataset]["source"]
     if source["name"] != wanted:
         raise ConvzooError(
-            f"data/prepared/{dataset}: is from {source['name']}, params.yaml says {wanted}; run: dvc repro validate"
+            f"data/prepared/{dataset}: is from {source['name']}, params.yaml says {wanted}; run: convzoo repro validate"
         )
 
     if kept:

@@ -240,7 +240,7 @@ def _run_gate(
 def _verdict(dataset: str) -> dict[str, Any]:
     file = Path("data/validated", f"{dataset}.json")
     if not file.is_file():
-        raise ConvzooError(f"{file}: is missing, expected the verdict of the data checks; run: dvc repro validate")
+        raise ConvzooError(f"{file}: is missing, expected the verdict of the data checks; run: convzoo repro validate")
     return read_json(file)
 
 

@@ -37,7 +37,7 @@ DAMAGE = (
     *(EOFError, OSError, ValueError, OverflowError, RuntimeError),
     *(struct.error, zlib.error, zipfile.BadZipFile, tarfile.TarError),
 )
-AGAIN = "repack it, or download it again: dvc repro -f download"
+AGAIN = "repack it, or download it again: convzoo repro -f download"
 PROBLEMS = {
     "[\x00-\x1f\x7f\ud800-\udfff]": "its name is not plain UTF-8 text",
     r"\\": "its name has a backslash",

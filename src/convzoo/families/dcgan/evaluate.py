@@ -88,7 +88,7 @@ def _feature_network(network: str, kept: dict[str, Any], channels: int) -> Featu
         raise ConvzooError(
             f"{network}: was chosen by another feature network than data/weights/{extractor.name} has "
             f"(sha256 {extractor.sha256[:12]}, expected {kept['features']['sha256'][:12]}); train it again: "
-            f"dvc repro train@{network}"
+            f"convzoo repro train@{network}"
         )
     return extractor
 

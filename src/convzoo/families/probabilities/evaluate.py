@@ -79,7 +79,7 @@ def run_on_test(network: str, settings: EvaluationSettings) -> Evaluation:
     try:
         meta = read_json(prepared / "meta.json")
     except (OSError, ValueError) as error:
-        raise ConvzooError(f"{prepared}/meta.json: cannot be read ({error}); `dvc repro` prepares it") from error
+        raise ConvzooError(f"{prepared}/meta.json: cannot be read ({error}); `convzoo repro` prepares it") from error
     started = time.perf_counter()
     probabilities = run_in_batches(model, images, settings.batch_size, progress=network)
     seconds = time.perf_counter() - started
@@ -241,7 +241,7 @@ def _test_split(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
         with (folder / "manifest.csv").open(newline="", encoding="utf-8") as stream:
             ids = [row["id"] for row in csv.DictReader(stream)]
     except (OSError, ValueError, KeyError) as error:
-        raise ConvzooError(f"{folder}/manifest.csv: cannot be read ({error}); `dvc repro` prepares it") from error
+        raise ConvzooError(f"{folder}/manifest.csv: cannot be read ({error}); `convzoo repro` prepares it") from error
     if not len(images) == len(labels) == len(ids) or not len(images):
         counts = f"{len(images)} images, {len(labels)} labels and {len(ids)} rows in manifest.csv"
         raise ConvzooError(f"{folder}: expected as many of each and at least one, got {counts}; prepare it again")
