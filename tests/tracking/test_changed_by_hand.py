@@ -140,7 +140,7 @@ def test_what_models_does_not_hold_any_more_is_not_sent_to_sync_in_vain(network,
     shutil.rmtree(lose_artifacts_of_first)
     stored_file(versions_of(network)[0]).unlink()
     for look in (find_model, trace):
-        with pytest.raises(ConvzooError, match=r"models/.*model\.onnx is another one, so bring back the files"):
+        with pytest.raises(ConvzooError, match=r"models/.*model\.onnx is another one, so restore the files"):
             look(f"{network}@v1")
 
 

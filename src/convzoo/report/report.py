@@ -1,4 +1,4 @@
-"""The zoo on one page: which networks were trained, whether they are good, and all figures.
+"""The zoo on one page: which networks were trained, whether they are good, and all metrics.
 
 The page shows what the files hold, for any family: every picture in a folder, every table in a file.
 """
