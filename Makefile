@@ -31,6 +31,13 @@ help:
 	@echo "make setup      create the environment in .venv"
 	@echo "make lint       check style and format with ruff"
 
+setup:
+	@command -v git >/dev/null || { echo "git is missing: install it with your package manager, or from https://git-scm.com" >&2; exit 1; }
+	@PATH="$(OUTSIDE)" command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer (https://www.python.org), or name yours: make PYTHON=python3.12" >&2; exit 1; }
+	@PATH="$(OUTSIDE)" "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: install Python 3.11 or newer (https://www.python.org), or name yours: make PYTHON=python3.12" >&2; exit 1; }
+	@PATH="$(OUTSIDE)" "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@PATH="$(OUTSIDE)" "$(PYTHON)" .ci/environment.py $(if $(TORCH_INDEX),--torch-index "$(TORCH_INDEX)")
+
 check: setup
 	@python -m convzoo check
 

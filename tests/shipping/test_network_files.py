@@ -40,7 +40,7 @@ def test_everything_is_read():
     assert found.history == {1: {"loss": 2.5}, 3: {"kid": -0.5}}  # no empty cells, nothing infinite
     assert found.numbers == {"test_accuracy": 0.5, "test_images": 3}
     assert found.splits == META["splits"] and found.source == META["source"] and found.is_synthetic
-    note = "Trained and measured on shapes: images drawn from a seed. Its figures say nothing about real images."
+    note = "Trained and measured on shapes: images drawn from a seed. Its results say nothing about real images."
     assert synthetic_note(found) == note
 
 

@@ -117,7 +117,7 @@ def synthetic_note(files: NetworkFiles) -> str:
     if not files.is_synthetic:
         return ""
     name = files.source["name"]
-    return f"Trained and measured on {name}: images drawn from a seed. Its figures say nothing about real images."
+    return f"Trained and measured on {name}: images drawn from a seed. Its results say nothing about real images."
 
 
 def _history(file: Path) -> dict[int, dict[str, float]]:
