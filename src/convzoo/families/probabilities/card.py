@@ -85,7 +85,7 @@ def failures(files: NetworkFiles) -> list[str]:
     chance, low = count / actual.total(), metrics.get("test_accuracy_low", metrics["test_accuracy"])
     if low > chance:
         return []
-    interval = f", with its interval from {percent(low)}" if "test_accuracy_low" in metrics else ""
+    interval = f" (lower end of its interval {percent(low)})" if "test_accuracy_low" in metrics else ""
     return [
         f"no better than always predicting {code(name)}, which is right for {percent(chance)} of the test images: "
         f"accuracy {percent(metrics['test_accuracy'])}{interval}"
