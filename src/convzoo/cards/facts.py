@@ -98,7 +98,7 @@ def intended_use(files: NetworkFiles) -> list[str]:
     """What the network is for and what it is not for."""
     name, licence = code(files.export["dataset"]), files.source.get("licence")
     lines = family_card(files.family).intended_use(files, f"the synthetic set {name}" if files.is_synthetic else name)
-    return [*lines, f"Subject to the licence of its data: {code(licence, 100)}."] if licence else lines
+    return [*lines, f"The licence of its data applies: {code(licence, 100)}."] if licence else lines
 
 
 def _tensor(tensor: dict[str, Any]) -> str:
