@@ -169,6 +169,12 @@ def test_the_examples_of_the_api_run_and_answer_as_it_says(client):
     assert ran == ["/v1/copier/reconstruct", "/v1/copier/encode", "/v1/maker/sample", "/v1/pets/predict"]
 
 
+def test_everything_that_the_description_refers_to_is_in_it(client):
+    text = client.get("/openapi.json").text
+    references = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
+    assert "Predictions" in references and references <= set(json.loads(text)["components"]["schemas"])
+
+
 def test_the_page_of_the_api_asks_no_other_machine(client):
     page = client.get("/docs").text
     assert "SwaggerUIBundle" in page and '"validatorUrl": null' in page

@@ -63,10 +63,10 @@ def command(
     code, is_interrupted = _run(arguments, progress, log)
     save_durations(profile, progress.seconds)
     if is_interrupted:
-        print(f"stopped; to go on from here, run the same command again; all output is in {log}", file=sys.stderr)
+        print(f"stopped; run the same command again to continue; all output is in {log}", file=sys.stderr)
     elif code:
         failed = [name for name, status in progress.status.items() if status == "failed"]
-        remedy = "; fix it and run the same command again, which goes on from there" if failed else ""
+        remedy = "; fix it and run the same command again to continue" if failed else ""
         print(f"failed{': ' if failed else ''}{', '.join(failed)}; all output is in {log}{remedy}", file=sys.stderr)
     if not code or KEEP_GOING & set(arguments):
         from convzoo.repro.lock import explained  # here, like the next: most failed runs need neither

@@ -63,7 +63,7 @@ class ImageReader:
         if self.resize is None:
             return [
                 f"warning: the exported file does not say how its images were resized: other sizes than {size} are "
-                "cropped to the centre and resampled with Lanczos; export and register it again: dvc repro"
+                "cropped to the centre and resampled with Lanczos; export and register it again: convzoo repro"
             ]
         if self.cropped:
             return [

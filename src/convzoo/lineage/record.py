@@ -52,7 +52,7 @@ def locked_stages() -> dict[str, Any]:
         conflict = "git left conflict markers in it" if CONFLICT.search(LOCK.read_bytes()) else first_line(error)
         raise DamagedFileError(
             f"{LOCK}: is not a lock file of DVC ({conflict}), expected one; restore it: git checkout {LOCK}, or remove "
-            "it and run: dvc repro"
+            "it and run: convzoo repro"
         ) from None
 
 
