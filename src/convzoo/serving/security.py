@@ -90,7 +90,7 @@ class Guard:
             401,
             "the request has no token or a wrong one, expected `Authorization: Bearer TOKEN` with that of the server, "
             "or the token as password",
-            {"WWW-Authenticate": 'Basic realm="convzoo", Bearer'},
+            {"WWW-Authenticate": 'Basic realm="convzoo"'},  # a browser asks for a password only if nothing follows
         )
 
     def _is_known(self, host: str) -> bool:
