@@ -13,12 +13,12 @@ export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro durations docs test test-gpu test-ui screenshots chaos damages prove rehearse bad-requests soak mutants lint ui
+.PHONY: help setup check repro durations docs test test-gpu test-ui screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo
 
 help:
 	@echo "make repro      run the stages that are out of date and show the results"
 	@echo "make test       run the tests (make test-gpu: those that need CUDA)"
-	@echo "make test-ui    test the MLflow UI in chromium, which is installed if it is missing"
+	@echo "make test-ui    test the demo and the MLflow UI in chromium, which is installed if it is missing"
 	@echo "make screenshots  take the pictures of docs/images/, from a run of starter"
 	@echo "make chaos      kill trainings and stages at random moments, 30 times per family, 6 times per stage"
 	@echo "make damages    run every command on every kind of damaged file and registry"
@@ -29,6 +29,7 @@ help:
 	@echo "make mutants    break the code in one place at a time and show what no test notices; AREA=metrics COUNT=60 SEED=0"
 	@echo "make durations  save how long the stages took here, from which a fresh clone estimates the time left"
 	@echo "make docs       draw the pictures of README.md and docs/networks/, from what make repro built"
+	@echo "make demo       try the networks in your browser, on http://127.0.0.1:8000"
 	@echo "make ui         start the MLflow UI on http://127.0.0.1:5000"
 	@echo "make setup      create the environment in .venv"
 	@echo "make lint       check style and format with ruff"
@@ -91,6 +92,9 @@ soak: setup
 mutants: setup
 	@python -c "import mutmut" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[mutants]"
 	PYTHONPATH=src:tests python tests/mutants.py $(AREA) --count $(or $(COUNT),60) --seed $(or $(SEED),0)
+
+demo: setup
+	python -m convzoo demo
 
 lint: setup
 	python -m ruff check .

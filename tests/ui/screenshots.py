@@ -1,4 +1,7 @@
-"""The pictures of docs/images: MLflow's UI on a run of starter, and this clone's report. `make screenshots`."""
+"""The pictures of docs/images: MLflow's UI and the demo on a run of starter, and this clone's report.
+
+`make screenshots`.
+"""
 
 import os
 import re
@@ -9,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src")]
 
+from helpers.demo_pages import best, open_network, places  # noqa: E402
 from helpers.pages import (  # noqa: E402
     SIZE,
     Page,
@@ -30,12 +34,15 @@ from helpers.pages import (  # noqa: E402
     visitor,
     widen_names,
 )
+from helpers.served import server as demo_server  # noqa: E402
 from helpers.shown import CLASSIFIER, DCGAN, VARIANT, build, promote, server  # noqa: E402
 from PIL import Image  # noqa: E402
 
 TARGET = ROOT / "docs/images"
 REPORT = ROOT / "reports/index.html"
 COLOURS = 128
+# A digit as a person draws it, in shares of the pad's side.
+DRAWN = [(0.3, 0.27), (0.42, 0.25), (0.55, 0.25), (0.7, 0.24), (0.64, 0.38), (0.55, 0.54), (0.48, 0.68), (0.44, 0.8)]
 
 
 def shoot(page: Page, address: str) -> None:
@@ -78,6 +85,30 @@ def shoot_report(page: Page) -> None:
     save(page, "report")
 
 
+def shoot_demo(page: Page, address: str) -> None:
+    """A digit that is drawn, and digits that are generated."""
+    open_network(page, address, CLASSIFIER)
+    first, *others = places(page, DRAWN)
+    page.mouse.move(*first)
+    page.mouse.down()
+    for place in others:
+        page.mouse.move(*place, steps=4)
+    page.mouse.up()
+    expect(best(page)).to_have_text(re.compile(r"%$"))
+    save_whole(page, "demo-draw")
+    open_network(page, address, DCGAN)
+    expect(page.get_by_label("Position")).to_be_enabled()
+    save_whole(page, "demo-generate")
+
+
+def save_whole(page: Page, name: str) -> None:
+    """Write a picture of a page of the demo in its whole height."""
+    page.set_viewport_size(SIZE | {"height": page.evaluate("document.querySelector('.layout').scrollHeight")})
+    page.evaluate("document.activeElement.blur()")
+    save(page, name)
+    page.set_viewport_size(SIZE)
+
+
 def save(page: Page, name: str) -> None:
     """Write a picture of what the page shows once it has come to rest."""
     page.mouse.move(0, 0)
@@ -107,6 +138,8 @@ def main() -> None:
         with server(project) as address, chromium() as browser, visitor(browser) as page:
             promote(project, CLASSIFIER, 1)
             shoot(page, address)
+            with demo_server(project, "--mlflow", address, "--no-browser", command="demo") as (demo, _, _):
+                shoot_demo(page, demo)
 
 
 if __name__ == "__main__":

@@ -320,6 +320,6 @@ def test_a_browser_that_knows_the_token_uses_the_demo(browser, zoo, tmp_path):
             open_network(page, address, PHOTOS)
             choose(page, photo())
             expect(page.locator(".bars li")).to_have_count(5)
-        with demo_visitor(browser, address, 1400) as page:
-            with pytest.raises(Error, match="ERR_INVALID_AUTH_CREDENTIALS"):  # what it is asked for, and does not know
-                page.goto(f"{address}/demo/")
+        asked_for_it = pytest.raises(Error, match="ERR_INVALID_AUTH_CREDENTIALS")
+        with demo_visitor(browser, address, 1400) as page, asked_for_it:
+            page.goto(f"{address}/demo/")

@@ -1,6 +1,6 @@
-"""Try the networks in your browser: draw, classify, generate, reconstruct.
+"""Try the networks in your browser.
 
-Serves the champions as `convzoo serve` does, to this machine only, and opens the page. Ctrl-C stops it.
+Draw a digit, classify photos, generate images, reconstruct images. Serves the champions as `convzoo serve` does, to this machine only, and opens the page. Ctrl-C stops it.
 """
 
 import threading
