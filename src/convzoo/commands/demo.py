@@ -1,6 +1,7 @@
 """Try the networks in your browser.
 
-Draw a digit, classify photos, generate images, reconstruct images. Serves the champions as `convzoo serve` does, to this machine only, and opens the page. Ctrl-C stops it.
+Serves the champions as `convzoo serve` does, to this machine only, and opens a page on which you draw, classify,
+generate and reconstruct. Ctrl-C stops it.
 """
 
 import threading
