@@ -262,8 +262,12 @@ def test_an_error_of_the_server_is_shown_as_it_says_it_and_goes_when_it_is_mende
 @pytest.mark.parametrize("network", [PHOTOS, COPIER])
 def test_a_file_that_is_no_image_is_an_error(page, demo, network):
     open_network(page, demo, network)
+    choose(page, photo())
+    expect(best(page)).not_to_have_text("")
     choose(page, b"no image", "notes.png")
     expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("notes.png: ")
+    expect(best(page)).to_have_text("")  # no answer that is about another file
+    expect(page.locator("figure").filter(visible=True)).to_have_count(0)
 
 
 def test_a_server_that_is_gone_is_named(page, demo):

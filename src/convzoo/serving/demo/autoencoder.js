@@ -35,8 +35,13 @@ export function autoencoder(network, answered) {
       const { latents } = await askAbout(network, "encode", file);
       const pixels = (height * width * channels).toLocaleString("en");
       code.textContent = `The ${pixels} numbers of the image became ${latents[0].length.toLocaleString("en")} in between.`;
-    }),
+    }, hide),
   );
+
+  function hide() {
+    figures.hidden = true;
+    quality.textContent = code.textContent = "";
+  }
 
   const files = picker(ask);
   const node = element("div", { class: "stack close" }, files.node, messages.node, quality, figures, code);

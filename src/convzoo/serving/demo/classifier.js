@@ -7,6 +7,7 @@ import { canvas, figure, picker, show } from "./pictures.js";
 
 const TOP = 5;
 const LARGEST_PAD = 64; // of the side of images that a pad is of use for
+const MOST_NAMED = 10;
 const PAUSE = 80; // milliseconds between two questions while the user draws
 
 export function classifier(network, answered) {
@@ -36,7 +37,7 @@ export function classifier(network, answered) {
       best.textContent = `${prediction.class}, ${percent(prediction.probability)}`;
       bars.replaceChildren(...mostProbable(prediction).map(bar));
       answered(answer);
-    }),
+    }, reset),
   );
 
   function reset() {
@@ -54,7 +55,9 @@ export function classifier(network, answered) {
   invert.addEventListener("change", ask);
   centred.addEventListener("change", ask);
 
-  const node = element("div", { class: "classifier" });
+  const chosen = element("div", { class: "given files" }, files.node, check("Swap black and white", invert));
+  const result = element("div", { class: "result" }, seenFigure, bars);
+  const answer = element("div", { class: "answer" }, messages.node, empty, best, result);
   if (channels === 1 && height === width && height <= LARGEST_PAD) {
     const pad = new Pad(height, () => {
       question = pad.isEmpty ? null : () => pad.picture(centred.checked);
@@ -63,19 +66,16 @@ export function classifier(network, answered) {
     const drawn = throttled(ask, PAUSE);
     const clear = element("button", { type: "button", onclick: () => pad.clear() }, "Clear");
     const row = element("div", { class: "row" }, clear, check("Centre and scale the drawing", centred));
-    node.append(element("div", { class: "given drawn" }, pad.node, row));
+    const drawing = element("div", { class: "given drawn" }, pad.node, row);
+    return { node: element("div", { class: "classifier" }, drawing, answer, chosen), take: files.take };
   }
-  const result = element("div", { class: "result" }, seenFigure, bars);
-  node.append(
-    element("div", { class: "answer" }, messages.node, empty, best, result),
-    element("div", { class: "given files" }, files.node, check("Swap black and white", invert)),
-  );
-  return { node, take: files.take };
+  return { node: element("div", { class: "classifier" }, chosen, answer), take: files.take };
 }
 
-function emptyText({ classes, input }) {
-  const shown = classes.length > 12 ? `${classes.slice(0, 10).join(", ")}, ...` : classes.join(", ");
-  return `The most probable classes appear here. The network knows ${classes.length}: ${shown}.`;
+function emptyText({ classes }) {
+  const shown = classes.slice(0, MOST_NAMED).join(", ");
+  const all = classes.length > MOST_NAMED ? `, such as ${shown}` : `: ${shown}`;
+  return `The most probable classes appear here. The network knows ${classes.length} classes${all}.`;
 }
 
 // An object lists keys like "7" by number, whatever their order in the answer.

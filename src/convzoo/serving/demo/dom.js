@@ -44,11 +44,13 @@ export class Messages {
     this.notes.hidden = notes.length === 0;
   }
 
-  // Run `work`, and show the error that it ends with.
-  async during(work) {
+  // Run `work`, and show the error that it ends with, after `hide` has taken away what was shown before.
+  async during(work, hide = () => {}) {
     try {
       await work();
     } catch (error) {
+      hide();
+      this.clear();
       this.fail(error);
     }
   }
