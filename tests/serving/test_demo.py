@@ -181,6 +181,19 @@ def test_without_a_browser_nothing_is_opened(monkeypatch):
     assert given[2][0] == ["pets"] and given[2][-2] == "http://127.0.0.1:5005"
 
 
+def test_both_commands_hand_over_the_report_of_the_project_and_mlflow(tmp_path, monkeypatch):
+    (tmp_path / "src/convzoo").mkdir(parents=True)  # by which a project is found
+    monkeypatch.chdir(tmp_path)
+    given = []
+    monkeypatch.setattr("convzoo.serving.run.run", lambda *_, **options: given.append(options))
+    for arguments in (["serve"], ["demo"], ["serve", "--models", ".", "--mlflow", "http://127.0.0.1:5005"]):
+        assert CliRunner().invoke(app, [*arguments, "--port", "0"]).exit_code == 0
+    report = tmp_path / "reports/index.html"
+    assert [options["report"] for options in given] == [report, report, None]
+    assert [options["mlflow"] for options in given] == 2 * ["http://127.0.0.1:5000"] + ["http://127.0.0.1:5005"]
+    assert [options["on_start"] for options in given] == [None, demo.open_page, None]
+
+
 def test_a_port_that_is_taken_is_an_error_with_what_to_do(tmp_path):
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as taken:
         result = CliRunner().invoke(app, ["demo", "--port", str(taken.server_port)])
