@@ -45,13 +45,15 @@ def clock():
 def progress(clock):
     """Of four stages that all have to run, and of which two ran before."""
     stages = {name: Stage("run", [], [], [], always=False) for name in NAMES}
-    return Progress(Plan(stages, {}, {}, []), {"check": 2.0, "train@a": 100.0}, {}, clock)
+    progress = Progress(Plan(stages, {}, {}, []), {"check": 2.0, "train@a": 100.0}, {}, clock)
+    progress.begin()
+    return progress
 
 
 def read(progress, clock, *lines: tuple[float, str]) -> None:
     """Lines, and the time at which each is printed."""
     for clock.now, line in lines:
-        progress.read(line)
+        progress.read(line, progress.works[0])
 
 
 def test_the_stages_of_a_run_are_counted_and_timed(progress, clock):
@@ -71,7 +73,7 @@ def test_the_stages_of_a_run_are_counted_and_timed(progress, clock):
     assert progress.seconds == {"check": 4.0} and progress.messages == {"check": ["a module changed: train-dcgan"]}
     clock.now = 19
     assert progress.text() == "[4/4] report, 11 s", "it takes longer than was expected"
-    progress.finish()
+    progress.finish(progress.works[0])
     assert progress.status["report"] == "ran" and progress.seconds["report"] == 11
 
 
@@ -95,6 +97,7 @@ def test_where_nothing_ran_yet_the_time_left_is_that_of_the_reference_scaled_by_
     stages = {name: Stage("run", [], [], [], always=False) for name in NAMES}
     reference = {"check": 2.0, "train@a": 100.0, "train@b": 50.0, "report": 8.0}
     progress = Progress(Plan(stages, {}, {}, []), {}, reference, clock)
+    progress.begin()
     read(progress, clock, (0, "Running stage 'check':"))
     assert progress.text() == "[1/4] check, 0 s, about 2 min 40 s left"
     read(progress, clock, (4, "Running stage 'train@a':"))
@@ -105,6 +108,7 @@ def test_where_nothing_ran_yet_the_time_left_is_that_of_the_reference_scaled_by_
 
 def test_a_run_of_unknown_length_has_no_total(clock):
     progress = Progress(Plan({}, {}, {}, []), {}, {}, clock)
+    progress.begin()
     read(progress, clock, (0, "Running stage 'other':"))
     assert progress.text() == "[1] other, 0 s"
 
@@ -115,7 +119,7 @@ def test_a_terminal_has_one_line_that_is_overwritten(progress, clock, monkeypatc
     terminal = Terminal()
     display = Display(progress, terminal)
     for line in ("Running stage 'train@a':", "Running stage 'report':"):
-        progress.read(line)
+        progress.read(line, progress.works[0])
         display.update()
     display.clear()
     first, second, gone = terminal.getvalue().split("\r")[1:4]
@@ -140,9 +144,9 @@ def test_elsewhere_each_stage_that_ran_has_a_line_and_a_long_one_has_more(progre
     ):
         clock.now = seconds
         if line:
-            progress.read(line)
+            progress.read(line, progress.works[0])
         display.update()
-    progress.finish()
+    progress.finish(progress.works[0])
     display.update()
     assert output.getvalue().splitlines() == [
         "[1/4] check: 7 s",
