@@ -221,3 +221,54 @@ def test_the_lines_are_those_that_this_dvc_prints():
     }
     for status, message in messages.items():
         assert message in source and LINES[status].fullmatch(message % "train@a")[1] == "train@a"
+
+
+@pytest.fixture
+def several(clock):
+    """The progress of three networks, of which two run at once and one waits; `report` comes last."""
+    names = ["check", *(f"{verb}@{name}" for verb in ("train", "export") for name in "abc"), "report"]
+    stages = {name: Stage("run", [], [], [], always=False) for name in names}
+    durations = {"check": 2.0, "report": 4.0} | {f"train@{name}": 60.0 for name in "abc"}
+    progress = Progress(Plan(stages, {}, {}, []), durations | {f"export@{name}": 10.0 for name in "abc"}, {}, clock)
+    check = progress.begin()
+    progress.read("Running stage 'check':", check)
+    progress.finish(check)
+    progress.end(check)
+    progress.places = 2
+    for name in "ab":
+        work = progress.begin([f"train@{name}", f"export@{name}"])
+        progress.read(f"Running stage 'train@{name}':", work)
+    progress.queue = [["train@c", "export@c"]]
+    return progress
+
+
+def test_one_line_names_the_stages_of_all_jobs(several, clock):
+    clock.now = 40
+    several.read("a epoch 3/9 train_loss 1.2 (5.0 s)", several.works[0])
+    # a: 6 epochs and the export, b: 20 s and the export; c takes the place of b.
+    assert several.seconds_left() == max(30 + 10, 20 + 10 + 70) + 4
+    assert several.text() == "[3/8] 2 jobs: train@a epoch 3/9, train@b, about 1 min 44 s left"
+    assert several.text(50) == "[3/8] 2 jobs: train@a epoch 3/9, 1 more, about 1 min 44 s left"
+
+
+def test_the_last_job_alone_is_shown_like_any_other_stage(several, clock):
+    clock.now = 30
+    several.queue = []
+    several.status |= {"train@c": "ran", "export@c": "ran"}
+    several.end(several.works[0])
+    assert several.status["train@a"] == "failed"
+    assert several.text() == "[5/8] train@b, 30 s, about 44 s left", "30 s, export@b, and report"
+
+
+def test_the_time_left_of_several_jobs_is_unknown_while_one_of_their_stages_is(several):
+    several.durations.clear()
+    assert several.seconds_left() is None
+    assert several.text() == "[3/8] 2 jobs: train@a, train@b"
+
+
+def test_what_an_earlier_process_ran_does_not_become_unchanged_in_the_last_one(several):
+    several.read("Running stage 'export@a':", several.works[0])
+    several.finish(several.works[0])
+    last = several.begin()
+    several.read("Stage 'train@a' didn't change, skipping", last)
+    assert several.status["train@a"] == several.status["export@a"] == "ran"

@@ -59,6 +59,7 @@ class Progress:
         self.works: list[Work] = []  # the processes at work
         self.queue: list[Sequence[str]] = []  # the stages of each network that waits for its turn
         self.places = 1  # processes at most, while networks run side by side
+        self.given_up: set[str] = set()  # the stages of networks of which one failed
         self._pending = plan.pending(self.status)
 
     def begin(self, names: Sequence[str] = ()) -> Work:
@@ -70,6 +71,8 @@ class Progress:
         """A process has ended. The stage that it was running, if any, has failed."""
         self.fail(work)
         self.works.remove(work)
+        if any(self.status.get(name) == "failed" for name in work.names):
+            self.given_up.update(work.names)
 
     def read(self, line: str, work: Work) -> bool:
         """Take in a line of DVC's stdout; whether another stage began, or was skipped."""
@@ -108,7 +111,8 @@ class Progress:
         """An estimate for the run; None if nothing is known of the time of a stage that is to run."""
         if self.plan.count is None:
             return None
-        later = [name for name in self._pending if name not in [work.stage for work in self.works]]
+        passed = self.given_up | {work.stage for work in self.works}
+        later = [name for name in self._pending if name not in passed]
         shared = [self._seconds_of(work) for work in self.works if not work.names]
         busy = [self._seconds_of(work, later) for work in self.works if work.names]
         waiting = [self.expected([name for name in later if name in names]) for names in self.queue]
