@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from dvc.utils.serialize import dump_yaml
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from dvc.utils.serialize import dump_yaml, load_yaml
 
-from convzoo.repro.entries import put_in_order
+from convzoo.repro.entries import put_in_order, read_lock, repair
 
 ORDER = ["check", "prepare", "train@a", "train@b", "report"]
 
@@ -56,3 +57,25 @@ def test_a_lock_of_another_form_stays_as_it_is(tmp_path, monkeypatch, content):
     Path("dvc.lock").write_text(content)
     put_in_order([], ORDER)
     assert Path("dvc.lock").read_text() == content
+
+
+def test_a_lock_that_was_cut_off_anywhere_gets_its_entries_back(write_lock):
+    """At any length that DVC can leave of it; what was written since the earlier state stays if the cut comes later."""
+    earlier = write_lock("check", "train@a", "train@b")
+    content = write_lock("check", "train@a", "train@b", "report").replace(b"command train@a", b"other command", 1)
+    for length in range(0, len(content), 7):
+        Path("dvc.lock").write_bytes(content[:length])
+        repair(earlier)
+        stages = COMPILED_LOCKFILE_SCHEMA(load_yaml("dvc.lock"))["stages"]
+        assert list(stages)[:3] == ["check", "train@a", "train@b"], length
+        if length > content.index(b"  train@b:") + len("  train@b:"):
+            assert "other command" in stages["train@a"]["cmd"], length
+
+
+def test_a_lock_that_is_whole_is_not_repaired(write_lock):
+    earlier, content = write_lock("check"), write_lock("check", "train@a")
+    repair(earlier)
+    assert read_lock() == content
+    Path("dvc.lock").unlink()
+    repair(b"")
+    assert read_lock() == b"" and not Path("dvc.lock").exists()

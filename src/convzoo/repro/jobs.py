@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from convzoo.checks.check import due_files
+from convzoo.repro.entries import read_lock
 from convzoo.repro.plan import ALL_STAGES, STAGE, Plan
 from convzoo.repro.progress import Progress
 from convzoo.repro.run import Job, Run
@@ -54,6 +55,7 @@ def run_networks(run: Run, plan: Plan, places: Sequence[Mapping[str, str]]) -> i
     needed = plan.needed_by(name for names in networks.values() for name in names)
     if needed and (code := run.run([Job(dvc(needed))])):
         return code
+    run.lock = read_lock()
     networks = shortest_first(plan.networks(progress.status), progress)
     jobs = [Job(dvc([*ALONE, *names], WAITING), network, names) for network, names in networks]
     progress.queue = []

@@ -78,11 +78,14 @@ class Progress:
         """Take in a line of DVC's stdout; whether another stage began, or was skipped."""
         for status, pattern in LINES.items():
             if match := pattern.fullmatch(line):
-                self.finish(work)
-                work.stage, work.started, work.epoch = match[1], self.clock(), None
-                if status != "running":
+                if work.stage:
+                    self._passed(work)
+                work.started, work.epoch = self.clock(), None
+                if status == "running":
+                    work.stage = match[1]
+                else:
                     self.status.setdefault(match[1], status)  # the last process passes all that the others did
-                    work.stage = None
+                self._pending = self.plan.pending(self.status)
                 return True
         if work.stage and not OF_DVC.match(line):
             self.messages.setdefault(work.stage, []).append(line)
@@ -93,9 +96,12 @@ class Progress:
     def finish(self, work: Work) -> None:
         """The stage that runs has ended well."""
         if work.stage:
-            self.status[work.stage], self.seconds[work.stage] = "ran", self.clock() - work.started
-            work.stage = None
+            self._passed(work)
         self._pending = self.plan.pending(self.status)
+
+    def _passed(self, work: Work) -> None:
+        self.status[work.stage], self.seconds[work.stage] = "ran", self.clock() - work.started
+        work.stage = None
 
     def fail(self, work: Work) -> None:
         """The stage that runs has failed."""

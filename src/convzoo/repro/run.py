@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from convzoo.repro.entries import read_lock, repair
 from convzoo.repro.processes import Child, Children, environment
 from convzoo.repro.progress import OF_DVC, WARNING, Display, Progress, Work
 
@@ -34,7 +35,7 @@ class Run:
 
     def __init__(self, progress: Progress, log: Path) -> None:
         self.progress, self.display, self.children = progress, Display(progress), Children()
-        self.file = log
+        self.file, self.lock = log, read_lock()
         self.jobs: dict[Child, _Running] = {}
 
     def __enter__(self) -> Self:
@@ -111,6 +112,8 @@ class Run:
             self._release(held)
             if code < 0:
                 self.display.print(f"{work.stage or 'dvc'}: killed by signal {-code}", sys.stderr)
+        if code < 0 or self.is_stopped:
+            repair(self.lock)
         self.progress.end(work)
         self.display.update()
         return code if code >= 0 else 128 - code
