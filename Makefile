@@ -13,7 +13,7 @@ export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro durations docs test test-gpu test-ui screenshots chaos damages prove rehearse mutants lint ui
+.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages screenshots chaos damages prove rehearse mutants lint ui
 
 help:
 	@echo "make repro      run the stages that are out of date and show the results"
@@ -26,6 +26,7 @@ help:
 	@echo "make rehearse   the profiles full and cpu from download to report, on few images and without the internet"
 	@echo "make mutants    breaks the code in one place at a time: what no test notices; AREA=metrics COUNT=60 SEED=0"
 	@echo "make durations  how long the stages took here, for the time left that a fresh clone shows"
+	@echo "make bench-stages  what imports and DVC add to each stage, once all of them have run"
 	@echo "make docs       the pictures of docs/networks/, from what make repro left"
 	@echo "make ui         the MLflow UI on http://127.0.0.1:5000"
 	@echo "make setup      only the environment, in .venv"
@@ -47,6 +48,9 @@ repro: setup
 # What a fresh clone estimates the time left from: the seconds of each stage in the last runs of this clone.
 durations: setup
 	@python -m convzoo.repro.durations
+
+bench-stages: setup
+	@python benchmarks/stages.py
 
 docs: setup
 	PYTHONPATH=src:docs/networks python -m figures
