@@ -11,8 +11,7 @@ SLOW = {
     *("dvc", "fastapi", "great_expectations", "lightning_fabric", "matplotlib", "mlflow", "onnx", "onnxruntime"),
     *("pandas", "requests", "scipy", "skimage", "sklearn", "sqlalchemy", "sympy", "torch", "torchvision"),
 }
-MLFLOW = {"mlflow", "fastapi", "onnx", "pandas", "requests", "scipy", "sqlalchemy"}  # with what it imports itself
-TORCH = {"torch", "sympy", "lightning_fabric"}
+MLFLOW = {"mlflow", "fastapi", "pandas", "requests", "scipy", "sqlalchemy"}  # with what it imports itself
 LEARN = {"sklearn", "scipy", "pandas"}  # with what scikit-learn imports itself
 # By stage, what its work needs: that of all its items, or, by family or weights, of some.
 NEEDED: dict[str, set[str] | dict[str, set[str]]] = {
@@ -21,20 +20,20 @@ NEEDED: dict[str, set[str] | dict[str, set[str]]] = {
     "weights": {
         "none": {"requests"},
         "digits": {"requests"},
-        "efficientnet-lite0": {"requests", "onnx", "onnxruntime"} | TORCH,
+        "efficientnet-lite0": {"requests", "onnx", "onnxruntime", "torch"},
     },
     "prepare": set(),
     "augment": set(),
     "validate": {"great_expectations", "pandas", "requests", "scipy", "sqlalchemy"},
-    "train": TORCH | MLFLOW | {"onnxruntime"},
-    "export": TORCH | {"onnx", "onnxruntime"},
+    "train": {"torch", "sympy", "lightning_fabric", "onnxruntime"} | MLFLOW,  # onnxruntime for DCGANs
+    "export": {"torch", "onnx", "onnxruntime"},
     "evaluate": {
         "classifier": {"matplotlib", "onnxruntime"},
         "transfer": {"matplotlib", "onnxruntime"},
         "autoencoder": {"matplotlib", "onnxruntime", "skimage"} | LEARN,
         "dcgan": {"matplotlib", "onnxruntime"} | LEARN,
     },
-    "register": MLFLOW,
+    "register": {"onnx"} | MLFLOW,
     "report": {"matplotlib"},
 }
 
