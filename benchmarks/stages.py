@@ -29,7 +29,7 @@ from convzoo.settings.load import read_params
 
 REPEATS = 3
 ROW = re.compile(r"^import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)$", re.MULTILINE)
-SHOWN = 0.05  # seconds of imports from which on a package is named
+SHOWN = 6  # packages
 LOCK = Path("dvc.lock")
 OF_NETWORKS = ("train", "export", "evaluate", "register")
 
@@ -73,9 +73,8 @@ def _imports(command: str) -> Iterator[str]:
         runs.append(seconds)
     packages = {name: statistics.median(run.get(name, 0.0) for run in runs) for run in runs for name in run}
     yield f"{statistics.median(sum(run.values()) for run in runs):5.2f} "
-    for name, seconds in sorted(packages.items(), key=lambda item: -item[1]):
-        if seconds >= SHOWN:
-            yield f"{name} {seconds:.2f}"
+    for name, seconds in sorted(packages.items(), key=lambda item: -item[1])[:SHOWN]:
+        yield f"{name} {seconds:.2f}"
 
 
 def _of_dvc(stages: Mapping[str, Stage]) -> Iterator[tuple[str, float]]:

@@ -67,9 +67,10 @@ class Progress:
         self.works.append(Work(names, self.clock()))
         return self.works[-1]
 
-    def end(self, work: Work) -> None:
-        """A process has ended. The stage that it was running, if any, has failed."""
-        self.fail(work)
+    def end(self, work: Work, is_stopped: bool = False) -> None:
+        """A process has ended. The stage that it was running, if any, has failed unless the user stopped it."""
+        if not is_stopped:
+            self.fail(work)
         self.works.remove(work)
         if any(self.status.get(name) == "failed" for name in work.names):
             self.given_up.update(work.names)

@@ -114,7 +114,7 @@ class Run:
                 self.display.print(f"{work.stage or 'dvc'}: killed by signal {-code}", sys.stderr)
         if code < 0 or self.is_stopped:
             repair(self.lock)
-        self.progress.end(work)
+        self.progress.end(work, self.is_stopped)
         self.display.update()
         return code if code >= 0 else 128 - code
 
