@@ -36,7 +36,7 @@ COMPUTE = "{device: cpu, devices: 1, precision: fp32, threads: 1, deterministic:
 # In the place of DVC: prints what DVC prints about the stages that it is called with, or about all. A stage waits for a
 # file STAGE.go if the test left STAGE.waits, and fails if there is STAGE.fails. Each call is a line in calls.txt.
 DVC = """
-import json, os, signal, sys, time
+import json, os, signal, subprocess, sys, time
 from pathlib import Path
 arguments = sys.argv[1:]
 targets = [word for word in arguments if not word.startswith("-") and word != "repro"]
@@ -54,6 +54,10 @@ for name in targets or STAGES:
     print(f"Running stage '{name}':\\n> a command", flush=True)
     if name.startswith("train"):
         print(f"{name} epoch 1/2 train_loss 1.5 (0.1 s)", flush=True)
+    if Path(f"{name}.child").exists():
+        subprocess.Popen([sys.executable, "-c", CHILD])
+        while not Path("child.begun").exists():
+            time.sleep(0.01)
     if Path(f"{name}.waits").exists():
         Path(f"{name}.begun").touch()
         while not Path(f"{name}.go").exists():
@@ -66,6 +70,18 @@ for name in targets or STAGES:
     Path(f"{name}.done").touch()
 """
 
+# A stage that DVC started, and that outlives a DVC that is killed.
+CHILD = """
+import signal, sys
+from pathlib import Path
+def stop(number, frame):
+    print("short: epoch 3 is kept", flush=True)
+    Path("child.stopped").touch()
+    sys.exit(1)
+signal.signal(signal.SIGTERM, stop)
+Path("child.begun").touch()
+signal.pause()
+"""
 DRIVER = """
 from convzoo.cli import app
 from convzoo.commands import check, repro
@@ -92,7 +108,7 @@ def project(tmp_path, monkeypatch):
     save_durations("test", seconds)
     Path("fake/dvc").mkdir(parents=True)
     Path("fake/dvc/__init__.py").touch()
-    Path("fake/dvc/__main__.py").write_text(DVC.replace("STAGES", repr(STAGES)))
+    Path("fake/dvc/__main__.py").write_text(DVC.replace("STAGES", repr(STAGES)).replace("CHILD", repr(CHILD)))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "fake"))
     return tmp_path
 
@@ -208,14 +224,16 @@ def test_a_failure_of_what_the_networks_need_starts_none_of_them(project):
     assert result.exit_code == 255 and "failed: prepare; " in result.stderr and len(calls()) == 1
 
 
-def test_a_killed_job_does_not_take_the_others_down(project):
+def test_a_killed_job_does_not_take_the_others_down_and_its_stage_is_stopped(project):
     waits("train@short", "train@long")
+    Path("train@short.child").touch()
     process = start("--jobs", "3")
     until(lambda: all(Path(f"train@{name}.begun").exists() for name in ("short", "long")))
     os.kill(pid_of("train@short"), signal.SIGKILL)
     Path("train@long.go").touch()
     assert process.wait(60) == 137
     printed = Path("printed.txt").read_text()
+    assert Path("child.stopped").exists()
     assert "train@short: killed by signal 9\n" in printed and "\nfailed: train@short; " in printed
     assert all(Path(f"register@{name}.done").exists() for name in ("long", "new"))
 

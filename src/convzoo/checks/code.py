@@ -60,7 +60,18 @@ VERSIONS = {
 # Imported packages that only read settings and files whose bytes are checked, move bytes, or show progress.
 WITHOUT_NUMBERS = {
     *("click", "dvc", "fastapi", "filelock", "kagglehub", "mlflow", "mlxtend"),
-    *("packaging", "psutil", "pydantic", "requests", "ruamel", "threadpoolctl", "tqdm", "typer", "urllib3"),
+    *(
+        "packaging",
+        "psutil",
+        "pydantic",
+        "requests",
+        "ruamel",
+        "threadpoolctl",
+        "tqdm",
+        "typer",
+        "urllib3",
+        "voluptuous",
+    ),
 }
 
 
