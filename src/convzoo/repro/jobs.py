@@ -63,10 +63,11 @@ def run_networks(run: Run, plan: Plan, places: Sequence[Mapping[str, str]]) -> i
 
 
 def shortest_first(networks: Mapping[str, list[str]], progress: Progress) -> list[tuple[str, list[str]]]:
-    """The networks with their stages, in the order of the time that these will take; unknown ones last."""
+    """The networks with their stages, in the order of the time that they will take; unknown ones last."""
+    pending = set(progress.plan.pending(progress.status))
 
     def seconds(names: Sequence[str]) -> float:
-        expected = progress.expected(names)
+        expected = progress.expected([name for name in names if name in pending])
         return float("inf") if expected is None else expected
 
     return sorted(networks.items(), key=lambda item: seconds(item[1]))
