@@ -13,7 +13,7 @@ export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro durations docs test test-gpu test-ui screenshots chaos damages prove rehearse mutants lint ui
+.PHONY: help setup check repro durations docs test test-gpu test-ui screenshots chaos damages prove rehearse bad-requests soak mutants lint ui
 
 help:
 	@echo "make repro      run the stages that are out of date and show the results"
@@ -24,6 +24,8 @@ help:
 	@echo "make damages    run every command on every kind of damaged file and registry"
 	@echo "make prove      rebuild by force, in a second clone and with random kills, and compare the bytes"
 	@echo "make rehearse   run the profiles full and cpu on few images, from download to report, without the internet"
+	@echo "make bad-requests  send over a thousand generated requests to convzoo serve, most of them wrong; COUNT=300"
+	@echo "make soak       keep convzoo serve under load, promote and roll back, compare with MLflow; SECONDS=600 ANSWERS=1000000"
 	@echo "make mutants    break the code in one place at a time and show what no test notices; AREA=metrics COUNT=60 SEED=0"
 	@echo "make durations  save how long the stages took here, from which a fresh clone estimates the time left"
 	@echo "make docs       draw the pictures of README.md and docs/networks/, from what make repro built"
@@ -77,6 +79,13 @@ prove: setup
 
 rehearse: setup
 	OMP_WAIT_POLICY=passive python -m pytest -s -m rehearse
+
+bad-requests: setup
+	CONVZOO_REQUESTS=$(or $(COUNT),300) python -m pytest -s tests/serving/test_generated_requests.py
+
+# `SECONDS` is one of bash's own variables, so it is handed on as an argument.
+soak: setup
+	PYTHONPATH=src:tests python tests/soak.py --seconds $(or $(SECONDS),600) --answers $(or $(ANSWERS),1000000)
 
 # AREA is one or several of tests/mutants.py, all without it; COUNT=0 tries every change.
 mutants: setup
