@@ -1,4 +1,4 @@
-# make repro rebuilds everything, make test runs the tests; both make the environment first. docs/installation.md has the
+# make repro runs the pipeline, make test the tests; both create the environment first. docs/installation.md lists the
 # commands behind each target.
 
 SHELL := /bin/bash
@@ -13,24 +13,26 @@ export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages screenshots chaos damages prove rehearse mutants lint ui
+.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages screenshots chaos damages prove rehearse bad-requests soak mutants lint ui
 
 help:
 	@echo "make repro      run the stages that are out of date and show the results"
-	@echo "make test       the tests (make test-gpu: those that need CUDA)"
-	@echo "make test-ui    the tests of the MLflow UI in chromium, which is installed if need be"
-	@echo "make screenshots  the pictures of docs/images/, from a run of starter"
-	@echo "make chaos      trainings and stages killed at random moments, 30 times each family, 6 times each stage"
-	@echo "make damages    every command over every damaged file and registry"
-	@echo "make prove      rebuilds by force, in a second clone and with random kills: the same bytes"
-	@echo "make rehearse   the profiles full and cpu from download to report, on few images and without the internet"
-	@echo "make mutants    breaks the code in one place at a time: what no test notices; AREA=metrics COUNT=60 SEED=0"
-	@echo "make durations  how long the stages took here, for the time left that a fresh clone shows"
-	@echo "make bench-stages  what imports and DVC add to each stage, once all of them have run"
-	@echo "make docs       the pictures of docs/networks/, from what make repro left"
-	@echo "make ui         the MLflow UI on http://127.0.0.1:5000"
-	@echo "make setup      only the environment, in .venv"
-	@echo "make lint       ruff, style and format"
+	@echo "make test       run the tests (make test-gpu: those that need CUDA)"
+	@echo "make test-ui    test the MLflow UI in chromium, which is installed if it is missing"
+	@echo "make screenshots  take the pictures of docs/images/, from a run of starter"
+	@echo "make chaos      kill trainings and stages at random moments, 30 times per family, 6 times per stage"
+	@echo "make damages    run every command on every kind of damaged file and registry"
+	@echo "make prove      rebuild by force, in a second clone and with random kills, and compare the bytes"
+	@echo "make rehearse   run the profiles full and cpu on few images, from download to report, without the internet"
+	@echo "make bad-requests  send over a thousand generated requests to convzoo serve, most of them wrong; COUNT=300"
+	@echo "make soak       keep convzoo serve under load, promote and roll back, compare with MLflow; SECONDS=600 ANSWERS=1000000"
+	@echo "make mutants    break the code in one place at a time and show what no test notices; AREA=metrics COUNT=60 SEED=0"
+	@echo "make durations  save how long the stages took here, from which a fresh clone estimates the time left"
+	@echo "make bench-stages  measure what imports and DVC add to each stage, once all of them have run"
+	@echo "make docs       draw the pictures of README.md and docs/networks/, from what make repro built"
+	@echo "make ui         start the MLflow UI on http://127.0.0.1:5000"
+	@echo "make setup      create the environment in .venv"
+	@echo "make lint       check style and format with ruff"
 
 setup:
 	@command -v git >/dev/null || { echo "git is missing: install it with your package manager, or from https://git-scm.com" >&2; exit 1; }
@@ -81,6 +83,13 @@ prove: setup
 
 rehearse: setup
 	OMP_WAIT_POLICY=passive python -m pytest -s -m rehearse
+
+bad-requests: setup
+	CONVZOO_REQUESTS=$(or $(COUNT),300) python -m pytest -s tests/serving/test_generated_requests.py
+
+# `SECONDS` is one of bash's own variables, so it is handed on as an argument.
+soak: setup
+	PYTHONPATH=src:tests python tests/soak.py --seconds $(or $(SECONDS),600) --answers $(or $(ANSWERS),1000000)
 
 # AREA is one or several of tests/mutants.py, all without it; COUNT=0 tries every change.
 mutants: setup

@@ -1,14 +1,20 @@
 """What errors say: the first line of a message, which other messages quote, and the traceback on request."""
 
+import ast
 import io
+import re
 import sqlite3
 import sys
 
 import pytest
+from helpers.project import ROOT
 from sqlalchemy.exc import OperationalError
 
 from convzoo import errors
 from convzoo.errors import first_line
+
+# Modules that speak of DVC's own command: they run it, or name it in a tag.
+DVC_ITSELF = {"commands/repro.py", "commands/reproduce.py", "tracking/labels.py"}
 
 
 @pytest.mark.parametrize(
@@ -52,3 +58,17 @@ def test_the_traceback_of_an_error_is_shown_on_request_and_without_passwords(mon
     assert ("Traceback" in printed and "in fail\n" in printed) == (value == "1")
     assert printed.splitlines()[-1].startswith("error: MLflow's store failed (OperationalError: no answer from ")
     assert "secret" not in printed
+
+
+def test_no_message_names_a_dvc_command_that_convzoo_replaces_or_that_needs_a_remote():
+    for file in (ROOT / "src/convzoo").rglob("*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in docstrings:
+                continue
+            name = file.relative_to(ROOT / "src/convzoo").as_posix()
+            found = re.findall(r"dvc (?:repro|pull|push|fetch)\b", node.value)
+            if name == "repro/summary.py":  # names it only if there is a remote
+                found = [command for command in found if command != "dvc push"]
+            assert not found or name in DVC_ITSELF, f"{name}:{node.lineno}: {node.value}"

@@ -38,6 +38,8 @@ COMMANDS = (
     "reproduce",
     "promote",
     "rollback",
+    "serve",
+    "shadow",
     "sync",
     "repeat",
     "results",
@@ -45,7 +47,7 @@ COMMANDS = (
     "ui",
 )
 # These run in the user's folder. All others run in the project's, since the paths of its files are relative to it.
-IN_USERS_FOLDER = ("doctor", "predict", "reconstruct", "sample", "structure")
+IN_USERS_FOLDER = ("doctor", "predict", "reconstruct", "sample", "serve", "shadow", "structure")
 # Without rich, whose import takes as long as everything else that the help needs.
 PLAIN: dict[str, Any] = {
     "rich_markup_mode": None,

@@ -57,8 +57,8 @@ class DiskFullError(ConvzooError):
     def __init__(self, path: Path) -> None:
         self.path = path
         super().__init__(
-            f"{path}: cannot be written, the disk is full, expected room for it; make some and run the same again, "
-            "which goes on from what was finished"
+            f"{path}: cannot be written, the disk is full, expected room for it; make some and run the same command "
+            "again, which continues after what was finished"
         )
 
 
@@ -117,7 +117,9 @@ def _of_the_system(error: OSError) -> ConvzooError:
     """The message for an error of the operating system, with the path as the user knows it."""
     reason = error.strerror or first_line(error)
     if not isinstance(error.filename, str | bytes | Path):
-        return ConvzooError(f"{reason}; check the disk, the network and what else runs, then run the same again")
+        return ConvzooError(
+            f"{reason}; check the disk, the network and what else runs, then run the same command again"
+        )
     problem, remedy = SYSTEM.get(
         error.errno, (f"cannot be used ({reason}), expected a file or folder that can be", "check the disk")
     )

@@ -139,7 +139,7 @@ def read_json(path: Path, *keys: str) -> dict[str, Any]:
 
     Raises DamagedFileError for a file that holds something else, and OSError.
     """
-    remedy = "restore it: dvc checkout, or rebuild it: dvc repro"
+    remedy = "restore it: dvc checkout, or rebuild it: convzoo repro"
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

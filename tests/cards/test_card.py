@@ -139,7 +139,7 @@ def test_a_card_is_made_without_the_files_that_may_be_missing(write_family, fami
     register(network)
     for text in (described(network), card_of(network)):
         assert "Licence: unknown. Images: unknown." in text
-        assert "Unknown: the files hold no measurements of them." in text
+        assert "Unknown: they were not measured." in text
         assert "| `test_images` | 5 |" in text
 
 

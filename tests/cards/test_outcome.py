@@ -23,7 +23,7 @@ FAILING = [
     (
         "classifier",
         {"test_accuracy": 0.2, "test_accuracy_low": 0.1},
-        "accuracy 20.00 %, with its interval from 10.00 %",
+        "accuracy 20.00 % (lower end of its interval 10.00 %)",
     ),
     ("transfer", {"test_accuracy_low": 0.5}, "always predicting `bar`"),
     (

@@ -130,7 +130,7 @@ def test_a_limit_of_the_data_checks_makes_validate_alone_run_again(project):
     (project / "params.yaml").write_text(text.replace("min_contrast: 3", "min_contrast: 4"))
     assert python(project, "pipeline/validate.py", expected=1) == (
         "error: validate: the settings changed since check (data.mnist.validate), expected the settings that it saw; "
-        "run: dvc repro\n"
+        "run: convzoo repro\n"
     )
 
 
@@ -140,13 +140,14 @@ def test_a_stage_stops_if_its_code_is_not_what_the_check_saw(project):
     for stage, name in (("augment", "mnist"), ("train", "mnist-dcgan"), ("validate", None)):
         printed = python(project, f"pipeline/{stage}.py", *filter(None, [name]), expected=1)
         assert printed == (
-            f"error: {stage}: the code changed since check ({NUMBERS}), expected the code that it saw; run: dvc repro\n"
+            f"error: {stage}: the code changed since check ({NUMBERS}), expected the code that it saw; "
+            "run: convzoo repro\n"
         )
     (project / NUMBERS).write_text("# " + text.replace("ROWS = 4096", "ROWS = 4096  # images"))
     printed = python(project, "pipeline/augment.py", "mnist", expected=1)
     assert "code changed" not in printed and "prepared/mnist/train" in printed, "a comment is no other code"
     (project / CODE / "augment.json").unlink()
-    assert "expected what the stage check writes; run: dvc repro" in python(
+    assert "expected what the stage check writes; run: convzoo repro" in python(
         project, "pipeline/augment.py", "mnist", expected=1
     )
 

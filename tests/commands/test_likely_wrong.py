@@ -9,8 +9,9 @@ from helpers.project import ROOT, imported
 from PIL import Image
 from torch import nn
 
+from convzoo.cards.tasks import TASKS
 from convzoo.commands.predict import as_text, predict
-from convzoo.commands.shared import TASKS, check_task, image_files
+from convzoo.commands.shared import check_task, image_files
 from convzoo.data.image_statistics import ranges
 from convzoo.errors import ConvzooError
 from convzoo.files import sha256_of, write_json

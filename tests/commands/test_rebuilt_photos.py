@@ -3,6 +3,9 @@
 import json
 import re
 import shutil
+import signal
+import subprocess
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +133,38 @@ def test_recorded_results_can_be_measured_again_and_are_shown(pets, monkeypatch)
     file.unlink()
 
 
+def test_seeds_run_side_by_side(pets, monkeypatch, capsys):
+    monkeypatch.chdir(pets)
+    together = threading.Barrier(2, timeout=60)
+
+    def row(folder, network, seed, steps) -> dict:
+        together.wait()  # breaks, unless another seed gets here, too
+        return {"seed": seed, "test_accuracy": seed / 4}
+
+    monkeypatch.setattr(repeat, "_once", row)
+    repeat.repeat(NETWORK, 4, jobs=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(lines[:4]) == [f"seed {seed}  test_accuracy {seed / 4:g}" for seed in range(4)]
+
+
+def test_a_seed_that_fails_ends_those_beside_it(pets, tmp_path, monkeypatch):
+    monkeypatch.chdir(pets)
+    runs = tmp_path / "seed 0 runs"
+    scripts = [f"touch '{runs}'; exec sleep 600", f"until [ -e '{runs}' ]; do sleep 0.1; done; echo no memory; exit 3"]
+    Popen, started = subprocess.Popen, {}  # noqa: N806 (a class)
+
+    def shell(command, cwd, **options) -> subprocess.Popen:
+        seed = YAML(typ="safe").load(Path(cwd, "params.yaml"))["networks"][NETWORK]["seed"]
+        started[seed] = Popen(["sh", "-c", scripts[seed]], cwd=cwd, **options)
+        return started[seed]
+
+    monkeypatch.setattr(repeat.subprocess, "Popen", shell)
+    with pytest.raises(ConvzooError, match="seed 1: train failed:\nno memory"):
+        repeat.repeat(NETWORK, 3, jobs=2)
+    statuses = {seed: process.returncode for seed, process in started.items()}
+    assert statuses == {0: -signal.SIGTERM, 1: 3}, "and seed 2 never started"
+
+
 def test_repeat_names_what_is_in_its_way(pets, tmp_path, monkeypatch):
     monkeypatch.chdir(pets)
     (tmp_path / "file").write_text("")
@@ -141,5 +176,5 @@ def test_repeat_names_what_is_in_its_way(pets, tmp_path, monkeypatch):
     text = Path("params.yaml").read_text()
     monkeypatch.chdir(shutil.copytree(pets, tmp_path / "copy", ignore=shutil.ignore_patterns("mlruns", ".dvc")))
     Path("params.yaml").write_text(text.replace("my-photos", "others"))
-    with pytest.raises(ConvzooError, match=r"is from my-photos, params\.yaml says others; run: dvc repro validate"):
+    with pytest.raises(ConvzooError, match=r"is from my-photos, params\.yaml says others; run: convzoo repro validate"):
         repeat.repeat(NETWORK, 1)

@@ -96,7 +96,7 @@ def test_a_failure_shows_its_errors_unchanged_and_where_the_rest_is(run):
     assert errors == ["error: net: no such thing, expected another; do it", "ERROR: failed to reproduce 'train@net'"]
     assert last == (
         f"failed: train@net; all output is in {next(Path('.repro').glob('*.log'))}; fix it and run the same command "
-        "again, which goes on from there"
+        "again to continue"
     )
     assert "of check" in log() and "required to promote" not in result.stdout
 
@@ -142,7 +142,7 @@ def test_a_signal_reaches_the_stages_once_and_one_line_says_that_they_stopped(ru
     (file,) = Path(".repro").glob("*.log")
     assert result.stderr.splitlines() == [
         "net: epoch 3 is kept",
-        f"stopped; to go on from here, run the same command again; all output is in {file}",
+        f"stopped; run the same command again to continue; all output is in {file}",
     ]
     assert "ERROR: interrupted by the user" in log()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

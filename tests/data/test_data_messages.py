@@ -57,7 +57,7 @@ def full(world):
     bring(world, "good")
 
 
-WAY_OUT = "run again to go on, or set CONVZOO_MIRROR to .* has some/digits.gz"
+WAY_OUT = "run again to continue, or set CONVZOO_MIRROR to .* has some/digits.gz"
 WHOLE = r"\(expected: 102400 bytes, md5:0000"
 ONLY = "or set CONVZOO_MIRROR to .* has some/digits.gz"
 
@@ -158,7 +158,7 @@ ARCHIVES = [
         }.items()
     ),
     Row("archive: link in zip", zip_entry(stat.S_IFLNK), "a: 'odd': is a symbolic link", PLAIN, REPACK),
-    Row("archive: encrypted", zip_entry(flag=1), "a: 'odd': is encrypted", "expected none", "without a password"),
+    Row("archive: encrypted", zip_entry(flag=1), "a: 'odd': is encrypted", "expected an unencr", "without a password"),
     Row(
         "archive: method", zip_entry(method=zipfile.ZIP_LZMA), "a: 'odd': .*unusual method", "expected deflate", REPACK
     ),

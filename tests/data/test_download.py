@@ -187,7 +187,7 @@ def test_a_refused_connection_is_tried_again_and_named(project, server, capsys):
 
 
 def test_what_came_is_kept_for_the_next_run(project, server):
-    with pytest.raises(ConvzooError, match="run again to go on"):
+    with pytest.raises(ConvzooError, match="run again to continue"):
         bring(project / "raw", f"{server.address}/always_cut")
     assert [part.stat().st_size for part in parts(project)] == [1000]
     bring(project / "raw", f"{server.address}/good")

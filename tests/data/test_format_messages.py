@@ -80,7 +80,7 @@ def idx_files(content, name="train-images-idx3-ubyte"):
     return cause
 
 
-IMAGES, AGAIN = "raw/train-images-idx3-ubyte: ", "rebuild it: dvc repro -f download"
+IMAGES, AGAIN = "raw/train-images-idx3-ubyte: ", "rebuild it: convzoo repro -f download"
 HEAD = b"\0\0\x08\x03"
 IDX = [
     Row("idx: missing", idx_files(None), "raw: ", "neither .*gz nor train-images", "name the source's files"),

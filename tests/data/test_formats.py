@@ -199,8 +199,8 @@ def test_arrays_that_do_not_fit_each_other_or_the_settings_are_named(tmp_path, c
 def test_arrays_that_are_missing_or_cut_short_are_named(tmp_path, name):
     file = drawn(tmp_path) / name
     file.write_bytes(file.read_bytes()[:-8])
-    with pytest.raises(ConvzooError, match=r"cannot be read \(.*rebuild it: dvc repro -f download"):
+    with pytest.raises(ConvzooError, match=r"cannot be read \(.*rebuild it: convzoo repro -f download"):
         read(arrays, tmp_path)
     file.unlink()
-    with pytest.raises(ConvzooError, match=r"cannot be read \(.*rebuild it: dvc repro -f download"):
+    with pytest.raises(ConvzooError, match=r"cannot be read \(.*rebuild it: convzoo repro -f download"):
         read(arrays, tmp_path)

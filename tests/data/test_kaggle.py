@@ -82,13 +82,13 @@ def test_without_kagglehub_it_says_how_to_install_it(tmp_path, monkeypatch):
     ("error", "message"),
     [
         (answered(404), r"no such data set or version \(404\); look at handle and version"),
-        (answered(403), r"refuses it \(403\); .*sign in"),
-        (answered(401), r"refuses it \(401\)"),
-        (answered(500), r"cannot bring it \(500 Client Error\. Look at URL\); run again"),
+        (answered(403), r"refuses the download \(403\); .*sign in"),
+        (answered(401), r"refuses the download \(401\)"),
+        (answered(500), r"cannot download it \(500 Client Error\. Look at URL\); run again"),
         (requests.ConnectionError("HTTPSConnectionPool(...)"), r"cannot be reached \(ConnectionError\)"),
         (requests.ReadTimeout("slow"), r"cannot be reached \(ReadTimeout\)"),
-        (ValueError("Unsupported archive type."), r"cannot bring it \(Unsupported archive type\.\)"),
-        (KeyError(), r"cannot bring it \(KeyError\)"),
+        (ValueError("Unsupported archive type."), r"cannot download it \(Unsupported archive type\.\)"),
+        (KeyError(), r"cannot download it \(KeyError\)"),
     ],
 )
 def test_what_goes_wrong_is_one_line_with_handle_version_and_page(hub, tmp_path, error, message):

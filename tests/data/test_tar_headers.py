@@ -127,5 +127,5 @@ def test_a_gzip_stream_without_end_is_refused(tmp_path):
         for _ in range(20):
             out.write(packer.compress(zeros))
         out.write(packer.flush())
-    with pytest.raises(ConvzooError, match="a: goes on after its end"):
+    with pytest.raises(ConvzooError, match="a: has data after its end"):
         read(tmp_path / "a")

@@ -230,14 +230,15 @@ def test_the_overview_draws_and_counts_as_the_evaluation_did(rebuilt, tmp_path, 
 
 
 def test_the_structure_that_a_page_quotes_is_what_the_command_prints():
-    quoted = re.search(r"`convzoo structure resnet50` prints it:\n\n```text\n(.*?)```", page("transfer.md"), re.DOTALL)
+    command = "`convzoo structure resnet50` prints the blocks:"
+    quoted = re.search(rf"{command}\n\n```text\n(.*?)```", page("transfer.md"), re.DOTALL)
     lines = structure("resnet50").splitlines()
     assert [line for line in quoted[1].splitlines() if line not in lines] == []
 
 
 def test_without_trained_networks_the_command_says_what_to_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConvzooError, match="dvc repro export@mnist-classifier"):
+    with pytest.raises(ConvzooError, match="convzoo repro export@mnist-classifier"):
         lessons.draw("classifier")
 
 

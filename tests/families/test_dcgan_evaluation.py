@@ -77,7 +77,7 @@ def test_without_a_probe_there_is_no_accuracy(family, shipped):
 
 def test_another_feature_network_than_the_one_that_chose_is_refused(family, shipped):
     save_features(Path("data/weights/digits/features.onnx"), scale=1.0)
-    with pytest.raises(ConvzooError, match=rf"was chosen by another feature network .* dvc repro train@{NETWORK}"):
+    with pytest.raises(ConvzooError, match=rf"was chosen by another feature network .* convzoo repro train@{NETWORK}"):
         family.evaluate()
 
 

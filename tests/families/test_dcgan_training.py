@@ -130,9 +130,8 @@ def test_a_missing_feature_network_and_one_of_other_pictures_are_named(family, p
     with pytest.raises(ConvzooError, match=r"takes uint8 \(N, 28, 28, 3\), the images have 1 channel"):
         family.train()
     Path("data/weights/digits/features.onnx").unlink()
-    with pytest.raises(
-        ConvzooError, match=r"digits/features.onnx: there is no such file, expected .*; run `dvc repro weights@digits`"
-    ):
+    message = r"digits/features\.onnx: there is no such file, expected .*; run `convzoo repro weights@digits`"
+    with pytest.raises(ConvzooError, match=message):
         family.train()
 
 

@@ -62,7 +62,7 @@ def test_an_array_of_the_training_that_is_cut_short_is_named(family, shipped):
     for file in (family.folder / "extra").glob("*.npy"):
         content = file.read_bytes()
         file.write_bytes(b"cut")
-        message = rf"{file.name}: cannot be read .*: dvc repro -f train@{family.network}"
+        message = rf"{file.name}: cannot be read .*: convzoo repro -f train@{family.network}"
         with pytest.raises(ConvzooError, match=message):
             family.evaluate()
         file.write_bytes(content)

@@ -135,7 +135,7 @@ def test_a_file_that_does_something_else_is_not_exported(family, shipped, monkey
 def test_weights_that_are_missing_or_not_those_of_the_network_are_refused(family, shipped):
     architecture, before = family.folder / "architecture.json", family.outputs()
     described = read_json(architecture)
-    advice = rf"; restore it: dvc checkout, or train again: dvc repro -f train@{family.network}"
+    advice = rf"; restore it: dvc checkout, or train again: convzoo repro -f train@{family.network}"
     for name in [name for name in before if name.endswith(".safetensors")]:
         file = family.folder / name
         kept = {path: path.read_bytes() for path in (file, architecture)}

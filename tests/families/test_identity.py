@@ -130,7 +130,7 @@ def test_a_split_that_is_not_the_validated_one_is_refused(tmp_path, split):
     write_json(tmp_path / "verdict.json", digests)
     assert check_data("noise", tmp_path / "verdict.json", splits) == {"name": "noise", **digests}
     splits[split].labels[0] += 1
-    with pytest.raises(ConvzooError, match=rf"noise/{split} is not what was validated .* run: dvc repro validate"):
+    with pytest.raises(ConvzooError, match=rf"noise/{split} is not what was validated .* run: convzoo repro validate"):
         check_data("noise", tmp_path / "verdict.json", splits)
 
 

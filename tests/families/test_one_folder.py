@@ -159,7 +159,7 @@ def test_a_new_family_gets_cards_and_promotions_and_an_unknown_one_a_general_car
         "`mnist-newer`: of the family `newer`.",
         "- For: images like those of `mnist`.",
         "| `test_size` | 1 |",
-        "Unknown: the files hold no measurements of them.",
+        "Unknown: they were not measured.",
         "convzoo predict mnist-newer photo.png",
     ):
         assert line in of_a_newer_project, line

@@ -73,10 +73,10 @@ def test_metrics_and_tables_of_a_classifier(capsys, monkeypatch):
 
     wrong = sorted(np.flatnonzero(predicted != labels), key=lambda row: -top[row])
     shown, captions, title = drawn["mistakes.png"]
-    assert title == f"{len(wrong)} of 60 test images answered wrong; the surest 4"
+    assert title == f"{len(wrong)} of 60 test images misclassified; the 4 most confident"
     for row, image, caption in zip(wrong[:4], shown, captions, strict=True):
         assert np.array_equal(image, images[row])
-        answer = f"actual: {CLASSES[labels[row]]}\nanswer: {CLASSES[predicted[row]]}\n{top[row]:.1%} · test-{row}"
+        answer = f"actual: {CLASSES[labels[row]]}\npredicted: {CLASSES[predicted[row]]}\n{top[row]:.1%} · test-{row}"
         assert caption == answer
 
     share, low, high = (expected[f"test_accuracy{end}"] for end in ("", "_low", "_high"))

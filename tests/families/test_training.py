@@ -110,7 +110,7 @@ def test_a_loss_that_breaks_later_names_the_last_good_checkpoint(family, project
 def test_data_that_changed_after_their_validation_are_refused(family, project):
     file = family.prepared / "train/images.npy"
     file.write_bytes(file.read_bytes()[:-1] + b"\x07")
-    message = rf"{family.prepared.name}/train is not what was validated .* run: dvc repro validate"
+    message = rf"{family.prepared.name}/train is not what was validated .* run: convzoo repro validate"
     with pytest.raises(ConvzooError, match=message):
         family.train()
 

@@ -49,14 +49,14 @@ def test_without_weights_it_is_said_where_they_are_looked_for_and_how_to_get_the
     folder = Path("data/weights/efficientnet-lite0")
     file = folder / "weights.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    with pytest.raises(ConvzooError, match=r"is not what weights.json says; run: dvc repro -f weights@efficientnet"):
+    with pytest.raises(ConvzooError, match=r"is not what weights.json says; run: convzoo repro -f weights@efficient"):
         family.train()
     (folder / "weights.json").write_text('{"name": "resnet50", "kind": "none", "files": []}')
     with pytest.raises(ConvzooError, match=r"has no weights to start from \(.* of the kind none\).* kind package,"):
         family.train()
     (folder / "weights.json").unlink()
     with pytest.raises(
-        ConvzooError, match=r"there is no data/weights/efficientnet-lite0/weights.json.* `dvc repro wei"
+        ConvzooError, match=r"there is no data/weights/efficientnet-lite0/weights.json.* `convzoo repro wei"
     ):
         family.train()
     assert [key for (key,), _ in misfits(TRANSFER.settings(weights="none"), 28, 28)] == ["weights"]

@@ -29,7 +29,7 @@ EXPECTED = {
         "| `test_image_psnr` | 22.50 dB | 19.15 to 25.85 dB (95 %, the mean) |",
         "Compresses images of the data set shapes (bar, cross, square) to 64 numbers each and reconstructs them; PSNR "
         "23.13 dB on 4 test images (95 % confidence interval 21.50 to 24.75 dB).",
-        "Rating: good. Principal component analysis (PCA) with as many numbers reaches 23.06 dB, 0.07 less.",
+        "Rating: good. Principal component analysis (PCA) with as many numbers reaches 23.06 dB, 0.07 dB less.",
         "`cross` (19.50 dB of 1 image), `square` (21.00 dB of 1 image), `bar` (25.00 dB of 3 images)",
         "`2` (18.00 dB), `0` (22.00 dB)",
         "SSIM is 0.842 (1: the same image); PCA with 64 numbers reaches 0.838",

@@ -8,7 +8,7 @@ import pytest
 
 from helpers.project import environment
 
-ADVICE = "cannot be written, the disk is full, expected room for it; make some and run the same again"
+ADVICE = "cannot be written, the disk is full, expected room for it; make some and run the same command again"
 
 
 def fill(*files: Path) -> None:

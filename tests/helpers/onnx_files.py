@@ -1,10 +1,21 @@
 """Small ONNX files for tests."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from convzoo.shipping.model import METADATA
+
+
+def describe(path: Path, **about: Any) -> None:
+    """Make a file describe itself, as an exported one does."""
+    model = onnx.load(path)
+    helper.set_model_props(model, {METADATA: json.dumps(about, sort_keys=True)})
+    onnx.save(model, path)
 
 
 def save_linear_classifier(path: Path, weights: np.ndarray, shape: tuple[int, int, int]) -> None:
@@ -32,7 +43,12 @@ def save_graph(path: Path, nodes: list, inputs: list, outputs: list, constants: 
 
 
 def save_linear(
-    path: Path, weights: np.ndarray, inputs: tuple, outputs: tuple, offset: np.ndarray | float = 0.0
+    path: Path,
+    weights: np.ndarray,
+    inputs: tuple,
+    outputs: tuple,
+    offset: np.ndarray | float = 0.0,
+    names: tuple[str, str] = ("inputs", "outputs"),
 ) -> None:
     """A file that flattens its inputs and returns inputs @ weights + offset, as float32, or uint8 rounded and clipped.
 
@@ -40,7 +56,7 @@ def save_linear(
     """
     kinds = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
     nodes = [
-        helper.make_node("Cast", ["inputs"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", [names[0]], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("Flatten", ["floats"], ["flat"], axis=1),
         helper.make_node("MatMul", ["flat", "weights"], ["products"]),
         helper.make_node("Add", ["products", "offset"], ["sums"]),
@@ -51,13 +67,13 @@ def save_linear(
             helper.make_node("Round", ["shaped"], ["whole"]),
             helper.make_node("Clip", ["whole", "zero", "most"], ["clipped"]),
         ]
-    nodes.append(helper.make_node("Cast", [nodes[-1].output[0]], ["outputs"], to=kinds[outputs[0]]))
+    nodes.append(helper.make_node("Cast", [nodes[-1].output[0]], [names[1]], to=kinds[outputs[0]]))
     constants = {"weights": weights.astype(np.float32), "shape": np.array([-1, *outputs[1]])}
     constants |= {"offset": np.asarray(offset, np.float32), "zero": np.float32(0), "most": np.float32(255)}
     save_graph(
         path,
         nodes,
-        [helper.make_tensor_value_info("inputs", kinds[inputs[0]], ["N", *inputs[1]])],
-        [helper.make_tensor_value_info("outputs", kinds[outputs[0]], ["N", *outputs[1]])],
+        [helper.make_tensor_value_info(names[0], kinds[inputs[0]], ["N", *inputs[1]])],
+        [helper.make_tensor_value_info(names[1], kinds[outputs[0]], ["N", *outputs[1]])],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )

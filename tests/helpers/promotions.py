@@ -4,6 +4,7 @@ Each image of 4x4 pixels holds five words of three pixels, one of them bright: w
 """
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from convzoo.promotion.promote import Outcome, promote
 from convzoo.tracking import store
 from convzoo.tracking.aliases import aliases_of
 from convzoo.tracking.registry import register
-from helpers.onnx_files import save_linear_classifier
+from helpers.onnx_files import describe, save_linear_classifier
 from helpers.registered import folder_of
 
 CLASSES, SIDE, IMAGES = 3, 4, 400
@@ -66,14 +67,24 @@ def write_data(seed: int = 0, val_seed: int = 0) -> None:
     describe_data()
 
 
-def describe_data(with_digests: bool = True) -> dict[str, str]:
+def write_noise(shape: tuple[int, int, int], classes: int) -> None:
+    """data/prepared/shapes with images of noise and classes by chance."""
+    for chance, split in enumerate(("train", "val", "test")):
+        rng, folder = np.random.default_rng(chance), Path("data/prepared/shapes", split)
+        folder.mkdir(parents=True)
+        np.save(folder / "images.npy", rng.integers(0, 256, (IMAGES, *shape), np.uint8))
+        np.save(folder / "labels.npy", rng.integers(0, classes, IMAGES))
+    describe_data(shape=shape)
+
+
+def describe_data(with_digests: bool = True, shape: tuple[int, int, int] = (SIDE, SIDE, 1)) -> dict[str, str]:
     """Write meta.json and the verdict as `prepare` and `validate` do; returns the digests of the splits.
 
     Data that were prepared before meta.json had digests are described without them.
     """
     folder = Path("data/prepared/shapes")
     splits = {split: digest(load_split(folder / split)) for split in ("train", "val", "test")}
-    meta = {"dataset": "shapes", "shape": [SIDE, SIDE, 1], "source": {}}
+    meta = {"dataset": "shapes", "shape": [*shape], "source": {}}
     write_json(folder / "meta.json", meta | ({"splits": splits} if with_digests else {}))
     verdict = {"dataset": "shapes", "passed": True, "train": splits["train"], "val": splits["val"]}
     write_json(Path("data/validated/shapes.json"), verdict)
@@ -89,24 +100,39 @@ def write_params(network: str, **changes: object) -> None:
 
 
 def version(
-    network: str, kind: str, parity: float = 1e-6, seed: int = 0, with_digests: bool = True, **data: str
+    network: str,
+    kind: str,
+    parity: float = 1e-6,
+    seed: int = 0,
+    with_digests: bool = True,
+    about: dict | None = None,
+    write: Callable[[Path], None] | None = None,
+    shape: tuple[int, int, int] = (SIDE, SIDE, 1),
+    classes: int = CLASSES,
+    **data: str,
 ) -> int:
     """Write models/NETWORK for one of WRONG and register it; its version. Each `seed` gives another file.
 
-    `data` are digests of splits that the network was trained on, if not those on disk.
+    `about` is what the file says of itself; `write` writes another file, for images of `shape`. `data` are digests of
+    splits that the network was trained on, if not those on disk.
     """
-    splits = describe_data(with_digests)
+    splits = describe_data(with_digests, shape)
     folder = Path("models", network)
     (folder / "plots").mkdir(parents=True, exist_ok=True)
     (folder / "extra").mkdir(exist_ok=True)
-    number = list(WRONG).index(kind)
-    weights = np.zeros((SIDE * SIDE, CLASSES))
-    weights[range(3 * number, 3 * number + CLASSES), range(CLASSES)] = 0.02 + seed / 1e6
-    save_linear_classifier(folder / "model.onnx", weights, (SIDE, SIDE, 1))
+    if write:
+        write(folder / "model.onnx")
+    else:
+        number = list(WRONG).index(kind)
+        weights = np.zeros((SIDE * SIDE, CLASSES))
+        weights[range(3 * number, 3 * number + CLASSES), range(CLASSES)] = 0.02 + seed / 1e6
+        save_linear_classifier(folder / "model.onnx", weights, (SIDE, SIDE, 1))
+    if about:
+        describe(folder / "model.onnx", **about)
     sha256 = sha256_of(folder / "model.onnx")
     ends = {
-        "input": {"name": "images", "dtype": "uint8", "shape": [None, SIDE, SIDE, 1]},
-        "output": {"name": "probabilities", "dtype": "float32", "shape": [None, CLASSES]},
+        "input": {"name": "images", "dtype": "uint8", "shape": [None, *shape]},
+        "output": {"name": "probabilities", "dtype": "float32", "shape": [None, classes]},
     }
     record = {"unit": "probability", "largest": parity, "allowed": 1e-4, "top1_agreement": 1.0}
     recorded = {"split": "val", "images": IMAGES, "files": {"model.onnx": record}}

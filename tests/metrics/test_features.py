@@ -31,14 +31,14 @@ def test_features_are_those_of_the_file_for_any_number_of_images(monkeypatch):
 
 
 def test_a_missing_file_a_changed_one_and_other_channels_are_named():
-    with pytest.raises(ConvzooError, match=rf"{FILE}: there is no such file, .* `dvc repro weights@means`"):
+    with pytest.raises(ConvzooError, match=rf"{FILE}: there is no such file, .* `convzoo repro weights@means`"):
         FeatureNetwork("means", 1)
     save_features(FILE)
     with pytest.raises(ConvzooError, match=r"takes uint8 \(N, 28, 28, 1\), the images have 3 channels"):
         FeatureNetwork("means", 3)
     write_json(FILE.with_name("weights.json"), {"files": {FILE.name: "0" * 64}})
     message = (
-        r"has sha256 .*, expected 0+ as in weights\.json; restore it: dvc checkout, or .* dvc repro -f weights@means"
+        r"has sha256 .*, expected 0+ as in weights\.json; restore it: dvc checkout, .* convzoo repro -f weights@means"
     )
     with pytest.raises(ConvzooError, match=message):
         FeatureNetwork("means", 1)

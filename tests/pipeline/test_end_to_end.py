@@ -157,7 +157,7 @@ def test_sync_fills_a_lost_database_again_and_twice_changes_nothing(clone):
     (clone / "mlruns/mlflow.db").unlink()
     assert f"{NETWORK}: version 1 registered, alias candidate" in convzoo(clone, "sync", NETWORK)
     before = query(clone, "SELECT count(*) FROM metrics")
-    assert f"{NETWORK}: the file is version 1 already" in convzoo(clone, "sync", NETWORK)
+    assert f"{NETWORK}: already registered as version 1" in convzoo(clone, "sync", NETWORK)
     assert query(clone, "SELECT count(*) FROM metrics") == before
 
 

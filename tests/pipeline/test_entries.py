@@ -45,7 +45,7 @@ def test_a_missing_an_unknown_and_one_name_too_many_are_named_with_those_expecte
     names = list(PARAMS[section])
     remedy = (
         f"expected one of: {', '.join(names)}; run: python pipeline/{stage}.py {kind.upper()}, or "
-        f"dvc repro {stage}@{kind.upper()}\n"
+        f"convzoo repro {stage}@{kind.upper()}\n"
     )
     assert error_of(stage) == f"error: pipeline/{stage}.py: got no {kind}, {remedy}"
     assert error_of(stage, "nope") == f"error: pipeline/{stage}.py: got the {kind} 'nope', {remedy}"
@@ -54,6 +54,6 @@ def test_a_missing_an_unknown_and_one_name_too_many_are_named_with_those_expecte
 
 @pytest.mark.parametrize("stage", ALONE)
 def test_an_entry_without_arguments_refuses_any(error_of, stage):
-    remedy = f"expected none; run: python pipeline/{stage}.py, or dvc repro {stage}\n"
+    remedy = f"expected none; run: python pipeline/{stage}.py, or convzoo repro {stage}\n"
     assert error_of(stage, "nope") == f"error: pipeline/{stage}.py: got the argument 'nope', {remedy}"
     assert error_of(stage, "a", "b") == f"error: pipeline/{stage}.py: got 2 arguments, {remedy}"

@@ -17,7 +17,7 @@ from convzoo.training.checkpoints import Checkpoints
 
 NETWORK = "mnist-classifier"
 SOON = 15  # seconds; with a store that never answers it takes 3, and an end that nobody asked for waits 20
-KEPT = re.compile(r"^([a-z0-9-]+): stopped; epoch (\d+) is kept; `dvc repro` continues from there$", re.MULTILINE)
+KEPT = re.compile(r"^([a-z0-9-]+): stopped; epoch (\d+) is kept; `convzoo repro` continues from there$", re.MULTILINE)
 
 
 def told_in(folder: Path) -> str:
@@ -58,7 +58,7 @@ def test_a_training_stopped_before_its_first_epoch_says_that_nothing_is_kept(tmp
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     with pytest.raises(KeyboardInterrupt), Checkpoints(NETWORK, "0" * 64):
         raise KeyboardInterrupt
-    told = f"{NETWORK}: stopped; no epoch was finished; `dvc repro` starts from the beginning\n"
+    told = f"{NETWORK}: stopped; no epoch was finished; `convzoo repro` starts from the beginning\n"
     assert capsys.readouterr().err == told
 
 

@@ -83,7 +83,7 @@ def test_a_clone_with_dvcs_cache_alone_fills_mlflow_and_twice_changes_nothing(re
         "registered_model_aliases",
     )
     before = {table: query(clone, f"SELECT * FROM {table}") for table in tables}
-    assert "is version 1 already" in convzoo(clone, "sync")
+    assert "already registered as version 1" in convzoo(clone, "sync")
     assert {table: query(clone, f"SELECT * FROM {table}") for table in tables} == before
 
 

@@ -25,7 +25,7 @@ def test_who_is_the_champion_already_changes_nothing(network):
     promote(network)
     before = Path("promotions.jsonl").read_bytes()
     outcome = promote(network)
-    assert outcome.done and "is the champion already" in outcome.messages[0]
+    assert outcome.done and "is already the champion" in outcome.messages[0]
     assert Path("promotions.jsonl").read_bytes() == before
 
 
@@ -36,7 +36,7 @@ def test_an_applied_experiment_that_is_not_the_candidate_is_named(network, monke
     version(network, "best")
     first, second = promote(network).messages
     assert first.startswith(f"models/{network} holds version 2, which is not the candidate; ")
-    assert first.endswith(f"run: convzoo sync {network}") and "is the champion already" in second
+    assert first.endswith(f"run: convzoo sync {network}") and "is already the champion" in second
 
 
 def test_a_dry_run_looks_at_val_alone_and_changes_nothing(network):

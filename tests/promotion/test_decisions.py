@@ -113,7 +113,7 @@ def test_the_first_champion_needs_no_comparison_and_the_same_one_changes_nothing
     assert (line["champion_before"], line["champion_sha256"], line["looks_at_test"]) == (None, None, 1)
     assert registry.verdicts[0][1].keys() == {"verdict", "when", "who", "why"}
     again = promote.promote(NETWORK)
-    assert again == ([], [f"{NETWORK}: version 1 is the champion already; nothing changed"], True, True)
+    assert again == ([], [f"{NETWORK}: version 1 is already the champion; nothing changed"], True, True)
     assert read_ledger() == [line] and len(registry.verdicts) == 1
 
 

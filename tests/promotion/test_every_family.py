@@ -32,7 +32,7 @@ def test_a_variant_is_held_against_the_champion_and_both_can_be_traced(clone):
     output = convzoo(clone, "promote", network, "--dry-run", expected=3)
     assert "(dry run, nothing changed)" in output
     convzoo(clone, "promote", network)
-    assert "version 1 is the champion already" in convzoo(clone, "promote", network)
+    assert "version 1 is already the champion" in convzoo(clone, "promote", network)
     dvc(clone, "exp", "run", "-S", f"networks.{network}.learning_rate=1e-9", f"register@{network}")
     output = convzoo(clone, "promote", network, "--version", "2", expected=1)
     assert "val accuracy: gain over champion" in output and "version 2 refused" in output

@@ -199,7 +199,9 @@ def test_images_that_meta_json_does_not_describe_are_named(network, split):
 
 def test_data_that_were_prepared_without_digests_are_named(network):
     version(network, "good", with_digests=False)
-    with pytest.raises(ConvzooError, match=r"meta\.json: has no digest of val, expected .* run: dvc repro validate"):
+    with pytest.raises(
+        ConvzooError, match=r"meta\.json: has no digest of val, expected .* run: convzoo repro validate"
+    ):
         promote(network)
 
 

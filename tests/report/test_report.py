@@ -97,7 +97,7 @@ def test_the_page_opens_with_a_card_for_each_network(text):
 
 def test_the_words_of_the_ratings_and_where_champions_are_listed_stand_above_the_cards(text):
     above = text.partition('<ul class="cards">')[0]
-    assert all(f"<b>{word}</b> means" in above for word in ("Good", "weak", "failed"))
+    assert all(f"<b>{word}</b> networks" in above for word in ("Good", "Weak", "Failed"))
     assert "<code>convzoo models</code> lists all registered versions" in above
 
 

@@ -211,7 +211,7 @@ def test_a_failure_is_shown_whole_and_the_other_networks_go_on(project):
         "error: train@short: a line",
         "and another of train@short",
         "ERROR: failed to reproduce 'train@short'",
-        f"failed: train@short; all output is in {log}; fix it and run the same command again, which goes on from there",
+        f"failed: train@short; all output is in {log}; fix it and run the same command again to continue",
     ]
     assert all(Path(f"register@{name}.done").exists() for name in ("long", "new"))
     assert ["repro"] not in [arguments for _, arguments in calls()], "it would fail again"
@@ -250,7 +250,7 @@ def test_a_signal_ends_all_jobs_with_one_line(project, number):
     *kept, last = [line for line in printed.splitlines() if not line.startswith("[")]
     assert "failed" not in printed
     assert kept == ["net: epoch 3 is kept"] * 2
-    assert last == f"stopped; to go on from here, run the same command again; all output is in {log}"
+    assert last == f"stopped; run the same command again to continue; all output is in {log}"
     assert len(calls()) == 3, "none started after the signal"
 
 

@@ -64,7 +64,7 @@ def progress():
         (70, "good: version 2 registered, alias candidate moved here from version 1"),
         (75, "Stage 'train@poor' is cached - skipping run, checking out outputs"),
         (80, "Running stage 'register@poor':"),
-        (80, "poor: the file is version 1 already, alias candidate"),
+        (80, "poor: already registered as version 1, alias candidate"),
         (80, "warning: poor: not registered (the store is down); the pipeline continues"),
         (85, "Stage 'report' didn't change, skipping"),
     ):

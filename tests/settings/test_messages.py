@@ -176,10 +176,14 @@ WEIGHTS = [
         start(False),
         "data/weights/net: has no weights",
         "expected weights.safe",
-        "`dvc repro weights@",
+        "`convzoo repro weights@",
     ),
     Row(
-        "weights: changed", start(True), "net/weights.safetensors: ", "not what weights.json says", "dvc repro -f weig"
+        "weights: changed",
+        start(True),
+        "net/weights.safetensors: ",
+        "not what weights.json says",
+        "convzoo repro -f weig",
     ),
     Row(
         "weights: changed features",
@@ -193,7 +197,7 @@ WEIGHTS = [
         lambda _: FeatureNetwork("digits", 1),
         "digits/features.onnx: there is no",
         "if `weights.digits` .* has features",
-        "run `dvc repro weights@digits`",
+        "run `convzoo repro weights@digits`",
     ),
 ]
 

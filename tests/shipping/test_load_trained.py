@@ -46,7 +46,7 @@ def test_another_file_under_the_same_name_is_refused(described, extra):
 def test_a_missing_file_is_named(described, extra):
     file = Path("models/net", FILES[extra])
     file.unlink()
-    with pytest.raises(ConvzooError, match=rf"{file}: is missing, .* dvc repro -f train@net"):
+    with pytest.raises(ConvzooError, match=rf"{file}: is missing, .* convzoo repro -f train@net"):
         load_trained(nn.Linear(2, 1), "net", described, extra)
 
 

@@ -109,7 +109,7 @@ MODELS = [
         lambda _: Model(Path("no.onnx")),
         "no.onnx: there is no",
         "expected an ONNX file",
-        "`dvc repro`",
+        "`convzoo repro`",
     ),
     Row("model: cut", model(50), "model.onnx: is not an ONNX", "expected one", "restore it: dvc checkout"),
     Row(
@@ -117,14 +117,14 @@ MODELS = [
         model(model_sha256="0", dataset="made", classes=[]),
         "model.onnx: sha256",
         "expected 0",
-        "export it again: dvc repro",
+        "export it again: convzoo repro",
     ),
     Row(
         "model: no export.json",
         model(),
         "export.json: there is no",
-        "expected what the export says",
-        "`dvc repro` makes",
+        "expected a description of model.onnx",
+        "`convzoo repro` makes",
     ),
     Row(
         "model: weights of another",
@@ -205,13 +205,13 @@ TRAINING = [
     Row("training: loss", not_finite, "^net", NAN, "lower learning_rate$"),
     Row("training: no form", not_deterministic, "put_: has no determ", "expected one since", "set it to false in"),
     Row("training: device", missing_device, "compute.device: cuda", "one of: .*cpu", "set it to auto or"),
-    Row("training: data", other_data, "mnist/train is not", "the verdict says 0000", "run: dvc repro validate"),
+    Row("training: data", other_data, "mnist/train is not", "the verdict says 0000", "run: convzoo repro validate"),
     Row(
         "training: arrays",
         lambda _: load_split(Path("val")),
         "val: cannot be",
         "expected whole images.npy",
-        "dvc repro -f",
+        "convzoo repro -f",
     ),
     Row("training: untracked code", untracked, "net: .* src/mine.py", "expected a commit or an index", "run: git add"),
 ]

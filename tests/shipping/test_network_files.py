@@ -40,7 +40,7 @@ def test_everything_is_read():
     assert found.history == {1: {"loss": 2.5}, 3: {"kid": -0.5}}  # no empty cells, nothing infinite
     assert found.numbers == {"test_accuracy": 0.5, "test_images": 3}
     assert found.splits == META["splits"] and found.source == META["source"] and found.is_synthetic
-    note = "Trained and measured on shapes: images drawn from a seed. Its figures say nothing about real images."
+    note = "Trained and measured on shapes: images drawn from a seed. Its results say nothing about real images."
     assert synthetic_note(found) == note
 
 
@@ -73,7 +73,7 @@ def test_a_missing_file_is_named_with_the_stage_that_writes_it(name, stage):
     assert missing_files("net") == []
     (FOLDER / name).unlink()
     assert missing_files("net") == [name]
-    with pytest.raises(ConvzooError, match=rf"^{FOLDER / name}: is missing; run: dvc repro {stage}@net$"):
+    with pytest.raises(ConvzooError, match=rf"^{FOLDER / name}: is missing; run: convzoo repro {stage}@net$"):
         read_network("net")
     assert stage == {"model.onnx": "export", "export.json": "export", "evaluation.json": "evaluate"}.get(name, "train")
 
@@ -93,7 +93,7 @@ def test_a_key_that_is_missing_is_named(name, keys):
 
 def test_another_model_than_the_exported_one_is_refused():
     write_export(model_sha256="0" * 64)
-    message = r"has sha256 .*, expected 0+ as export\.json says; run: dvc checkout, or dvc repro -f export@net"
+    message = r"has sha256 .*, expected 0+ as export\.json says; run: dvc checkout, or convzoo repro -f export@net"
     with pytest.raises(ConvzooError, match=message):
         read_network("net")
 

@@ -28,7 +28,7 @@ def test_the_next_repro_moves_the_candidate_to_an_applied_experiment(applied):
     (line,) = request_registrations([applied, "unheard-of"])
     assert line.startswith(f"{applied}: version 2 is in models/{applied}, but not the candidate yet")
     assert not file.exists(), "so that DVC runs the stage"
-    assert register(applied).endswith("is version 2 already, alias candidate moved here from version 1")
+    assert register(applied).endswith("already registered as version 2, alias candidate moved here from version 1")
     assert candidate_of(applied) == 2 and file.read_bytes() == before
     assert request_registrations([applied]) == [] and file.exists()
 

@@ -109,7 +109,7 @@ def test_whatever_is_lost_one_sync_makes_it_whole(network, lose):
     (message,) = sync([network])
     number = len(versions_of(network))
     assert message.startswith(
-        f"{network}: the file is version 1 already" if number == 1 else f"{network}: version 2 registered"
+        f"{network}: already registered as version 1" if number == 1 else f"{network}: version 2 registered"
     )
     whole = find_version(f"{network}@champion")
     assert int(whole.version.version) == number and candidate_of(network) == number
@@ -120,7 +120,7 @@ def test_whatever_is_lost_one_sync_makes_it_whole(network, lose):
     assert mlflow.pyfunc.load_model(f"models:/{network}@candidate")
     now = {path.relative_to(artifacts_of(network)) for path in artifacts_of(network).rglob("*") if path.is_file()}
     assert {path for path in now if path.parts[0] != "images"} == {path for path in before if path.parts[0] != "images"}
-    assert sync([network]) == [f"{network}: the file is version {number} already, alias candidate"]
+    assert sync([network]) == [f"{network}: already registered as version {number}, alias candidate"]
     assert len(runs_of(network)) == 1
 
 
@@ -140,7 +140,7 @@ def test_what_models_does_not_hold_any_more_is_not_sent_to_sync_in_vain(network,
     shutil.rmtree(lose_artifacts_of_first)
     stored_file(versions_of(network)[0]).unlink()
     for look in (find_model, trace):
-        with pytest.raises(ConvzooError, match=r"models/.*model\.onnx is another one, so bring back the files"):
+        with pytest.raises(ConvzooError, match=r"models/.*model\.onnx is another one, so restore the files"):
             look(f"{network}@v1")
 
 
@@ -151,7 +151,7 @@ def test_a_version_with_the_exported_file_among_its_extra_files_is_that_file(net
     shutil.copy(stored, exported)
     stored.write_bytes(b"serialized again")
     assert find_model(network).file.read_bytes() == exported.read_bytes()
-    assert register(network).startswith(f"{network}: the file is version 1 already")
+    assert register(network).startswith(f"{network}: already registered as version 1")
     exported.write_bytes(b"changed")
     with pytest.raises(ConvzooError, match="is another one, expected the one that was registered"):
         find_model(network)

@@ -116,7 +116,7 @@ def test_artifacts_that_find_the_disk_full_are_brought_in_afterwards(network, mo
         told = register(NETWORK, warn=True)
     assert told.startswith(f"warning: {NETWORK}: not registered (") and "No space left on device" in told
     assert sync([NETWORK]) == [f"{NETWORK}: version 1 registered, alias candidate"]
-    assert sync([NETWORK]) == [f"{NETWORK}: the file is version 1 already, alias candidate"]
+    assert sync([NETWORK]) == [f"{NETWORK}: already registered as version 1, alias candidate"]
 
 
 def test_a_database_of_the_users_own_that_is_locked_is_a_warning_too(

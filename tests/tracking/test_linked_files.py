@@ -21,4 +21,4 @@ def test_a_network_whose_files_are_links_is_registered_like_any_other(project, w
     assert candidate_of(network) == 1
     assert sha256_of(stored_file(versions_of(network)[0])) == sha256_of(Path("models", network, "model.onnx"))
     assert sha256_of(find_model(network).file) == sha256_of(Path("models", network, "model.onnx"))
-    assert "is version 1 already" in register(network)
+    assert "already registered as version 1" in register(network)

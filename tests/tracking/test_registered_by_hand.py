@@ -109,7 +109,7 @@ def test_the_lineage_of_a_run_is_that_of_a_version_by_hand_if_the_file_is_the_sa
 def test_sync_registers_nothing_again_and_calls_them_no_orphans(network):
     by_hand(network, source_of(network, "folder"))
     store.use_store().copy_model_version(f"models:/{network}/1", network)
-    assert sync([network]) == [f"{network}: the file is version 1 already, alias candidate"]
+    assert sync([network]) == [f"{network}: already registered as version 1, alias candidate"]
     assert [line for line in orphans({network}) if line.startswith(network)] == []
     stored_file(versions_of(network)[0]).unlink()
     assert sync([network])[0].startswith(f"{network}: version 4 registered")

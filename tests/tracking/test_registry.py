@@ -33,7 +33,7 @@ def test_a_live_run_is_completed_and_its_model_registered_once(write_network):
 
     assert register("net") == "net: version 1 registered, alias candidate"
     state = Path("models/net/registration.json").read_bytes(), artifacts_of(*runs_of("net"))
-    assert register("net") == "net: the file is version 1 already, alias candidate"
+    assert register("net") == "net: already registered as version 1, alias candidate"
 
     (run,) = runs_of("net")
     history = store.open_store().get_metric_history(run.info.run_id, "train_loss")
@@ -111,7 +111,7 @@ def test_the_candidate_follows_the_files_and_old_bytes_make_no_new_version(write
     assert told == [
         "back: version 1 registered, alias candidate",
         "back: version 2 registered, alias candidate moved here from version 1",
-        "back: the file is version 1 already, alias candidate moved here from version 2",
+        "back: already registered as version 1, alias candidate moved here from version 2",
     ]
     assert len(versions_of("back")) == 2
     assert store.open_store().get_registered_model("back").description.startswith("A network of convzoo: ")
@@ -122,7 +122,7 @@ def test_the_same_model_from_another_training_is_linked_to_both_runs(write_netwo
     write_network("twice", 1)
     register("twice")
     write_json(Path("models/twice/fingerprint.json"), identity_of(2))
-    assert register("twice") == "twice: the file is version 1 already, alias candidate"
+    assert register("twice") == "twice: already registered as version 1, alias candidate"
     linked = [output.model_id for run in runs_of("twice") for output in run.outputs.model_outputs]
     assert len(linked) == 2 and len(set(linked)) == 1
 
@@ -146,7 +146,7 @@ def test_a_run_that_is_not_there_is_filled_in_from_the_files_and_says_so(write_n
     started, done = [], []
     sync(["filled", "unheard-of"], started.append, done.append)
     assert started[1] == "unheard-of: comparing models/unheard-of with MLflow (2 of 2)"
-    assert done[0] == "filled: the file is version 1 already, alias candidate" and len(started) == len(done) == 2
+    assert done[0] == "filled: already registered as version 1, alias candidate" and len(started) == len(done) == 2
     (run,) = runs_of("filled")
     assert run.data.tags["convzoo.backfilled"] == "true"
     assert run.data.tags["convzoo.profile"] == "test"
@@ -218,10 +218,10 @@ def test_a_registered_classifier_answers_with_class_names_and_keeps_its_probabil
 def test_a_missing_file_and_another_model_are_named_with_what_to_do(write_network):
     write_network("broken", 1)
     write_model(Path("models/broken/model.onnx"), seed=2)
-    with pytest.raises(ConvzooError, match=r"model\.onnx: has sha256 .* dvc repro -f export@broken"):
+    with pytest.raises(ConvzooError, match=r"model\.onnx: has sha256 .* convzoo repro -f export@broken"):
         register("broken")
     Path("models/broken/evaluation.json").unlink()
-    with pytest.raises(ConvzooError, match=r"evaluation\.json: is missing; run: dvc repro evaluate@broken"):
+    with pytest.raises(ConvzooError, match=r"evaluation\.json: is missing; run: convzoo repro evaluate@broken"):
         register("broken")
     assert not Path("models/broken/registration.json").exists()
 

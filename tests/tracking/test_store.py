@@ -63,7 +63,7 @@ def test_a_copied_clone_reads_its_own_artifacts(project, tmp_path, monkeypatch, 
     answer = mlflow.pyfunc.load_model("models:/moved@candidate").predict(images)["probabilities"]
     session = onnxruntime.InferenceSession("models/moved/model.onnx", providers=["CPUExecutionProvider"])
     np.testing.assert_array_equal(answer, session.run(None, {"images": images})[0])
-    assert register("moved") == "moved: the file is version 1 already, alias candidate"
+    assert register("moved") == "moved: already registered as version 1, alias candidate"
 
 
 def test_a_store_that_the_user_chose_is_used(tmp_path, monkeypatch):

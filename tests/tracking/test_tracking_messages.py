@@ -112,7 +112,7 @@ TABLE = [
     Row(
         "registry: changed model", changed_model, "told/model.onnx: has sha256", "expected [0-9a-f]{12}", "dvc checkout"
     ),
-    Row("registry: missing file", missing_file, "evaluation.json: ", "is missing", "run: dvc repro evaluate@told"),
+    Row("registry: missing file", missing_file, "evaluation.json: ", "is missing", "run: convzoo repro evaluate@told"),
     Row("registry: changed file", changed_registry, "told: .* file of version", "sha256 [0-9a-f]{64}", "convzoo sync"),
     Row("registry: lost lineage", lost_lineage, "told: its run", "expected one", "run: convzoo sync"),
     Row(

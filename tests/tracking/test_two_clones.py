@@ -54,7 +54,7 @@ def test_all_their_versions_are_there_and_none_twice(clone, tmp_path, monkeypatc
     assert counts == dict.fromkeys(SHARED, 1) | {"contested": 2, "first": 1, "second": 1}
     for network in SHARED:
         assert sorted(line for lines in told for line in lines.splitlines() if line.startswith(network)) == [
-            f"{network}: the file is version 1 already, alias candidate",
+            f"{network}: already registered as version 1, alias candidate",
             f"{network}: version 1 registered, alias candidate",
         ]
         assert len(client.search_runs([runs.experiment_of(client, network)])) == 1

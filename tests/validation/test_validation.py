@@ -236,7 +236,7 @@ def test_a_fault_is_named_with_set_split_rows_and_what_was_expected(broken, data
 def test_nothing_else_is_said_but_once_what_to_do(broken):
     *lines, remedy = broken[1]
     assert sorted(map(told, lines)) == sorted(said_of(dataset, split, line) for dataset, split, _, line in FAULTS)
-    assert "reports/data_docs/index.html" in remedy and "data.images.validate" in remedy and "dvc repro" in remedy
+    assert "reports/data_docs/index.html" in remedy and "data.images.validate" in remedy and "convzoo repro" in remedy
     assert "clean" not in remedy
 
 

@@ -50,13 +50,13 @@ def load_data(name: str) -> Data:
 def read_output(file: Path, stage: str) -> dict[str, Any]:
     """Read a JSON file of the pipeline. Raises ConvzooError with the stage that writes it if it is missing."""
     if not file.is_file():
-        raise ConvzooError(f"{file}: is missing; run: python -m dvc repro {stage}")
+        raise ConvzooError(f"{file}: is missing; run: convzoo repro {stage}")
     return read_json(file)
 
 
 def load_weights(model: nn.Module, file: Path, network: str) -> nn.Module:
     """Load the weights in `file` into `model`, set to evaluation mode. Raises ConvzooError if they are missing."""
     if not file.is_file():
-        raise ConvzooError(f"{file}: is missing; run: python -m dvc repro export@{network}")
+        raise ConvzooError(f"{file}: is missing; run: convzoo repro export@{network}")
     model.load_state_dict(load_file(file))
     return model.eval()

@@ -91,14 +91,14 @@ def metrics(files: NetworkFiles, confidence: float | None, most: int | None) -> 
 
 def weaknesses(files: NetworkFiles, most: int) -> list[str]:
     """A line of Markdown for each weakness in the files, each with at most `most` classes or images."""
-    return family_card(files.family).weaknesses(files, most) or ["Unknown: the files hold no measurements of them."]
+    return family_card(files.family).weaknesses(files, most) or ["Unknown: they were not measured."]
 
 
 def intended_use(files: NetworkFiles) -> list[str]:
     """What the network is for and what it is not for."""
     name, licence = code(files.export["dataset"]), files.source.get("licence")
     lines = family_card(files.family).intended_use(files, f"the synthetic set {name}" if files.is_synthetic else name)
-    return [*lines, f"Bound by the licence of its data: {code(licence, 100)}."] if licence else lines
+    return [*lines, f"The licence of its data applies: {code(licence, 100)}."] if licence else lines
 
 
 def _tensor(tensor: dict[str, Any]) -> str:

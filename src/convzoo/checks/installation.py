@@ -142,5 +142,6 @@ def _device(process: subprocess.Popen) -> Finding:
         remedy = "correct the block `compute` in params.yaml, or install torch again: make setup"
         return Finding(PROBLEM, "device", last.removeprefix("convzoo.errors.ConvzooError: "), remedy)
     found = json.loads(out.splitlines()[-1])
-    threads = f", {found['threads']} threads" if found["device"] == "cpu" else ""
+    plural = "" if found["threads"] == 1 else "s"
+    threads = f", {found['threads']} thread{plural}" if found["device"] == "cpu" else ""
     return Finding(OK, "device", f"trainings run on {found['device']} in {found['precision']}{threads}")

@@ -39,7 +39,7 @@ def check_arguments(stage: str, run: Callable[..., object], arguments: tuple[str
     if not parameters:
         if arguments:
             got = f"the argument {shown(arguments[0])}" if len(arguments) == 1 else got
-            raise ConvzooError(f"{entry}: got {got}, expected none; run: python {entry}, or dvc repro {stage}")
+            raise ConvzooError(f"{entry}: got {got}, expected none; run: python {entry}, or convzoo repro {stage}")
         return
     [kind] = parameters
     names = check(read_params(), (SECTIONS[kind],), dict)
@@ -50,7 +50,7 @@ def check_arguments(stage: str, run: Callable[..., object], arguments: tuple[str
     name = kind.upper()
     raise ConvzooError(
         f"{entry}: got {got}, expected one of: {', '.join(names)}; run: python {entry} {name}, or "
-        f"dvc repro {stage}@{name}"
+        f"convzoo repro {stage}@{name}"
     )
 
 
@@ -64,7 +64,7 @@ def verify(stage: str, *arguments: str) -> None:
     family = block(params, ("networks", arguments[0], "family")) if stage in FAMILY_STAGES else None
     file = code_file(stage, family)
     if not file.is_file():
-        raise ConvzooError(f"{file}: is missing, expected what the stage check writes; run: dvc repro")
+        raise ConvzooError(f"{file}: is missing, expected what the stage check writes; run: convzoo repro")
     seen, now = read_json(file), stage_inputs(stage, family, params)
     for part, names in now.items():
         before = seen.get(part, {})
@@ -75,5 +75,5 @@ def verify(stage: str, *arguments: str) -> None:
         more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
         raise ConvzooError(
             f"{stage}: the {noun} changed since check ({', '.join(changed[:NAMED])}{more}), expected the {noun} "
-            "that it saw; run: dvc repro"
+            "that it saw; run: convzoo repro"
         )

@@ -159,7 +159,7 @@ def _dvc() -> Iterator[Finding]:
     unbuilt = [name for name in networks if not Path("models", name, "model.onnx").is_file()]
     text = f"dvc.lock has {len(stages)} stages; {len(networks) - len(unbuilt)} of {len(networks)} networks are built"
     if unbuilt:
-        yield Finding(WARNING, "DVC", text, "build them: python -m dvc repro (only one: dvc repro register@NETWORK)")
+        yield Finding(WARNING, "DVC", text, "build them: convzoo repro (only one: convzoo repro register@NETWORK)")
     else:
         yield Finding(OK, "DVC", f"{text} (convzoo status shows which stages are out of date)")
 

@@ -24,10 +24,10 @@ from convzoo.commands.shared import (
     print_notes,
     print_result,
 )
-from convzoo.data.image_statistics import inverted_background, unlike
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of
 from convzoo.project import find_project
+from convzoo.shipping.likely_wrong import drawn_warnings, image_warnings
 from convzoo.shipping.model import Model
 from convzoo.text import first_names, in_columns
 
@@ -37,10 +37,6 @@ EXAMPLES = (
     "convzoo predict models/cifar10-classifier/model.onnx photo.jpg --json",
 )
 BATCH = 256
-BACKGROUND = {  # of an image, and what a network learned instead
-    "light": "a light background, but this network learned light shapes on a dark one",
-    "dark": "a dark background, but this network learned dark shapes on a light one",
-}
 
 
 def command(
@@ -66,7 +62,7 @@ def predict(file: Path, paths: Sequence[Path], *, top: int = 1, invert: bool = F
     model = Model(file)
     check_task(model, "predict")
     classes, trained_on = model.described["classes"], _trained_on(model)
-    general = list(_drawn(model, trained_on))
+    general = drawn_warnings(model.described.get("network", model.path.name), trained_on)
     reader, files, rows = image_reader(model), image_files(paths), []
     for start in range(0, len(files), BATCH):
         batch, images = reader.read(files[start : start + BATCH])
@@ -75,7 +71,8 @@ def predict(file: Path, paths: Sequence[Path], *, top: int = 1, invert: bool = F
             continue
         images = 255 - images if invert else images
         readable = [row for row in batch if "error" not in row]
-        for row, probabilities, warnings in zip(readable, model(images), _warnings(images, trained_on), strict=True):
+        unusual = image_warnings(images, trained_on, "--invert")
+        for row, probabilities, warnings in zip(readable, model(images), unusual, strict=True):
             best = np.argsort(-probabilities, kind="stable")[:top]
             guesses = [{"class": classes[i], "probability": round(float(probabilities[i]), 6)} for i in best]
             row |= guesses[0] | ({"top": guesses} if top > 1 else {}) | {"warnings": general + warnings}
@@ -113,30 +110,6 @@ def _trained_on(model: Model) -> dict[str, Any]:
         if export["model_sha256"] == sha256_of(model.path):
             return export.get("images", {})
     return {}
-
-
-def _drawn(model: Model, trained_on: dict[str, Any]) -> list[str]:
-    source = trained_on.get("source", {})
-    if source.get("kind") != "synthetic":
-        return []
-    name = model.described.get("network", model.path.name)
-    return [f"{name} was trained on drawn pictures ({source['name']}): do not trust its answers about photos"]
-
-
-def _warnings(images: np.ndarray, trained_on: dict[str, Any]) -> list[list[str]]:
-    """For each image, reasons why the network is likely to be wrong."""
-    known = trained_on.get("ranges")
-    if not known:
-        return [[] for _ in images]
-    warnings = []
-    for image, background in zip(images, inverted_background(images, known), strict=True):
-        [differences] = unlike((255 - image if background else image)[None], known)
-        if differences:
-            even = ", even with --invert" if background else ""
-            warnings.append([f"unlike the images that this network was trained on{even} ({'; '.join(differences)})"])
-        else:
-            warnings.append([f"{BACKGROUND[background]}; try --invert"] if background else [])
-    return warnings
 
 
 def _print_warnings(general: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:

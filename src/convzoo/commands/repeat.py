@@ -10,7 +10,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,17 +26,47 @@ from convzoo.commands.shared import Network
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, read_json, write_json
 from convzoo.lineage.commits import head
-from convzoo.settings.load import PARAMS, read_params
+from convzoo.settings.load import PARAMS, Params, read_params
 from convzoo.settings.whole import check_all, check_network_name
 
-EXAMPLES = ("convzoo repeat mnist-classifier", "convzoo repeat mnist-classifier --seeds 5 --record")
+EXAMPLES = ("convzoo repeat mnist-classifier", "convzoo repeat mnist-classifier --seeds 5 --jobs 2 --record")
 STEPS = ("train", "export", "evaluate")
 KEPT = ("train_petaflops",)  # columns of the history that go into a row, besides those of val
 
 
-def repeat(network: str, seeds: int, kept: Path | None = None, recorded: bool = False) -> None:
+class Steps:
+    """The commands that run now, of several seeds. After `stop`, none runs and none starts."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.running: set[subprocess.Popen] | None = set()
+
+    def run(self, command: list[str], **options: Any) -> tuple[int, int]:
+        """Run a command as subprocess.Popen does; return its exit status and its peak memory in bytes."""
+        with self.lock:
+            if self.running is None:
+                raise ConvzooError("stopped, because another seed failed")
+            process = subprocess.Popen(command, **options)
+            self.running.add(process)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        with self.lock:
+            if self.running:
+                self.running.discard(process)
+        # Linux counts in KiB, macOS in bytes.
+        return process.returncode, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+    def stop(self) -> None:
+        with self.lock:
+            for process in self.running or ():
+                process.terminate()
+            self.running = None
+
+
+def repeat(network: str, seeds: int, kept: Path | None = None, recorded: bool = False, jobs: int = 1) -> None:
     """Train, export and evaluate `network` with seeds 0 to `seeds` - 1 on the prepared data, as the stages do but in a
     temporary folder and without tracking, and print a table. What seed N makes stays in the folder `kept`/seed-N.
+    `jobs` seeds run side by side, each with the threads of params.yaml.
 
     If they are to be `recorded`, the rows go to the file that `convzoo results` reads. Raises ConvzooError if data or
     network are missing, and if `kept` has files or cannot be made.
@@ -44,13 +76,13 @@ def repeat(network: str, seeds: int, kept: Path | None = None, recorded: bool = 
     check_network_name(params, network)
     dataset = params.values["networks"][network]["data"]
     if not Path("data/validated", f"{dataset}.json").exists():
-        raise ConvzooError(f"data/validated/{dataset}.json: is missing; run: dvc repro validate")
+        raise ConvzooError(f"data/validated/{dataset}.json: is missing; run: convzoo repro validate")
 
     source = read_json(Path("data/prepared", dataset, "meta.json"))["source"]
     wanted = params.values["data"][dataset]["source"]
     if source["name"] != wanted:
         raise ConvzooError(
-            f"data/prepared/{dataset}: is from {source['name']}, params.yaml says {wanted}; run: dvc repro validate"
+            f"data/prepared/{dataset}: is from {source['name']}, params.yaml says {wanted}; run: convzoo repro validate"
         )
 
     if kept:
@@ -60,17 +92,19 @@ def repeat(network: str, seeds: int, kept: Path | None = None, recorded: bool = 
         except OSError as error:
             raise cannot_be_written(kept, error) from error
 
-    rows = []
-    for seed in range(seeds):
-        with tempfile.TemporaryDirectory(prefix="convzoo-") as folder:
-            rows.append(_once(Path(folder), network, seed))
-            if kept:
-                with new_folder(kept.absolute() / f"seed-{seed}") as temporary:
-                    shutil.copytree(Path(folder, "models", network), temporary, dirs_exist_ok=True)
-        print("  ".join(f"{name} {value:g}" for name, value in rows[-1].items()), flush=True)
+    rows, steps = [], Steps()
+    with ThreadPoolExecutor(jobs) as executor:
+        try:
+            for finished in as_completed([executor.submit(_seed, network, seed, kept, steps) for seed in range(seeds)]):
+                rows.append(row := finished.result())
+                print("  ".join(f"{name} {value:g}" for name, value in row.items()), flush=True)
+        except BaseException:  # an interrupt, too: the trainings beside it would go on
+            steps.stop()
+            raise
+    rows.sort(key=lambda row: row["seed"])
     if recorded:
         file = FOLDER / params.values["profile"] / f"{network}.json"
-        _record(file, network, params.values["networks"][network], source, rows)
+        _record(file, network, params, source, rows, jobs)
         print(f"recorded in {file}; convzoo results shows it")
     print(
         f"\n{network}, profile {params.values['profile']}, {seeds} seed(s): mean +- sample standard deviation (range)"
@@ -83,14 +117,15 @@ def repeat(network: str, seeds: int, kept: Path | None = None, recorded: bool = 
 
 
 def _record(
-    file: Path, network: str, settings: dict[str, Any], source: dict[str, Any], rows: list[dict[str, float]]
+    file: Path, network: str, params: Params, source: dict[str, Any], rows: list[dict[str, float]], jobs: int
 ) -> None:
     """Write what every seed reached, and all that it takes to measure it again."""
+    settings, compute = params.values["networks"][network], params.values["compute"]
     described = {"network": network, "family": settings["family"], "source": source["name"]}
     described |= {"is_synthetic": source["kind"] == "synthetic", "machine": _machine(), "commit": head()}
-    described |= {"versions": {"python": platform.python_version(), "torch": version("torch")}}
+    described |= {"versions": {"python": platform.python_version(), "torch": version("torch")}, "jobs": jobs}
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, described | {"settings": settings, "rows": rows})
+    write_json(file, described | {"compute": compute, "settings": settings, "rows": rows})
 
 
 def _machine() -> str:
@@ -100,7 +135,16 @@ def _machine() -> str:
     return f"{(names or [platform.processor() or platform.machine()])[0]}, {os.cpu_count()} cores"
 
 
-def _once(folder: Path, network: str, seed: int) -> dict[str, float]:
+def _seed(network: str, seed: int, kept: Path | None, steps: Steps) -> dict[str, float]:
+    with tempfile.TemporaryDirectory(prefix="convzoo-") as folder:
+        row = _once(Path(folder), network, seed, steps)
+        if kept:
+            with new_folder(kept.absolute() / f"seed-{seed}") as temporary:
+                shutil.copytree(Path(folder, "models", network), temporary, dirs_exist_ok=True)
+    return row
+
+
+def _once(folder: Path, network: str, seed: int, steps: Steps) -> dict[str, float]:
     for shared in ("data", "pipeline", "src"):
         (folder / shared).symlink_to(Path(shared).resolve(), target_is_directory=True)
     params = read_params().values
@@ -112,10 +156,8 @@ def _once(folder: Path, network: str, seed: int) -> dict[str, float]:
         command = [sys.executable, f"pipeline/{step}.py", network]
         started = time.perf_counter()
         with (folder / f"{step}.log").open("wb") as log:
-            process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
-            _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
+            status, peak = steps.run(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        if status:
             end = (folder / f"{step}.log").read_text(errors="replace").strip().splitlines()[-5:]
             raise ConvzooError(f"seed {seed}: {step} failed:\n" + "\n".join(end))
         if step == "train":
@@ -123,8 +165,7 @@ def _once(folder: Path, network: str, seed: int) -> dict[str, float]:
             last = dict(zip(history[0].split(","), history[-1].split(","), strict=True))
             row |= {name: float(value) for name, value in last.items() if name in KEPT or name.startswith("val_")}
             row["train_seconds"] = round(time.perf_counter() - started, 1)
-            # Linux counts in KiB, macOS in bytes.
-            row["train_peak_mb"] = round(usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6)
+            row["train_peak_mb"] = round(peak / 1e6)
     metrics = read_json(folder / "models" / network / "evaluation.json")
     row |= {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     return row
@@ -136,9 +177,10 @@ def command(
         int, typer.Option(metavar="N", min=1, help="The number of trainings, with the seeds 0, 1, ...")
     ] = 3,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the files of each seed in DIR/seed-N.")] = None,
+    jobs: Annotated[int, typer.Option(metavar="N", min=1, help="The number of trainings that run side by side.")] = 1,
     record: Annotated[
         bool, typer.Option("--record", help="Record the results in docs/results, for convzoo results.")
     ] = False,
 ) -> None:
     """Print a line per seed and the table."""
-    repeat(network, seeds, out, record)
+    repeat(network, seeds, out, record, jobs)

@@ -79,10 +79,10 @@ def command(
         put_in_order(before, list(plan.stages))
     save_durations(profile, progress.seconds)
     if code and run.is_stopped:
-        print(f"stopped; to go on from here, run the same command again; all output is in {log}", file=sys.stderr)
+        print(f"stopped; run the same command again to continue; all output is in {log}", file=sys.stderr)
     elif code:
         failed = [name for name, status in progress.status.items() if status == "failed"]
-        remedy = "; fix it and run the same command again, which goes on from there" if failed else ""
+        remedy = "; fix it and run the same command again to continue" if failed else ""
         print(f"failed{': ' if failed else ''}{', '.join(failed)}; all output is in {log}{remedy}", file=sys.stderr)
     if not code or KEEP_GOING & set(arguments):
         from convzoo.repro.lock import explained  # here, like the next: most failed runs need neither

@@ -53,9 +53,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 # The contact sheets in the folders that `sample` and `reconstruct` write, which are no images for another command.
 SAMPLES_SHEET, FIRST_SAMPLE, RECONSTRUCTIONS_SHEET = "grid.png", "00000.png", "contact_sheet.png"
 
-# By the command that runs a network: what such a network does, for messages.
-TASKS = {"predict": "classifies images", "reconstruct": "reconstructs images", "sample": "generates images"}
-
 
 def print_result(result: Any, as_text: Callable[[Any], str], as_json: bool) -> None:
     """Print the result of a command, as text or as JSON."""
@@ -92,7 +89,9 @@ def _family_command(network: str) -> str | None:
 
 def check_task(model: "Model", command: str) -> None:
     """Raises ConvzooError if a model is not for the command `command` of TASKS, with the one that it is for."""
-    found = _task(model)
+    from convzoo.cards.tasks import TASKS, task_of  # imports onnxruntime, which not every command needs
+
+    found = task_of(model)
     if found == command:
         return
     # An absolute path is that of a temporary copy.
@@ -104,18 +103,6 @@ def check_task(model: "Model", command: str) -> None:
     raise ConvzooError(
         f"{name}: takes {model.input} and returns {model.output} (family: {family}), {expected}; choose another network"
     )
-
-
-def _task(model: "Model") -> str | None:
-    """The command that a model is for, by what it takes and returns; None if it is for none of them."""
-    classes = model.described.get("classes")
-    if model.input.name == "latents":
-        return "sample" if family_card(model.described.get("family", "")).usage.startswith("sample ") else None
-    if model.input.dtype != "uint8":
-        return None
-    if model.output.dtype == "uint8" and model.output.shape == model.input.shape:
-        return "reconstruct"
-    return "predict" if classes and model.output.shape[1:] == (len(classes),) else None
 
 
 def free_folder(name: str) -> Path:

@@ -4,7 +4,6 @@ Prints the address to open in your browser. Press Ctrl-C to stop it.
 """
 
 import os
-import socket
 import sys
 from importlib.metadata import entry_points
 from typing import Annotated
@@ -12,6 +11,7 @@ from typing import Annotated
 import typer
 
 from convzoo.errors import ConvzooError
+from convzoo.ports import check_address
 from convzoo.tracking import store
 
 EXAMPLES = ("convzoo ui", "convzoo ui --port 5005")
@@ -30,7 +30,7 @@ def command(
     uri = store.open_store().tracking_uri
     if uri.startswith(("http://", "https://")):
         raise ConvzooError(f"MLFLOW_TRACKING_URI is a server: its UI is at {uri}")
-    _check_address(host, port)
+    check_address(host, port)
     artifacts = store.artifact_root(uri)
     arguments = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--default-artifact-root", artifacts]
     arguments += ["--artifacts-destination", artifacts]  # for programs that use this server as their store
@@ -42,18 +42,3 @@ def command(
         print("choose Model training at the top left of the page; to start there, run: pip install -e .")
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *arguments, "--host", host, "--port", str(port)])
-
-
-def _check_address(host: str, port: int) -> None:
-    """Raise ConvzooError for an address that no server can listen on: MLflow exits with 0 after its traceback."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as server:
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            server.bind(address)
-    except (OSError, UnicodeError) as error:  # UnicodeError: a host name that cannot be encoded
-        reason = getattr(error, "strerror", None) or error
-        raise ConvzooError(
-            f"{host}:{port}: no server can listen there ({reason}), expected an address of this machine and a free "
-            "port; choose others with --host and --port"
-        ) from None

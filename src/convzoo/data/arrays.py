@@ -30,7 +30,7 @@ def load_split(folder: Path) -> Split:
     except (OSError, ValueError, EOFError) as error:
         raise ConvzooError(
             f"{folder}: cannot be read ({error}), expected whole images.npy and labels.npy; rebuild them: "
-            "dvc repro -f prepare augment"
+            "convzoo repro -f prepare augment"
         ) from error
 
 
@@ -57,7 +57,7 @@ def load_array(path: Path, network: str) -> np.ndarray:
     except (OSError, ValueError, EOFError) as error:
         raise ConvzooError(
             f"{path}: cannot be read ({error}), expected an array of images; train the network again: "
-            f"dvc repro -f train@{network}"
+            f"convzoo repro -f train@{network}"
         ) from error
 
 

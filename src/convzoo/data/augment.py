@@ -186,7 +186,7 @@ def _read_train(train: Path) -> tuple[tuple[int, ...], np.ndarray, list[str]]:
     if not len(ids) == len(labels) == len(images):
         raise AugmentError(
             f"{train}: has {len(images)} images, {len(labels)} labels and {len(ids)} rows in manifest.csv, "
-            "expected as many of each; rebuild it: dvc repro -f prepare"
+            "expected as many of each; rebuild it: convzoo repro -f prepare"
         )
     return images.shape, labels, ids
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class ImageReader:
         if self.resize is None:
             return [
                 f"warning: the exported file does not say how its images were resized: other sizes than {size} are "
-                "cropped to the centre and resampled with Lanczos; export and register it again: dvc repro"
+                "cropped to the centre and resampled with Lanczos; export and register it again: convzoo repro"
             ]
         if self.cropped:
             return [
@@ -84,6 +85,12 @@ class ImageReader:
         except (OSError, ValueError) as error:  # ValueError: a null byte in the name
             reason = error.strerror if isinstance(error, OSError) else error
             raise ValueError(f"cannot be read ({reason}), expected an image; check the path and its rights") from None
+        return self.image(data)
+
+    def image(self, data: bytes) -> np.ndarray:
+        """The image in the bytes of a file. Raises ValueError with the reason if it cannot be read."""
+        if self.resize is None:
+            return _read_as_before(BytesIO(data), self.target)
         try:
             try:
                 return decode(data, self.target)
@@ -102,10 +109,12 @@ class ImageReader:
             raise ValueError(str(error)) from None
 
 
-def _read_as_before(file: Path, target: PictureFormat) -> np.ndarray:
+def _read_as_before(file: Path | BytesIO, target: PictureFormat) -> np.ndarray:
     """Read an image as every exported file got it that does not say how its images were resized."""
     try:
         with Image.open(file) as opened:
+            if opened.width * opened.height > target.pixels:
+                raise ValueError(f"more than the allowed {target.pixels} pixels")
             image = ImageOps.exif_transpose(opened)
             if image.mode == "F":
                 raise ValueError("grey levels are floats of unknown scale; save it with 8 or 16 bits per pixel")

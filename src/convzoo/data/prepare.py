@@ -113,7 +113,7 @@ def _source(dataset: str, raw: Path) -> tuple[dict[str, Any], Reader]:
         if missing := sorted(needed - source.keys()):
             raise KeyError(*missing)
     except (OSError, ValueError, KeyError) as error:
-        raise PrepareError(f"{raw}/source.json: {error!r}; rebuild it: dvc repro -f download@{dataset}") from None
+        raise PrepareError(f"{raw}/source.json: {error!r}; rebuild it: convzoo repro -f download@{dataset}") from None
     return source, reader
 
 

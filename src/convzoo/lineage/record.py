@@ -55,7 +55,7 @@ def locked_stages() -> dict[str, Any]:
         conflict = "git left conflict markers in it" if CONFLICT.search(content) else first_line(error)
         raise DamagedFileError(
             f"{LOCK}: is not a lock file of DVC ({conflict}), expected one; restore it: git checkout {LOCK}, or remove "
-            "it and run: dvc repro"
+            "it and run: convzoo repro"
         ) from None
 
 

@@ -22,11 +22,11 @@ class FeatureNetwork:
         file = Path("data/weights", name, "features.onnx")
         if not file.is_file():
             raise ConvzooError(
-                f"{file}: there is no such file, expected a feature network; run `dvc repro weights@{name}`, which "
+                f"{file}: there is no such file, expected a feature network; run `convzoo repro weights@{name}`, which "
                 f"makes it if `weights.{name}` in params.yaml is of a kind that has features"
             )
         recorded = str(read_json(file.with_name("weights.json"))["files"].get(file.name))
-        remedy = f"restore it: dvc checkout, or rebuild it: dvc repro -f weights@{name}"
+        remedy = f"restore it: dvc checkout, or rebuild it: convzoo repro -f weights@{name}"
         self.name, self.sha256 = name, check_sha256(file, recorded, remedy, reference="as in weights.json")
         self.model = Model(file)
         if self.model.input.shape[-1] not in (channels, None):

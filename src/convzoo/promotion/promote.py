@@ -84,7 +84,7 @@ def promote(
             )
         before = aliases_of(candidate.client, network).get(CHAMPION)
         if before and before.version == number:
-            messages.append(f"{network}: version {number} is the champion already; nothing changed")
+            messages.append(f"{network}: version {number} is already the champion; nothing changed")
             return Outcome([], messages, done=True, fits=True)
         check_run_is_active(candidate)
         champion, broken = _champion(f"{network}@v{before.version}") if before else (None, None)
@@ -240,7 +240,7 @@ def _run_gate(
 def _verdict(dataset: str) -> dict[str, Any]:
     file = Path("data/validated", f"{dataset}.json")
     if not file.is_file():
-        raise ConvzooError(f"{file}: is missing, expected the verdict of the data checks; run: dvc repro validate")
+        raise ConvzooError(f"{file}: is missing, expected the verdict of the data checks; run: convzoo repro validate")
     return read_json(file)
 
 

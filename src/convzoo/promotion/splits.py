@@ -21,12 +21,12 @@ def current_splits(dataset: str) -> dict[str, str]:
     for split in COMPARED:
         if split not in recorded:
             raise ConvzooError(
-                f"{meta}: has no digest of {split}, expected those that `prepare` writes; run: dvc repro validate"
+                f"{meta}: has no digest of {split}, expected those that `prepare` writes; run: convzoo repro validate"
             )
         if digest(load_split(folder / split)) != recorded[split]:
             raise ConvzooError(
                 f"{folder / split}: holds other images or labels than meta.json describes, expected the same; run: "
-                "dvc checkout, or dvc repro validate"
+                "dvc checkout, or convzoo repro validate"
             )
     return {split: recorded[split] for split in COMPARED}
 

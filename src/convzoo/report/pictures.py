@@ -17,6 +17,7 @@ from convzoo.report.tables import Table, read_csv, words
 SUFFIXES = (".png", ".gif")
 MOST_ROWS = 120  # a CSV file with more rows is not shown beside its picture
 LEAST_WIDTH = 480  # pixels; a smaller picture is enlarged by a whole factor
+DETAILED = 1000  # pixels; a picture that is wider than this and than high gets the whole width of the page
 MOST_WIDTH, MOST_WIDTH_BROAD = 800, 1200  # pixels; a wider picture is reduced
 THUMBNAIL = 240  # pixels of a side
 FRAMES = 8  # of an animation at most
@@ -86,6 +87,7 @@ def curves(history: list[list[str]]) -> Picture:
                     axes.plot(*zip(*points, strict=True), marker=marker, label=words(header[index])) if points else None
                 axes.set(title=words(kind), xlabel=header[0])
                 axes.xaxis.get_major_locator().set_params(integer=True)
+                axes.ticklabel_format(axis="y", style="plain", useOffset=False)  # numbers that can be read off
                 if len(columns) > 1:
                     axes.legend()
         names = [words(kind) for kind in panels]
@@ -98,7 +100,7 @@ def curves(history: list[list[str]]) -> Picture:
 def _picture(file: Path, caption: str, table: Table | None = None) -> Picture:
     frames, duration = _frames(file)
     width, height = frames[0].size
-    is_broad = width > MOST_WIDTH and width > 1.6 * height and len(frames) == 1
+    is_broad = len(frames) == 1 and width > max(height, DETAILED)
     most = MOST_WIDTH_BROAD if is_broad else MOST_WIDTH
     is_lossless = width <= most and (width < LEAST_WIDTH or frames[0].getcolors(MOST_COLOURS) is not None)
     more: dict[str, Any] = {}

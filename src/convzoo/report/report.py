@@ -1,4 +1,4 @@
-"""The zoo on one page: which networks were trained, whether they are good, and all figures.
+"""The zoo on one page: which networks were trained, whether they are good, and all metrics.
 
 The page shows what the files hold, for any family: every picture in a folder, every table in a file.
 """
@@ -77,7 +77,7 @@ def _network(name: str, datasets: dict[str, dict[str, Any]], params: Params) -> 
     learned, stored = _count_weights(folder / "weights.safetensors")
     if dataset not in datasets:
         raise ConvzooError(
-            f"{folder}: was trained on {dataset}, expected a file reports/data/{dataset}.json; run: dvc repro, or "
+            f"{folder}: was trained on {dataset}, expected a file reports/data/{dataset}.json; run: convzoo repro, or "
             "remove the folder if params.yaml no longer has this network"
         )
     note = datasets[dataset]["note"]
@@ -212,7 +212,7 @@ def _count_weights(file: Path) -> tuple[int, int]:
             names = weights.keys()
             sizes = {name: math.prod(weights.get_slice(name).get_shape()) for name in names}
     except Exception as error:
-        raise ConvzooError(f"{file}: cannot be read ({error}), expected safetensors; run: dvc repro") from error
+        raise ConvzooError(f"{file}: cannot be read ({error}), expected safetensors; run: convzoo repro") from error
     learned = sum(size for name, size in sizes.items() if not name.endswith(BUFFERS))
     return learned, sum(sizes.values())
 

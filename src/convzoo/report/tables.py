@@ -93,7 +93,7 @@ def read_csv(file: Path) -> list[list[str]]:
 def unreadable(file: Path, error: Exception) -> ConvzooError:
     """The error for a file that cannot be read."""
     reason = getattr(error, "strerror", None) or first_line(error)
-    return ConvzooError(f"{file}: cannot be read ({reason}), expected a file of the pipeline; run: dvc repro")
+    return ConvzooError(f"{file}: cannot be read ({reason}), expected a file of the pipeline; run: convzoo repro")
 
 
 def _columns(rows: Iterable[dict]) -> list[str]:

@@ -42,7 +42,7 @@ def load_trained(module: nn.Module, network: str, described: dict[str, Any], ext
     folder = Path("models", network)
     file = folder / "extra" / extra if extra else folder / "weights.safetensors"
     sha256 = described["extra_sha256"][extra] if extra else described["weights_sha256"]
-    advice = f"restore it: dvc checkout, or train again: dvc repro -f train@{network}"
+    advice = f"restore it: dvc checkout, or train again: convzoo repro -f train@{network}"
     if not file.is_file():
         raise ConvzooError(f"{file}: is missing, expected what the training wrote; {advice}")
     check_sha256(file, sha256, advice, reference="as architecture.json says")

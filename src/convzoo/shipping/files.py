@@ -21,7 +21,7 @@ def shipped_model(folder: Path) -> tuple[Model, dict[str, Any]]:
     described = folder / "export.json"
     if not described.is_file():
         raise ConvzooError(
-            f"{described}: there is no such file, expected what the export says of model.onnx; `dvc repro` makes both"
+            f"{described}: there is no such file, expected a description of model.onnx; `convzoo repro` makes both"
         )
     export = read_json(described, "model_sha256", "dataset", "classes")
     _check(model.path, export["model_sha256"])
@@ -39,7 +39,7 @@ def _check(file: Path, sha256: str) -> None:
     found = f"sha256 {sha256_of(file)}" if file.is_file() else "missing"
     if found != f"sha256 {sha256}":
         raise ConvzooError(
-            f"{file}: {found} is not what export.json says, expected {sha256}; export it again: dvc repro"
+            f"{file}: {found} is not what export.json says, expected {sha256}; export it again: convzoo repro"
         )
 
 

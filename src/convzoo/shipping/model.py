@@ -45,9 +45,7 @@ class Model:
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            raise ConvzooError(
-                f"{path}: there is no such file, expected an ONNX file; `dvc repro` makes it, `dvc pull` brings it"
-            )
+            raise ConvzooError(f"{path}: there is no such file, expected an ONNX file; `convzoo repro` makes it")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = THREADS
         options.inter_op_num_threads = 1
@@ -57,7 +55,7 @@ class Model:
         except Exception as error:  # onnxruntime has a class of its own for each way to fail, without a common one
             raise ConvzooError(
                 f"{path}: is not an ONNX file that onnxruntime can run ({first_line(error)}), expected one; "
-                "restore it: dvc checkout, or rebuild it: dvc repro"
+                "restore it: dvc checkout, or rebuild it: convzoo repro"
             ) from error
         self.path = path
         self.described = json.loads(self._session.get_modelmeta().custom_metadata_map.get(METADATA, "{}"))

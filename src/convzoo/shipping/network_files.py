@@ -95,9 +95,9 @@ def read_network(network: str) -> NetworkFiles:
     """
     folder = Path("models", network)
     for name in missing_files(network):
-        raise ConvzooError(f"{folder / name}: is missing; run: dvc repro {STAGE_OF[name]}@{network}")
+        raise ConvzooError(f"{folder / name}: is missing; run: convzoo repro {STAGE_OF[name]}@{network}")
     export = read_json(folder / "export.json", "model_sha256", "dataset", "input", "output")
-    remedy = f"run: dvc checkout, or dvc repro -f export@{network}"
+    remedy = f"run: dvc checkout, or convzoo repro -f export@{network}"
     check_sha256(folder / "model.onnx", export["model_sha256"], remedy, reference="as export.json says")
     meta = Path("data/prepared", export["dataset"], "meta.json")
     return NetworkFiles(
@@ -117,7 +117,7 @@ def synthetic_note(files: NetworkFiles) -> str:
     if not files.is_synthetic:
         return ""
     name = files.source["name"]
-    return f"Trained and measured on {name}: images drawn from a seed. Its figures say nothing about real images."
+    return f"Trained and measured on {name}: images drawn from a seed. Its results say nothing about real images."
 
 
 def _history(file: Path) -> dict[int, dict[str, float]]:

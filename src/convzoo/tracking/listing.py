@@ -65,7 +65,7 @@ def _number(text: str | None) -> float | None:
 
 def as_text(rows: list[dict[str, Any]]) -> str:
     """The rows for a terminal."""
-    table = [["network", "version", "aliases", "measure", "registered (UTC)", "promotion"]]
+    table = [["network", "version", "aliases", "main metric", "registered (UTC)", "promotion"]]
     for row in rows:
         measure = f"{row['measure']} {row['value']:.4g}" if row["measure"] else "-"
         aliases, promotion = ", ".join(row["aliases"]) or "-", row["promotion"] or "-"

@@ -116,7 +116,7 @@ def log_model(client: MlflowClient, files: NetworkFiles, run: Run, tags: dict[st
         )
     if not is_whole(client, model.model_id, files.sha256):
         raise store.TrackingError(
-            f"{files.network}: the store does not give {files.model} back as it was logged, expected the same file "
+            f"{files.network}: the store returns another file than {files.model}, which was logged, expected the same "
             f"(sha256 {files.sha256}); check the artifacts of {store.tracking_uri()} and run: convzoo sync"
         )
     return model.model_id

@@ -72,7 +72,7 @@ def remedy(client: MlflowClient, version: ModelVersion) -> str:
     if file.is_file() and sha256_of(file) == sha256:
         return "to register it again from models/, run: convzoo sync"
     return (
-        f"{file} is another one, so bring back the files of that version (git checkout of its commit, then dvc "
+        f"{file} is another one, so restore the files of that version (git checkout of its commit, then dvc "
         f"checkout) and run: convzoo sync; or choose another version, see: convzoo models"
     )
 

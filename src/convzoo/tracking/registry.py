@@ -74,7 +74,7 @@ def _register(files: NetworkFiles, lineage: dict[str, Any], card: Card) -> tuple
             f"{files.network}: not registered ({reason}), expected a working store; fix it and run: convzoo sync, or "
             "set CONVZOO_TRACKING=off to work without it"
         ) from error
-    status = f"version {version.version} registered" if is_new else f"the file is version {version.version} already"
+    status = f"version {version.version} registered" if is_new else f"already registered as version {version.version}"
     return f"{files.network}: {', '.join([status, *aliases])}", card
 
 

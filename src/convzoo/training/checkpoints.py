@@ -45,9 +45,9 @@ class Checkpoints:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.leader and isinstance(error, KeyboardInterrupt | DiskFullError):
-            message = "no epoch was finished; `dvc repro` starts from the beginning"
+            message = "no epoch was finished; `convzoo repro` starts from the beginning"
             if self.epoch:
-                message = f"epoch {self.epoch} is kept; `dvc repro` continues from there"
+                message = f"epoch {self.epoch} is kept; `convzoo repro` continues from there"
             print(f"{self.network}: stopped; {message}", file=sys.stderr, flush=True)
         self.lock.release()
 

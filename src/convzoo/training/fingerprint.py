@@ -36,6 +36,6 @@ def check_data(dataset: str, verdict: Path, splits: dict[str, Split]) -> dict[st
         if checked[name] != value:
             raise ConvzooError(
                 f"{dataset}/{name} is not what was validated (sha256 {value[:12]}, the verdict says "
-                f"{checked[name][:12]}); run: dvc repro validate"
+                f"{checked[name][:12]}); run: convzoo repro validate"
             )
     return {"name": dataset, **found}

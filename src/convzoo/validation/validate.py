@@ -294,6 +294,7 @@ def _where(finding: dict, rows_named: int) -> str:
 def _remedy(datasets: list[str]) -> str:
     files, blocks = (", ".join(map(text.format, datasets)) for text in ("reports/data/{}.json", "data.{}.validate"))
     return (
-        f"see {files} or reports/data_docs/index.html; then fix the source, rebuild damaged files (dvc repro -f "
-        f"prepare augment) or, if the data are correct, change the limits ({blocks} in params.yaml), and run dvc repro"
+        f"see {files} or reports/data_docs/index.html; then fix the source, rebuild damaged files (convzoo repro -f "
+        f"prepare augment) or, if the data are correct, change the limits ({blocks} in params.yaml), and run: convzoo "
+        "repro"
     )

@@ -194,14 +194,14 @@ def published(folder: Path, trained_from: str | None = None) -> tuple[str, dict[
         state = f"weights.{name} is of the kind {meta['kind']}" if meta else f"there is no {folder}/weights.json"
         raise ConvzooError(
             f"{folder}: has no weights to start from ({state}); expected {file.name} with ImageNet's weights, made by "
-            f"`dvc repro weights@{name}` from a block weights.{name} of the kind package, torchvision or file; "
+            f"`convzoo repro weights@{name}` from a block weights.{name} of the kind package, torchvision or file; "
             "efficientnet-lite0 needs no download, and the profile full has resnet50"
         )
     if not file.is_file() or sha256_of(file) != meta["files"][file.name]:
-        raise ConvzooError(f"{file}: is not what weights.json says; run: dvc repro -f weights@{name}")
+        raise ConvzooError(f"{file}: is not what weights.json says; run: convzoo repro -f weights@{name}")
     if trained_from not in (None, meta["files"][file.name]):
         raise ConvzooError(
             f"{file}: has the sha256 {meta['files'][file.name]}, expected {trained_from}, from which the network was "
-            "trained; run: dvc repro"
+            "trained; run: convzoo repro"
         )
     return meta["backbone"], load_file(file), meta

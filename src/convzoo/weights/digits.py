@@ -1,7 +1,7 @@
 """Trains the feature network for digits, src/convzoo/weights/digits.onnx, on all of MNIST's train images.
 
     convzoo profile compact     (or cpu, or full: all have the 60,000 images)
-    dvc repro validate
+    convzoo repro validate
     python -m convzoo.weights.digits
 
 It was run once, and the file is in git: distances between features are comparable only with the same network.

@@ -11,7 +11,7 @@ from convzoo.errors import ConvzooError
 from convzoo.files import read_json
 from convzoo.settings.data import PrepareSettings
 
-AGAIN = "rebuild it: dvc repro -f download"
+AGAIN = "rebuild it: convzoo repro -f download"
 
 
 class ArraysError(ConvzooError):

@@ -15,7 +15,7 @@ from convzoo.errors import ConvzooError
 from convzoo.settings.data import PrepareSettings
 
 PREFIXES = {"train": "train", "test": "t10k"}  # published split, prefix of its file names
-AGAIN = "rebuild it: dvc repro -f download"
+AGAIN = "rebuild it: convzoo repro -f download"
 UINT8 = 8  # type code
 LARGEST = 2**31  # bytes of one file, unpacked
 

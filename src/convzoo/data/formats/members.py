@@ -37,7 +37,7 @@ DAMAGE = (
     *(EOFError, OSError, ValueError, OverflowError, RuntimeError),
     *(struct.error, zlib.error, zipfile.BadZipFile, tarfile.TarError),
 )
-AGAIN = "repack it, or download it again: dvc repro -f download"
+AGAIN = "repack it, or download it again: convzoo repro -f download"
 PROBLEMS = {
     "[\x00-\x1f\x7f\ud800-\udfff]": "its name is not plain UTF-8 text",
     r"\\": "its name has a backslash",
@@ -213,7 +213,7 @@ def _tar_entries(file: Path, limits: Limits) -> Iterator[tuple[str, int, int]]:
             yield (name, FOLDER, 0) if entry.isdir() else (name, entry.offset_data, entry.size)
         while stream.read(CHUNK):  # gzip's checksum is at the end
             if stream.tell() > most:
-                raise ArchiveError(f"{file}: goes on after its end, expected nothing there; {AGAIN}")
+                raise ArchiveError(f"{file}: has data after its end, expected none; {AGAIN}")
 
 
 def _checked(file: Path, entry: tarfile.TarInfo) -> str:
@@ -237,7 +237,9 @@ def _zip_entries(file: Path) -> Iterator[tuple[str, int, int]]:
         for number, entry in enumerate(archive.infolist()):
             name, kind = entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16)
             if entry.flag_bits & 1:
-                raise ArchiveError(f"{file}: {name!a}: is encrypted, expected none to be; repack it without a password")
+                raise ArchiveError(
+                    f"{file}: {name!a}: is encrypted, expected an unencrypted one; repack it without a password"
+                )
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 what = "a symbolic link" if kind == stat.S_IFLNK else "neither a file nor a folder"
                 raise ArchiveError(f"{file}: {name!a}: is {what}, expected a file or a folder; repack without it")

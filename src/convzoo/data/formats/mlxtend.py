@@ -13,7 +13,7 @@ from convzoo.errors import ConvzooError
 from convzoo.settings.data import PrepareSettings
 
 SIDE = 28  # pixels
-AGAIN = "rebuild it: dvc repro -f download"
+AGAIN = "rebuild it: convzoo repro -f download"
 
 
 class MlxtendError(ConvzooError):

@@ -122,7 +122,7 @@ def _failure(name: str, file: ArchiveFile, mirror: str, problems: list[DownloadE
         return f"{name}: has no address (url: null) and {MIRROR} is not set; set {MIRROR} to {wanted}"
     text = "; ".join(str(problem) for problem in problems)
     if file.url:
-        return f"{text}; run again to go on, or set {MIRROR} to {wanted}"
+        return f"{text}; run again to continue, or set {MIRROR} to {wanted}"
     return f"{text}; there is no other address (url: null): fix it, or set {MIRROR} to {wanted}"
 
 

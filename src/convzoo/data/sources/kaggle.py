@@ -40,10 +40,10 @@ def _reason(error: Exception) -> str:
         return "Kaggle has no such data set or version (404); look at handle and version in params.yaml"
     if status in {401, 403}:  # Kaggle's answer also if the data set does not exist
         return (
-            f"Kaggle refuses it ({status}); look at handle and version in params.yaml, sign in as kagglehub's manual "
-            "says, or accept the set's terms"
+            f"Kaggle refuses the download ({status}); look at handle and version in params.yaml, sign in as described "
+            "in kagglehub's manual, or accept the set's terms"
         )
     if isinstance(error, requests.ConnectionError | requests.Timeout):
-        return f"Kaggle cannot be reached ({type(error).__name__}); look at the network, then run again"
+        return f"Kaggle cannot be reached ({type(error).__name__}); check the network connection, then run again"
     problem = " ".join(str(error).split()) or type(error).__name__
-    return f"kagglehub cannot bring it ({problem}); run again, or use another source"
+    return f"kagglehub cannot download it ({problem}); run again, or use another source"

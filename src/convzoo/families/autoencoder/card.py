@@ -14,8 +14,8 @@ Z = 1.96  # standard errors on each side of a mean in a 95 % interval
 CAPTIONS = {
     "best_and_worst": "The test images with the best and with the worst reconstructions.",
     "latents": "The test images as points: their latents on a plane, coloured by class.",
-    "linear_path": "What the linear part of the network looks for in an image and paints for each latent.",
-    "psnr": "How many test images have which PSNR.",
+    "linear_path": "For each latent, what the linear part of the encoder detects and what that of the decoder draws.",
+    "psnr": "Distribution of the PSNR over the test images.",
     "reconstructions": "Test images, their reconstructions, and the errors magnified.",
     "training_images": "Images of one training batch.",
 }
@@ -41,7 +41,7 @@ def comparison(files: NetworkFiles) -> Comparison | None:
         return None
     pca, above = numbers["test_pca_psnr"], numbers["test_psnr"] - numbers["test_pca_psnr"]
     return Comparison(
-        f"Principal component analysis (PCA) with as many numbers reaches {pca:.2f} dB, {above:.2f} less."
+        f"Principal component analysis (PCA) with as many numbers reaches {pca:.2f} dB, {above:.2f} dB less."
     )
 
 

@@ -104,7 +104,7 @@ def _draw_grouped_confusion(path: Path, matrix: np.ndarray, superclasses: Superc
     centres = ends - sizes / 2
     with picture(path, 10.4, 9.5) as figure:
         axes = draw_matrix(figure, matrix[np.ix_(order, order)], "class")
-        axes.set_title("Answers to the images of each class, by superclass")
+        axes.set_title("Predictions by actual class, sorted by superclass")
         axes.set_xticks(centres, superclasses.names, rotation=90)
         axes.set_yticks(centres, superclasses.names)
         axes.tick_params(length=0)

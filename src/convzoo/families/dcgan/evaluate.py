@@ -88,7 +88,7 @@ def _feature_network(network: str, kept: dict[str, Any], channels: int) -> Featu
         raise ConvzooError(
             f"{network}: was chosen by another feature network than data/weights/{extractor.name} has "
             f"(sha256 {extractor.sha256[:12]}, expected {kept['features']['sha256'][:12]}); train it again: "
-            f"dvc repro train@{network}"
+            f"convzoo repro train@{network}"
         )
     return extractor
 
@@ -176,7 +176,7 @@ def _with_remark(row: distances.Comparison, features: int) -> dict[str, Any]:
 
 def _draw_samples(path: Path, generated: np.ndarray, count: int) -> None:
     shown = list(generated[:count])
-    title = f"{len(shown)} of {len(generated)} generated images, the first ones, none chosen"
+    title = f"The first {len(shown)} of {len(generated)} generated images, none selected"
     gallery(path, shown, [" "] * len(shown), title)
 
 
@@ -205,7 +205,7 @@ def _draw_comparisons(path: Path, comparisons: dict[str, distances.Comparison], 
             fmt="none",
             ecolor=ORANGE,
         )
-        kid.set(title="KID", xlabel="orange: the spread of one subset")
+        kid.set(title="KID", xlabel="orange: standard deviation of one subset")
         shares.barh(places - 0.18, [row.precision for row in rows], 0.32, color=BLUE, label="precision")
         shares.barh(places + 0.18, [row.recall for row in rows], 0.32, color=ORANGE, label="recall")
         shares.set(title="Precision and recall", xlim=(0, 1))
@@ -223,7 +223,10 @@ def _draw_comparisons(path: Path, comparisons: dict[str, distances.Comparison], 
             axes.invert_yaxis()
             axes.grid(False, axis="y")
         figure.suptitle(
-            f"In the features of {name}; grey: real images against real ones", fontsize=9, x=0.01, ha="left"
+            f"Measured with the features of {name}; grey: real images against other real ones",
+            fontsize=9,
+            x=0.01,
+            ha="left",
         )
 
 

@@ -28,7 +28,7 @@ def export(network: str, settings: ExportSettings) -> None:
     if shape != described["shape"]:
         raise ConvzooError(
             f"{network}: generates images of {described['shape']}, but data/prepared/{described['dataset']} has "
-            f"{shape}; train again: dvc repro train@{network}"
+            f"{shape}; train again: convzoo repro train@{network}"
         )
     noise = latents(len(images), described["generator"]["latents"], SEED)
     features = DiscriminatorFeatures(without_parametrizations(discriminator))

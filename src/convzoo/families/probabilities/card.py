@@ -13,7 +13,7 @@ CONFIDENT = 0.9  # probability from which a wrong prediction counts as a confide
 PICTURE = "confusion.png"
 CAPTIONS = {
     "augmented_batch": "A batch of training images after the random changes of one epoch.",
-    "calibration": "How often predictions of each probability are correct; ideally as often as the dashed line says.",
+    "calibration": "How often predictions of each probability are correct; ideally, as often as the dashed line shows.",
     "classes": "Precision, recall and F1 of each class on the test images.",
     "confusion": "What the network predicts for the test images of each class; the diagonal is correct.",
     "mistakes": "The wrong predictions on test images that the network is most confident of.",
@@ -85,7 +85,7 @@ def failures(files: NetworkFiles) -> list[str]:
     chance, low = count / actual.total(), metrics.get("test_accuracy_low", metrics["test_accuracy"])
     if low > chance:
         return []
-    interval = f", with its interval from {percent(low)}" if "test_accuracy_low" in metrics else ""
+    interval = f" (lower end of its interval {percent(low)})" if "test_accuracy_low" in metrics else ""
     return [
         f"no better than always predicting {code(name)}, which is right for {percent(chance)} of the test images: "
         f"accuracy {percent(metrics['test_accuracy'])}{interval}"

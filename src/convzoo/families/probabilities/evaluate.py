@@ -79,7 +79,7 @@ def run_on_test(network: str, settings: EvaluationSettings) -> Evaluation:
     try:
         meta = read_json(prepared / "meta.json")
     except (OSError, ValueError) as error:
-        raise ConvzooError(f"{prepared}/meta.json: cannot be read ({error}); `dvc repro` prepares it") from error
+        raise ConvzooError(f"{prepared}/meta.json: cannot be read ({error}); `convzoo repro` prepares it") from error
     started = time.perf_counter()
     probabilities = run_in_batches(model, images, settings.batch_size, progress=network)
     seconds = time.perf_counter() - started
@@ -134,11 +134,11 @@ def write_plots(plots: Path, evaluation: Evaluation, settings: EvaluationSetting
     worst = classification.worst_mistakes(probabilities, labels, settings.mistakes_shown)
     predicted, confidence = predictions.predicted, predictions.confidence
     captions = [
-        f"actual: {classes[labels[i]]}\nanswer: {classes[predicted[i]]}\n{confidence[i]:.1%} · {_shortened(ids[i])}"
+        f"actual: {classes[labels[i]]}\npredicted: {classes[predicted[i]]}\n{confidence[i]:.1%} · {_shortened(ids[i])}"
         for i in worst
     ]
-    wrong = f"{len(labels) - predictions.correct} of {len(labels)} test images answered wrong"
-    title = f"{wrong}; the surest {len(worst)}" if len(worst) else f"No mistakes: {wrong}"
+    wrong = f"{len(labels) - predictions.correct} of {len(labels)} test images misclassified"
+    title = f"{wrong}; the {len(worst)} most confident" if len(worst) else f"No mistakes: {wrong}"
     gallery(plots / "mistakes.png", [evaluation.images[i] for i in worst], captions, title)
 
 
@@ -190,7 +190,7 @@ def draw_matrix(figure: Figure, matrix: np.ndarray, kind: str) -> Axes:
     axes = figure.subplots()
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, BLUES, norm=PowerNorm(0.5, 0, 1))  # a square root, so that rare mistakes stay visible
-    axes.set(title=f"Answers to the images of each {kind}", xlabel="answer", ylabel=f"actual {kind}")
+    axes.set(title=f"Predictions by actual {kind}", xlabel=f"predicted {kind}", ylabel=f"actual {kind}")
     axes.grid(False)
     bar = figure.colorbar(image, fraction=0.046, format=PercentFormatter(1), label=f"of the {kind}'s images")
     bar.set_ticks([0, 0.01, 0.05, 0.2, 0.5, 1])
@@ -205,10 +205,10 @@ def _draw_calibration(path: Path, bins: list[classification.Bin], error: float) 
         axes.bar(middles, [row.accuracy for row in nonempty], 0.92 / len(bins), color=BLUE)
         axes.plot([0, 1], [0, 1], "--", color=ORANGE, label="perfectly calibrated")
         axes.set_title(f"Expected calibration error {error:.4f}")
-        axes.set(ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1.04))
+        axes.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.04))
         axes.legend(loc="upper left")
         counts.bar(middles, [row.images for row in nonempty], 0.92 / len(bins), color=GREY)
-        counts.set(xlabel="probability of the answer", ylabel="images", yscale="log", ylim=(0.7, None))
+        counts.set(xlabel="probability of the prediction", ylabel="images", yscale="log", ylim=(0.7, None))
         counts.yaxis.set_major_formatter("{x:g}")
         counts.yaxis.set_minor_formatter("")
 
@@ -241,7 +241,7 @@ def _test_split(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
         with (folder / "manifest.csv").open(newline="", encoding="utf-8") as stream:
             ids = [row["id"] for row in csv.DictReader(stream)]
     except (OSError, ValueError, KeyError) as error:
-        raise ConvzooError(f"{folder}/manifest.csv: cannot be read ({error}); `dvc repro` prepares it") from error
+        raise ConvzooError(f"{folder}/manifest.csv: cannot be read ({error}); `convzoo repro` prepares it") from error
     if not len(images) == len(labels) == len(ids) or not len(images):
         counts = f"{len(images)} images, {len(labels)} labels and {len(ids)} rows in manifest.csv"
         raise ConvzooError(f"{folder}: expected as many of each and at least one, got {counts}; prepare it again")

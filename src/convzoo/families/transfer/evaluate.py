@@ -144,6 +144,6 @@ def _draw_ways(path: Path, rows: list[tuple[str, str, int, float, float, float]]
         axes.set_yticks(
             places, [f"{kind} ({images})" for kind, images in ((row[1], row[2]) for row in rows[: len(kinds)])]
         )
-        axes.set_title("Test images answered right, by class (number of images)")
+        axes.set_title("Accuracy on test by class (number of images)")
         axes.set_xlabel(f"share, with its {settings.confidence:.0%} interval")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)

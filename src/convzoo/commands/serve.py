@@ -1,0 +1,75 @@
+"""Answer requests over HTTP with the champions.
+
+Serves the champion of each network, or the candidate if it has none, and takes a new champion within seconds. Only this
+machine can ask, unless --host names another address; that needs a token in CONVZOO_TOKEN. Ctrl-C stops it.
+"""
+
+import contextlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convzoo.commands.shared import NETWORK_AT_ALIAS
+from convzoo.errors import ConvzooError
+from convzoo.project import find_project, in_project
+from convzoo.serving.limits import Limits
+
+EXAMPLES = (
+    "convzoo serve",
+    "convzoo serve mnist-classifier cifar10-classifier@v3 --port 8080",
+    "convzoo serve --shadow candidate",
+    "convzoo serve --models exported/",
+)
+
+
+def command(
+    networks: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Networks, or versions of them. Default: every network with a champion or candidate.",
+            **NETWORK_AT_ALIAS,
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="The address to listen on; 127.0.0.1 is this machine only.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="The port to listen on; 0 is any free port.")
+    ] = 8000,
+    models: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Serve the files DIR/NETWORK/model.onnx instead of registered versions."),
+    ] = None,
+    shadow: Annotated[
+        str | None,
+        typer.Option(metavar="ALIAS", help="Compare the answers of the versions with this alias in the background."),
+    ] = None,
+    shadow_share: Annotated[
+        float, typer.Option(min=0, max=1, metavar="X", help="The share of the requests that is compared.")
+    ] = 0.1,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A host name that the server is known by.")
+    ] = None,
+    max_body: Annotated[int, typer.Option(min=1, metavar="BYTES", help="The largest request.")] = Limits.body,
+    max_images: Annotated[
+        int, typer.Option(min=1, metavar="N", help="The most images in a request or an answer.")
+    ] = Limits.images,
+    max_pixels: Annotated[int, typer.Option(min=1, metavar="N", help="The most pixels of a file.")] = Limits.pixels,
+    max_requests: Annotated[int, typer.Option(min=1, metavar="N", help="The most requests at once.")] = Limits.requests,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="How long a request or its answer may take.")
+    ] = Limits.seconds,
+) -> None:
+    """Load the networks, print the address, and serve until the end."""
+    from convzoo.serving.run import run  # imports FastAPI, for which the help should not wait
+
+    limits = Limits(max_body, max_images, max_pixels, max_requests, timeout)
+    folder = models.absolute() if models else None
+    if folder is None and find_project() is None:
+        raise ConvzooError(
+            f"{Path.cwd()}: is not in a convzoo project, expected the folder of your clone or one below it; run this "
+            "from there, or name a folder of networks: --models DIR"
+        )
+    with in_project() if folder is None else contextlib.nullcontext():
+        run(networks or [], (host, port), folder, (shadow, shadow_share) if shadow else None, allow_host or (), limits)
