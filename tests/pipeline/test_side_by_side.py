@@ -90,7 +90,7 @@ def test_the_profile_test_side_by_side_leaves_the_lock_and_the_registry_of_one_r
         convzoo(folder, "profile", "test")
         commit(folder, "the profile test")
     dvc(one, "repro", timeout=7200)
-    printed = convzoo(other, "repro", "--jobs", "4")
+    printed = convzoo(other, "repro", "--jobs", "4", timeout=7200)
     assert (other / "dvc.lock").read_bytes() == (one / "dvc.lock").read_bytes()
     networks = list(read_params(one / "params.yaml").values["networks"])
     for folder in (one, other):
