@@ -57,7 +57,8 @@ def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(check, "command", lambda: None)
     Path("src/convzoo").mkdir(parents=True)  # by which a project is found
-    Path("params.yaml").write_text("profile: test\nnetworks: {}\n")
+    compute = "{device: cpu, devices: 1, precision: fp32, threads: 1, deterministic: true}"
+    Path("params.yaml").write_text(f"profile: test\ncompute: {compute}\ndata: {{}}\nweights: {{}}\nnetworks: {{}}\n")
     Path("dvc.yaml").write_text("stages: {check: {cmd: x}, train: {foreach: [net], do: {cmd: x}}}\n")
     return tmp_path
 
@@ -67,7 +68,7 @@ def run(project, monkeypatch):
     """Runs `convzoo repro ARGUMENTS` with `python -c SCRIPT ARGUMENTS` in the place of DVC."""
 
     def run(script: str, *arguments: str):
-        monkeypatch.setattr(repro, "_dvc", lambda arguments: [sys.executable, "-c", script, *arguments])
+        monkeypatch.setattr(repro, "dvc", lambda arguments: [sys.executable, "-c", script, *arguments])
         return CliRunner().invoke(app, ["repro", *arguments])
 
     return run

@@ -69,7 +69,14 @@ CASES = {
     ),
     "classifier, muon": Case(
         "classifier",
-        SGD | {"optimizer": "muon", "muon_learning_rate": 0.02, "label_smoothing": 0.1, "schedule": "cosine"},
+        SGD
+        | {
+            "optimizer": "muon",
+            "muon_learning_rate": 0.02,
+            "label_smoothing": 0.1,
+            "schedule": "cosine",
+            "bias_rate": 8,
+        },
         torch.optim.SGD,
         NESTEROV,
         ALL,
@@ -216,7 +223,7 @@ def built(case: Case, network: nn.Module) -> tuple[list[torch.optim.Optimizer], 
             peaks[name] = case.settings["muon_learning_rate"]
             filters.append({"params": [weight], "name": name})
         else:
-            peaks[name] = rate
+            peaks[name] = rate * (case.settings.get("bias_rate", 1) if name.endswith("bias") else 1)
             decays = weight.ndim > 1 and not name.startswith("linear")
             groups.append({"params": [weight], "name": name, "weight_decay": DECAY if decays else 0.0})
     optimizers = [case.optimizer(groups, lr=1.0, **case.arguments)]

@@ -1,4 +1,4 @@
-"""Put into a clone's src as sitecustomize.py: each stage lists its modules and seconds, each training its steps.
+"""Put into a clone's src as sitecustomize.py: each stage lists modules, packages and seconds, each training its steps.
 
 Writes into the folder STEPS, if the environment names one.
 """
@@ -36,11 +36,13 @@ class Finder:
 
 
 def list_modules() -> None:
-    """Write the names of this project's modules that were loaded, empty ones left out, and how long it took."""
+    """Write the names of packages and of this project's modules, without empty ones, and how long the stage took."""
     Path(FOLDER, f"{os.environ['DVC_STAGE']} seconds").write_text(str(time.monotonic() - STARTED))
     files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
     names = [name for name, file in files.items() if name.startswith("convzoo.") and file and Path(file).stat().st_size]
     Path(FOLDER, f"{os.environ['DVC_STAGE']} modules").write_text("\n".join(sorted(names)))
+    packages = {name.partition(".")[0] for name in files}
+    Path(FOLDER, f"{os.environ['DVC_STAGE']} packages").write_text("\n".join(sorted(packages)))
 
 
 if "DVC_STAGE" in os.environ and FOLDER:

@@ -169,3 +169,28 @@ def test_what_follows_from_a_stage_that_ran_will_run_unless_it_is_unchanged(proj
 
 def test_a_plan_without_stages_has_nothing_to_run():
     assert Plan({}, {}, {}, []).pending({}) == []
+
+
+def test_networks_with_something_to_run_are_listed_with_their_stages(project):
+    assert read_plan(PARAMS, []).networks({}) == {}
+    assert read_plan(changed(b={"epochs": 4}), []).networks({}) == {"b": ["train@b"]}
+    assert read_plan(PARAMS, ["-f"]).networks({}) == {"a": ["train@a"], "b": ["train@b"]}
+
+
+def test_code_that_the_check_will_see_makes_networks_run_before_the_check_has_run(project):
+    assert read_plan(PARAMS, [], {"code/train-one.json": "the md5 of other code"}).networks({}) == {"a": ["train@a"]}
+
+
+def test_a_network_that_needs_another_one_is_not_listed(project):
+    text = PIPELINE.replace('deps: ["prepared/${item.data}/train",', 'deps: ["${item.needs}",')
+    Path("dvc.yaml").write_text(text)
+    needs = {"a": "prepared/x", "b": "models/a/weights"}
+    networks = {name: block | {"needs": needs[name]} for name, block in PARAMS["networks"].items()}
+    assert read_plan(PARAMS | {"networks": networks}, ["-f"]).networks({}) == {"a": ["train@a"]}
+
+
+def test_what_networks_need_is_named_without_what_follows_from_it(project):
+    plan = read_plan(PARAMS, [])
+    assert plan.needed_by(["train@a", "train@b"]) == ["prepare@x", "prepare@y"]
+    assert plan.needed_by(["train@b"]) == ["prepare@y"]
+    assert plan.needed_by(["report"]) == ["train@a", "train@b"]

@@ -45,13 +45,15 @@ def clock():
 def progress(clock):
     """Of four stages that all have to run, and of which two ran before."""
     stages = {name: Stage("run", [], [], [], always=False) for name in NAMES}
-    return Progress(Plan(stages, {}, {}, []), {"check": 2.0, "train@a": 100.0}, {}, clock)
+    progress = Progress(Plan(stages, {}, {}, []), {"check": 2.0, "train@a": 100.0}, {}, clock)
+    progress.begin()
+    return progress
 
 
 def read(progress, clock, *lines: tuple[float, str]) -> None:
     """Lines, and the time at which each is printed."""
     for clock.now, line in lines:
-        progress.read(line)
+        progress.read(line, progress.works[0])
 
 
 def test_the_stages_of_a_run_are_counted_and_timed(progress, clock):
@@ -71,7 +73,7 @@ def test_the_stages_of_a_run_are_counted_and_timed(progress, clock):
     assert progress.seconds == {"check": 4.0} and progress.messages == {"check": ["a module changed: train-dcgan"]}
     clock.now = 19
     assert progress.text() == "[4/4] report, 11 s", "it takes longer than was expected"
-    progress.finish()
+    progress.finish(progress.works[0])
     assert progress.status["report"] == "ran" and progress.seconds["report"] == 11
 
 
@@ -95,6 +97,7 @@ def test_where_nothing_ran_yet_the_time_left_is_that_of_the_reference_scaled_by_
     stages = {name: Stage("run", [], [], [], always=False) for name in NAMES}
     reference = {"check": 2.0, "train@a": 100.0, "train@b": 50.0, "report": 8.0}
     progress = Progress(Plan(stages, {}, {}, []), {}, reference, clock)
+    progress.begin()
     read(progress, clock, (0, "Running stage 'check':"))
     assert progress.text() == "[1/4] check, 0 s, about 2 min 40 s left"
     read(progress, clock, (4, "Running stage 'train@a':"))
@@ -105,6 +108,7 @@ def test_where_nothing_ran_yet_the_time_left_is_that_of_the_reference_scaled_by_
 
 def test_a_run_of_unknown_length_has_no_total(clock):
     progress = Progress(Plan({}, {}, {}, []), {}, {}, clock)
+    progress.begin()
     read(progress, clock, (0, "Running stage 'other':"))
     assert progress.text() == "[1] other, 0 s"
 
@@ -115,7 +119,7 @@ def test_a_terminal_has_one_line_that_is_overwritten(progress, clock, monkeypatc
     terminal = Terminal()
     display = Display(progress, terminal)
     for line in ("Running stage 'train@a':", "Running stage 'report':"):
-        progress.read(line)
+        progress.read(line, progress.works[0])
         display.update()
     display.clear()
     first, second, gone = terminal.getvalue().split("\r")[1:4]
@@ -140,9 +144,9 @@ def test_elsewhere_each_stage_that_ran_has_a_line_and_a_long_one_has_more(progre
     ):
         clock.now = seconds
         if line:
-            progress.read(line)
+            progress.read(line, progress.works[0])
         display.update()
-    progress.finish()
+    progress.finish(progress.works[0])
     display.update()
     assert output.getvalue().splitlines() == [
         "[1/4] check: 7 s",
@@ -217,3 +221,57 @@ def test_the_lines_are_those_that_this_dvc_prints():
     }
     for status, message in messages.items():
         assert message in source and LINES[status].fullmatch(message % "train@a")[1] == "train@a"
+
+
+@pytest.fixture
+def several(clock):
+    """The progress of three networks, of which two run at once and one waits; `report` comes last."""
+    names = ["check", *(f"{verb}@{name}" for verb in ("train", "export") for name in "abc"), "report"]
+    stages = {name: Stage("run", [], [], [], always=False) for name in names}
+    durations = {"check": 2.0, "report": 4.0} | {f"train@{name}": 60.0 for name in "abc"}
+    progress = Progress(Plan(stages, {}, {}, []), durations | {f"export@{name}": 10.0 for name in "abc"}, {}, clock)
+    check = progress.begin()
+    progress.read("Running stage 'check':", check)
+    progress.finish(check)
+    progress.end(check)
+    progress.places = 2
+    for name in "ab":
+        work = progress.begin([f"train@{name}", f"export@{name}"])
+        progress.read(f"Running stage 'train@{name}':", work)
+    progress.queue = [["train@c", "export@c"]]
+    return progress
+
+
+def test_one_line_names_the_stages_of_all_jobs(several, clock):
+    clock.now = 40
+    several.read("a epoch 3/9 train_loss 1.2 (5.0 s)", several.works[0])
+    # a: 6 epochs and the export, b: 20 s and the export; c takes the place of b.
+    assert several.seconds_left() == max(30 + 10, 20 + 10 + 70) + 4
+    assert several.text() == "[3/8] 2 jobs: train@a epoch 3/9, train@b, about 1 min 44 s left"
+    assert several.text(50) == "[3/8] 2 jobs: train@a epoch 3/9, 1 more, about 1 min 44 s left"
+
+
+def test_the_last_job_alone_is_shown_like_any_other_stage(several, clock):
+    clock.now = 30
+    several.queue = []
+    several.end(several.works[0])
+    cached = several.begin(["train@c", "export@c"])
+    for name in cached.names:
+        several.read(f"Stage '{name}' is cached - skipping run, checking out outputs", cached)
+    several.end(cached)
+    assert several.status["train@a"] == "failed"
+    assert several.text() == "[5/8] train@b, 30 s, about 44 s left", "30 s, export@b, and report"
+
+
+def test_the_time_left_of_several_jobs_is_unknown_while_one_of_their_stages_is(several):
+    several.durations.clear()
+    assert several.seconds_left() is None
+    assert several.text() == "[3/8] 2 jobs: train@a, train@b"
+
+
+def test_what_an_earlier_process_ran_does_not_become_unchanged_in_the_last_one(several):
+    several.read("Running stage 'export@a':", several.works[0])
+    several.finish(several.works[0])
+    last = several.begin()
+    several.read("Stage 'train@a' didn't change, skipping", last)
+    assert several.status["train@a"] == several.status["export@a"] == "ran"

@@ -57,6 +57,7 @@ def progress():
     """Of a run that trained one network and took another one from the cache."""
     times = [0.0]
     progress = Progress(Plan({}, {}, {}, []), {}, {}, lambda: times[-1])
+    work = progress.begin()
     for seconds, line in (
         (0, "Running stage 'train@good':"),
         (70, "Running stage 'register@good':"),
@@ -68,7 +69,7 @@ def progress():
         (85, "Stage 'report' didn't change, skipping"),
     ):
         times.append(seconds)
-        progress.read(line)
+        progress.read(line, work)
     return progress
 
 

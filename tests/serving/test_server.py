@@ -16,7 +16,7 @@ from convzoo.cli import app
 from convzoo.commands.shadow import ask
 from convzoo.errors import ConvzooError
 
-MANY = 100_000  # images, whose answer takes a moment
+MANY = 300_000  # images, whose answer takes about a second
 
 
 def underway(address: str) -> float:

@@ -56,6 +56,18 @@ def test_muon_has_the_filters_and_sgd_the_rest():
     assert (group["lr"], group["peak"], group["momentum"]) == (0.02, 0.02, 0.8)
 
 
+@pytest.mark.parametrize("optimizer", [*TORCH, "muon"])
+def test_biases_learn_at_a_multiple_of_the_rate(optimizer):
+    network = Small()
+    first, *_ = build(network, optimizer=optimizer, bias_rate=64.0, **RATES)
+    groups = [(names_of(network, group["params"]), group["lr"], group["peak"]) for group in first.param_groups]
+    biases = {name for name in VECTORS if name.endswith("bias")}
+    assert groups[1:] == [(VECTORS - biases, 0.1, 0.1), (biases, 6.4, 6.4)]
+    assert [group["weight_decay"] for group in first.param_groups] == [0.05, 0.0, 0.0]
+    set_rates([first], 0.5)
+    assert [group["lr"] for group in first.param_groups] == [0.05, 0.05, 3.2]
+
+
 def test_without_filters_or_momentum_or_matrices_the_empty_parts_are_left_out():
     (only,) = build(nn.Linear(3, 2), optimizer="muon", **RATES)
     assert type(only) is torch.optim.SGD

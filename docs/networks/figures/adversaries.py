@@ -145,7 +145,7 @@ def draw_history(path: Path, history: list[dict[str, Any]], kept: int) -> None:
     epochs = [row["epoch"] for row in history]
     panels = [
         ("Losses", [("train_discriminator_loss", "D"), ("train_generator_loss", "G")]),
-        ("The discriminator's answers", [("train_real_probability", "D(x)"), ("train_fake_probability", "D(G(z))")]),
+        ("The discriminator's outputs", [("train_real_probability", "D(x)"), ("train_fake_probability", "D(G(z))")]),
         ("KID to val", [("val_kid", "")]),
     ]
     with picture(path, WIDTH, 2.4) as figure:

@@ -133,7 +133,7 @@ def draw_whitening(path: Path, model: Fast, data: Data) -> None:
         axes = upper.subplots(1, 3, width_ratios=[1, 1, 1.15])
         for place, values, title, across, up in (
             (axes[0], patches, "two neighbouring pixels", "a pixel (red)", "its right neighbour"),
-            (axes[1], outputs, "two filters' answers", "filter 1", "filter 2"),
+            (axes[1], outputs, "two filters' outputs", "filter 1", "filter 2"),
         ):
             pairs = values[chosen][:, :2].numpy()
             place.plot(pairs[:, 0], pairs[:, 1], ".", color=BLUE, markersize=2, alpha=0.3, markeredgewidth=0)

@@ -35,13 +35,7 @@ def check() -> None:
     check_locale()
     params = read_params()
     check_all(params)
-    with ModuleCache() as cache:
-        due = {code_file(*key): stage_inputs(*key, params, cache) for key in _stages(params)}
-        cache.forget_others()
-    digests = FileDigests()
-    due |= dict(_own_files(params, digests))
-    digests.save()
-
+    due = due_files(params)
     before = {file: _stored(file) for file in CODE.glob("*.json")}
     for file, content in due.items():
         if before.get(file) != content:
@@ -51,6 +45,17 @@ def check() -> None:
     requested = request_registrations(params.values["networks"])
     for line in [*_changes(before, due), *requested, *version_warnings()]:
         print(line)
+
+
+def due_files(params: Params) -> dict[Path, Any]:
+    """The files of data/code, and what belongs in each. Raises ConvzooError for code that is not valid Python."""
+    with ModuleCache() as cache:
+        due = {code_file(*key): stage_inputs(*key, params, cache) for key in _stages(params)}
+        cache.forget_others()
+    digests = FileDigests()
+    due |= dict(_own_files(params, digests))
+    digests.save()
+    return due
 
 
 def check_locale() -> None:

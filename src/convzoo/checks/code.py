@@ -31,6 +31,7 @@ LEFT_OUT = {
     "convzoo.checks": "decides whether a stage may run, not what it writes",
     "convzoo.errors": "messages on the console",
     "convzoo.lineage.commits": "keeps a snapshot of the code in git",
+    "convzoo.lineage.dvc_lock": "makes others wait while dvc.lock is read",
     "convzoo.tracking": "shows in MLflow what a stage wrote",
     "convzoo.training.progress": "progress on the console",
 }
@@ -60,7 +61,7 @@ VERSIONS = {
 WITHOUT_NUMBERS = {
     *("click", "dvc", "fastapi", "fastapi_offline", "filelock", "kagglehub", "mlflow", "mlxtend"),
     *("packaging", "prometheus_client", "psutil", "pydantic", "pydantic_core", "requests", "ruamel", "starlette"),
-    *("threadpoolctl", "tqdm", "typer", "urllib3", "uvicorn"),
+    *("threadpoolctl", "tqdm", "typer", "urllib3", "uvicorn", "voluptuous"),
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from convzoo.errors import ConvzooError
 from convzoo.files import project_root
+from convzoo.lineage.dvc_lock import no_dvc_writes
 
 CODE = ("params.yaml", "dvc.yaml", "src", "pipeline")  # files that a training depends on
 REFS = "refs/convzoo"  # a ref for each training that started from changes, named by its fingerprint
@@ -87,7 +88,8 @@ def keep(network: str, fingerprint: str) -> None:
             "them, so that this training can be reproduced; run: git add, or move them elsewhere"
         )
     ref = f"{REFS}/{fingerprint}"
-    commit = git("stash", "create", f"{network} {fingerprint[:16]}")
+    with no_dvc_writes():  # the commit holds dvc.lock, and of two such commands at once git refuses one
+        commit = git("stash", "create", f"{network} {fingerprint[:16]}")
     kept = commit and git("update-ref", ref, commit) is not None
     if kept and project_root() != Path.cwd():  # a temporary copy of `dvc exp run`, which goes away with its refs
         kept = git("-C", str(project_root()), "fetch", "--quiet", str(Path.cwd()), f"+{ref}:{ref}") is not None

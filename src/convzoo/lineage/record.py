@@ -5,6 +5,7 @@ from typing import Any
 
 from convzoo.errors import first_line
 from convzoo.files import CONFLICT, DamagedFileError, sha256_of
+from convzoo.lineage.dvc_lock import no_dvc_writes
 from convzoo.shipping.network_files import NetworkFiles
 
 LOCK = Path("dvc.lock")
@@ -45,11 +46,13 @@ def locked_stages() -> dict[str, Any]:
     from ruamel.yaml import YAML  # here: looking up a version does not need it
     from ruamel.yaml.error import YAMLError
 
+    with no_dvc_writes():
+        content = LOCK.read_bytes()
     try:
-        lock = YAML(typ="safe").load(LOCK)
+        lock = YAML(typ="safe").load(content)
         return dict(lock.get("stages") or {})
     except (YAMLError, ValueError, AttributeError, TypeError) as error:
-        conflict = "git left conflict markers in it" if CONFLICT.search(LOCK.read_bytes()) else first_line(error)
+        conflict = "git left conflict markers in it" if CONFLICT.search(content) else first_line(error)
         raise DamagedFileError(
             f"{LOCK}: is not a lock file of DVC ({conflict}), expected one; restore it: git checkout {LOCK}, or remove "
             "it and run: convzoo repro"

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from convzoo.checks.code import FAMILY_STAGES
 from convzoo.errors import ConvzooError, did_you_mean
 from convzoo.lineage.record import locked_stages
 
@@ -37,8 +38,15 @@ class Stage(NamedTuple):
 class Plan:
     """The stages that a run visits. `count` is None if their number is unknown."""
 
-    def __init__(self, stages: dict[str, Stage], locked: Mapping[str, Any], params: Any, arguments: list[str]) -> None:
-        self.stages, self.locked, self.params = stages, locked, params
+    def __init__(
+        self,
+        stages: dict[str, Stage],
+        locked: Mapping[str, Any],
+        params: Any,
+        arguments: list[str],
+        due: Mapping[str, str] | None = None,  # the md5 of files that the run will write first, by path
+    ) -> None:
+        self.stages, self.locked, self.params, self.due = stages, locked, params, due or {}
         self.needs = _needs(stages)
         self.names = self._selected(arguments)
         self.forced = bool({"-f", "--force"} & set(arguments))
@@ -62,6 +70,39 @@ class Plan:
             return running[name]
 
         return [name for name in self.names if name not in status and runs(name)]
+
+    def networks(self, status: Mapping[str, str]) -> dict[str, list[str]]:
+        """The stages of each network with something to run, given the `status` of those that were visited.
+
+        Left out are networks that depend on the outs of another one.
+        """
+        stages: dict[str, list[str]] = {}
+        for name in self.names:
+            kind, _, network = name.partition("@")
+            if kind in FAMILY_STAGES and network in self.params["networks"]:
+                stages.setdefault(network, []).append(name)
+        pending = set(self.pending(status))
+        all_names = {name for names in stages.values() for name in names}
+        return {
+            network: names
+            for network, names in stages.items()
+            if not pending.isdisjoint(names) and not any(self.needs[name] & all_names - set(names) for name in names)
+        }
+
+    def needed_by(self, names: Iterable[str]) -> list[str]:
+        """The stages that `names` depend on, without those that others of them depend on."""
+        names = set(names)
+        needed = set().union(*(self.needs[name] for name in names)) - names
+        return [name for name in self.names if name in needed and not any(name in self._all_needs(n) for n in needed)]
+
+    def _all_needs(self, name: str) -> set[str]:
+        found: set[str] = set()
+        pending = [name]
+        while pending:
+            needed = self.needs[pending.pop()] - found
+            found |= needed
+            pending += needed
+        return found
 
     def check_targets(self, arguments: list[str]) -> None:
         """Raises ConvzooError for an argument of `dvc repro` that looks like a stage, but is none.
@@ -93,11 +134,8 @@ class Plan:
             if not found:
                 return []
             names |= found
-        pending = [] if options & SINGLE else list(names)
-        while pending:
-            needed = self.needs[pending.pop()] - names
-            names |= needed
-            pending += needed
+        if not options & SINGLE:
+            names = names.union(*(self._all_needs(name) for name in names))
         return [name for name in self.stages if name in names]
 
     def _is_outdated(self, name: str) -> bool:
@@ -110,16 +148,19 @@ class Plan:
             return True
         if not all(Path(out).exists() for out in stage.outs):
             return True
-        return any(_differs(Path(dep["path"]), dep.get("md5")) for dep in entry.get("deps", ()))
+        return any(self._differs(dep["path"], dep.get("md5")) for dep in entry.get("deps", ()))
+
+    def _differs(self, path: str, md5: str | None) -> bool:
+        return self.due[path] != md5 if path in self.due else _differs(Path(path), md5)
 
 
-def read_plan(params: Mapping[str, Any], arguments: list[str]) -> Plan:
+def read_plan(params: Mapping[str, Any], arguments: list[str], due: Mapping[str, str] | None = None) -> Plan:
     """The plan of `dvc repro ARGUMENTS`; without stages if dvc.yaml uses what this does not know."""
     try:
         stages = dict(resolved_stages(YAML(typ="safe").load(PIPELINE), params))
     except (OSError, YAMLError, LookupError, TypeError, AttributeError, ValueError):
         stages = {}
-    return Plan(stages, locked_stages(), params, arguments)
+    return Plan(stages, locked_stages(), params, arguments, due)
 
 
 def resolved_stages(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[tuple[str, Stage]]:

@@ -1,10 +1,11 @@
 """What a `dvc repro` is doing, from the lines that it prints, and how that is shown."""
 
+import heapq
 import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TextIO
 
 from convzoo.repro.durations import estimate, scaled
@@ -31,6 +32,15 @@ class Epoch(NamedTuple):
     ended: float  # by the clock
 
 
+class Work:
+    """What one `dvc repro` is doing: the stage that runs, if any. `names` are its stages if they are a network's."""
+
+    def __init__(self, names: Sequence[str], started: float) -> None:
+        self.names, self.started = names, started
+        self.stage: str | None = None
+        self.epoch: Epoch | None = None
+
+
 class Progress:
     """Where the run is. `status` has `ran`, `unchanged`, `cached` or `failed` for each stage that is behind it."""
 
@@ -45,37 +55,59 @@ class Progress:
         self.status: dict[str, str] = {}
         self.seconds: dict[str, float] = {}  # of the stages that ran
         self.messages: dict[str, list[str]] = {}  # by stage, the lines that it printed to stdout
-        self.stage: str | None = None  # the one that runs
-        self.epoch: Epoch | None = None
-        self.begun = self.started = clock()
+        self.begun = clock()
+        self.works: list[Work] = []  # the processes at work
+        self.queue: list[Sequence[str]] = []  # the stages of each network that waits for its turn
+        self.places = 1  # processes at most, while networks run side by side
+        self.given_up: set[str] = set()  # the stages of networks of which one failed
         self._pending = plan.pending(self.status)
 
-    def read(self, line: str) -> bool:
+    def begin(self, names: Sequence[str] = ()) -> Work:
+        """A process starts: that of a network with the stages `names`, otherwise one for all stages."""
+        self.works.append(Work(names, self.clock()))
+        return self.works[-1]
+
+    def end(self, work: Work, is_stopped: bool = False) -> None:
+        """A process has ended. The stage that it was running, if any, has failed unless the user stopped it."""
+        if not is_stopped:
+            self.fail(work)
+        self.works.remove(work)
+        if any(self.status.get(name) == "failed" for name in work.names):
+            self.given_up.update(work.names)
+
+    def read(self, line: str, work: Work) -> bool:
         """Take in a line of DVC's stdout; whether another stage began, or was skipped."""
         for status, pattern in LINES.items():
             if match := pattern.fullmatch(line):
-                self.finish()
-                self.stage, self.started, self.epoch = match[1], self.clock(), None
-                if status != "running":
-                    self.status[match[1]], self.stage = status, None
+                if work.stage:
+                    self._passed(work)
+                work.started, work.epoch = self.clock(), None
+                if status == "running":
+                    work.stage = match[1]
+                else:
+                    self.status.setdefault(match[1], status)  # the last process passes all that the others did
+                self._pending = self.plan.pending(self.status)
                 return True
-        if self.stage and not OF_DVC.match(line):
-            self.messages.setdefault(self.stage, []).append(line)
+        if work.stage and not OF_DVC.match(line):
+            self.messages.setdefault(work.stage, []).append(line)
             if match := EPOCH.match(line):
-                self.epoch = Epoch(int(match[1]), int(match[2]), float(match[3]), self.clock())
+                work.epoch = Epoch(int(match[1]), int(match[2]), float(match[3]), self.clock())
         return False
 
-    def finish(self) -> None:
+    def finish(self, work: Work) -> None:
         """The stage that runs has ended well."""
-        if self.stage:
-            self.status[self.stage], self.seconds[self.stage] = "ran", self.clock() - self.started
-            self.stage = None
+        if work.stage:
+            self._passed(work)
         self._pending = self.plan.pending(self.status)
 
-    def fail(self) -> None:
+    def _passed(self, work: Work) -> None:
+        self.status[work.stage], self.seconds[work.stage] = "ran", self.clock() - work.started
+        work.stage = None
+
+    def fail(self, work: Work) -> None:
         """The stage that runs has failed."""
-        if self.stage:
-            self.status[self.stage], self.stage = "failed", None
+        if work.stage:
+            self.status[work.stage], work.stage = "failed", None
 
     def position(self, number: int) -> str:
         """The number of a stage, as in [23/64]."""
@@ -86,39 +118,62 @@ class Progress:
         """An estimate for the run; None if nothing is known of the time of a stage that is to run."""
         if self.plan.count is None:
             return None
-        later = estimate([name for name in self._pending if name != self.stage], self._expected())
-        current = self._seconds_of_stage()
-        return None if later is None or current is None else later + current
+        passed = self.given_up | {work.stage for work in self.works}
+        later = [name for name in self._pending if name not in passed]
+        shared = [self._seconds_of(work) for work in self.works if not work.names]
+        busy = [self._seconds_of(work, later) for work in self.works if work.names]
+        waiting = [self.expected([name for name in later if name in names]) for names in self.queue]
+        alone = {name for names in (*(work.names for work in self.works), *self.queue) for name in names}
+        shared.append(self.expected([name for name in later if name not in alone]))
+        if None in (*shared, *busy, *waiting):
+            return None
+        # Each network that waits takes the place that is free first.
+        places = sorted(busy + [0.0] * (self.places - len(busy)))
+        for seconds in waiting:
+            heapq.heappush(places, heapq.heappop(places) + seconds)
+        return sum(shared) + max(places)
 
-    def _expected(self) -> dict[str, float]:
-        """How long each stage took here, otherwise how long it will probably take, given the reference."""
+    def expected(self, names: Iterable[str]) -> float | None:
+        """How long stages will probably take one after another: as long as here before, or as in the reference."""
         here = {**self.durations, **self.seconds}
-        return scaled(self.reference, here) | here
+        return estimate(names, scaled(self.reference, here) | here)
 
-    def _seconds_of_stage(self) -> float | None:
-        """How long the stage that runs will still take."""
-        if not self.stage:
-            return 0.0
-        now, epoch = self.clock(), self.epoch
+    def _seconds_of(self, work: Work, later: Iterable[str] = ()) -> float | None:
+        """How long the stage that runs will still take, with those of `later` that its process will run."""
+        rest = self.expected([name for name in later if name in work.names])
+        if not work.stage or rest is None:
+            return rest
+        now, epoch = self.clock(), work.epoch
         if epoch:
-            return max(0.0, (epoch.count - epoch.number) * epoch.seconds - (now - epoch.ended))
-        expected = estimate([self.stage], self._expected())
-        return None if expected is None else max(0.0, expected - (now - self.started))
+            return rest + max(0.0, (epoch.count - epoch.number) * epoch.seconds - (now - epoch.ended))
+        expected = self.expected([work.stage])
+        return None if expected is None else rest + max(0.0, expected - (now - work.started))
 
-    def text(self) -> str:
-        """One line about the stage that runs."""
-        if not self.stage:
-            return f"{self.position(len(self.status))} dvc looks for changes"
-        parts = [f"{self.position(len(self.status) + 1)} {self.stage}"]
-        if self.epoch:
-            parts.append(f"epoch {self.epoch.number}/{self.epoch.count}")
-        parts.append(duration(self.clock() - self.started))
+    def text(self, width: int = 1000) -> str:
+        """One line about the stages that run, of `width` characters if some of them need not be named."""
+        busy = [work for work in self.works if work.stage]
+        passed = len(self.status.keys() | {work.stage for work in busy})
+        if not busy:
+            return f"{self.position(passed)} dvc looks for changes"
         left, where = self.seconds_left(), ""
-        if left is None and self.epoch:
-            left, where = self._seconds_of_stage(), " in this stage"
-        if left and left >= 1:  # less is a stage that takes longer than before
-            parts.append(f"about {duration(left)} left{where}")
-        return ", ".join(parts)
+        if left is None and len(busy) == 1 and busy[0].epoch:
+            left, where = self._seconds_of(busy[0]), " in this stage"
+        # Less than a second is a stage that takes longer than before.
+        ending = [f"about {duration(left)} left{where}"] if left and left >= 1 else []
+        if len(busy) == 1:
+            times = [f"epoch {epoch.number}/{epoch.count}"] if (epoch := busy[0].epoch) else []
+            times.append(duration(self.clock() - busy[0].started))
+            return ", ".join([f"{self.position(passed)} {busy[0].stage}", *times, *ending])
+        head = f"{self.position(passed)} {len(busy)} jobs: "
+        shown = [
+            f"{work.stage} epoch {work.epoch.number}/{work.epoch.count}" if work.epoch else work.stage for work in busy
+        ]
+        for count in range(len(shown), 0, -1):
+            more = [f"{len(shown) - count} more"] if count < len(shown) else []
+            line = head + ", ".join([*shown[:count], *more, *ending])
+            if len(line) <= width:
+                break
+        return line
 
 
 class Display:
@@ -134,7 +189,8 @@ class Display:
     def update(self) -> None:
         """Show where the run is."""
         if self.terminal:
-            line = self.progress.text()[: shutil.get_terminal_size().columns - 1]
+            width = shutil.get_terminal_size().columns - 1
+            line = self.progress.text(width)[:width]
             self.stream.write(f"\r{line.ljust(self.width)}")
             self.stream.flush()
             self.width = len(line)
@@ -146,7 +202,8 @@ class Display:
                 took = {"cached": "restored from DVC's cache", "failed": "failed"}.get(status)
                 took = took or duration(progress.seconds[name])
                 self._line(f"{progress.position(self.listed)} {name}: {took}", now)
-        if progress.stage and now - max(self.shown_at, progress.started) >= QUIET_SECONDS:
+        started = [work.started for work in progress.works if work.stage]
+        if started and now - max(self.shown_at, min(started)) >= QUIET_SECONDS:
             self._line(progress.text(), now)
 
     def clear(self) -> None:

@@ -24,14 +24,14 @@ from convzoo.serving.answers import OPERATIONS
 from convzoo.serving.bounded import BoundedRequests, Workers
 from convzoo.serving.champions import Champions
 from convzoo.serving.demo_page import add_demo
-from convzoo.serving.inputs import Body, read_body
+from convzoo.serving.inputs import JSON, Body, read_body
 from convzoo.serving.limits import Limits, RefusedError, allowed_cpus
 from convzoo.serving.metrics import MeasuredRequests, Metrics
 from convzoo.serving.security import Guard, has_token
 from convzoo.serving.served import Served
 from convzoo.serving.shadow import Shadow
 
-JSON = "application/json"
+SHOWN = 80  # characters in a message of what a client sent
 Inputs = Annotated[bool, Query(description="Also return what the network was given: images in its size, or latents.")]
 POST = openapi.refusals(400, 401, 403, 404, 408, 413, 415, 422, 429, 503)
 GET = openapi.refusals(401, 403)
@@ -69,9 +69,7 @@ class Service:
         if served is None:
             if network in self.champions.networks():
                 raise RefusedError(503, self.champions.problems.get(network, f"{network}: is not loaded yet; wait"))
-            known = sorted(self.champions.serving)
-            hint = did_you_mean(network, known)
-            raise RefusedError(404, f"{network[:80]}: there is no such network, {hint}expected: {', '.join(known)}")
+            raise _unknown(self.champions, network)
         if operation not in served.operations:
             use = " or ".join(f"/v1/{network}/{name}" for name in served.operations)
             raise RefusedError(404, f"{network}: {TASKS[served.task]}, so it has no {operation}; use: POST {use}")
@@ -223,7 +221,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def not_routed(request: Request, error: HTTPException) -> Response:
-        path, method = request.url.path[:80], request.method
+        path, method = request.url.path[:SHOWN], request.method
         message = {
             404: f"{path}: there is no such page, expected one of those in /docs",
             405: f"{path}: does not answer {method}, expected {(error.headers or {}).get('Allow', 'another method')}",
@@ -234,17 +232,21 @@ def _add_errors(app: FastAPI) -> None:
     async def misfit(_: Request, error: RequestValidationError) -> Response:
         mistake = error.errors()[0]
         expected = mistake["msg"].removeprefix("Input should ").removeprefix("be ")
-        message = f"{mistake['loc'][-1]}: got {str(mistake.get('input'))[:80]!r}, expected {expected}"
+        message = f"{mistake['loc'][-1]}: got {str(mistake.get('input'))[:SHOWN]!r}, expected {expected}"
         return JSONResponse({"error": message}, 422)
 
 
 def _known(champions: Champions, network: str) -> Served:
     served = champions.serving.get(network)
     if served is None:
-        known = sorted(champions.serving)
-        hint = did_you_mean(network, known)
-        raise RefusedError(404, f"{network[:80]}: there is no such network, {hint}expected: {', '.join(known)}")
+        raise _unknown(champions, network)
     return served
+
+
+def _unknown(champions: Champions, network: str) -> RefusedError:
+    known = sorted(champions.serving)
+    hint = did_you_mean(network, known)
+    return RefusedError(404, f"{network[:SHOWN]}: there is no such network, {hint}expected: {', '.join(known)}")
 
 
 def _network(champions: Champions, served: Served) -> dict[str, Any]:

@@ -52,20 +52,28 @@ def build(
     beta2: float,
     weight_decay: float,
     muon_learning_rate: float | None = None,
+    bias_rate: float = 1.0,
 ) -> list[torch.optim.Optimizer]:
     """The optimizers of `network`. Vectors (biases, BatchNorm) have no weight decay. A group's peak rate is `peak`.
 
     `momentum` is Adam's first beta. `muon_learning_rate` is for the filters, which only `muon` treats by themselves.
+    The rate of biases is `bias_rate` times `learning_rate`.
     """
-    trained = [weight for weight in network.parameters() if weight.requires_grad]
-    filters = [weight for weight in trained if optimizer == "muon" and weight.ndim == 4]
-    rest = [weight for weight in trained if not any(weight is other for other in filters)]
+    filters, matrices, biases, vectors = [], [], [], []
+    for name, weight in network.named_parameters():
+        if not weight.requires_grad:
+            continue
+        if weight.ndim > 1:
+            (filters if optimizer == "muon" and weight.ndim == 4 else matrices).append(weight)
+        else:
+            (biases if bias_rate != 1 and name.endswith("bias") else vectors).append(weight)
+    rate, betas = learning_rate, (momentum, beta2)
     groups = [
-        {"params": [weight for weight in rest if weight.ndim > 1], "weight_decay": weight_decay},
-        {"params": [weight for weight in rest if weight.ndim <= 1], "weight_decay": 0.0},
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+        {"params": biases, "weight_decay": 0.0, "lr": rate * bias_rate},
     ]
     groups = [group for group in groups if group["params"]]
-    rate, betas = learning_rate, (momentum, beta2)
     if optimizer == "adam":
         optimizers = [torch.optim.Adam(groups, lr=rate, betas=betas)]
     elif optimizer == "adamw":

@@ -69,6 +69,7 @@ class TrainingSettings(Settings):
     optimizer: Literal[Optimizer, "muon"]
     learning_rate: Rate
     muon_learning_rate: Rate  # muon: for weights of convolutions; all others use sgd at learning_rate
+    bias_rate: Rate  # of biases, as a multiple of learning_rate; those of BatchNorm can learn far faster than weights
     momentum: ShareBelowOne  # sgd, rmsprop, muon; the first beta of adam and adamw
     beta2: ShareBelowOne  # adam, adamw; smoothing of rmsprop
     weight_decay: Amount

@@ -164,6 +164,7 @@ def build_optimizers(network: nn.Module, settings: TrainingSettings) -> list[tor
         optimizer=settings.optimizer,
         learning_rate=settings.learning_rate,
         muon_learning_rate=settings.muon_learning_rate,
+        bias_rate=settings.bias_rate,
         momentum=settings.momentum,
         beta2=settings.beta2,
         weight_decay=settings.weight_decay,
