@@ -1,7 +1,6 @@
 """The demo in a real browser, on a screen and on a phone: draw, choose, generate, walk, reconstruct."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,36 +19,17 @@ from helpers.demo_pages import (
     pixels,
     places,
 )
-from helpers.demo_zoo import COPIER, DIGITS, MAKER, PHOTOS, WARNING, write_demo_zoo, write_photos
+from helpers.demo_zoo import COPIER, DIGITS, MAKER, PHOTOS, WARNING
 from helpers.pages import expect
-from helpers.served import get, server, wait_until
-from playwright.sync_api import Error
-
-from convzoo.files import sha256_of
+from helpers.served import wait_until
 
 pytestmark = pytest.mark.browser
 
-WIDTHS = [1400, 390]
-TOKEN = "a-token-of-some-length"
 
-
-@pytest.fixture(scope="session")
-def zoo(tmp_path_factory) -> Path:
-    return write_demo_zoo(tmp_path_factory.mktemp("demo zoo"))
-
-
-@pytest.fixture(scope="session")
-def demo(zoo, tmp_path_factory):
-    """Where the demo is served."""
-    with server(tmp_path_factory.mktemp("demo"), "--models", str(zoo), "--no-browser", command="demo") as (found, _, _):
-        yield found
-
-
-@pytest.fixture(params=WIDTHS, ids=["screen", "phone"])
-def page(request, browser, demo):
-    """A page of the demo's server, which asks no other machine."""
-    with demo_visitor(browser, demo, request.param) as page:
-        yield page
+@pytest.fixture
+def page(demo_page):
+    """A page of the demo's server, on a screen and on a phone."""
+    return demo_page
 
 
 def frame(page):
@@ -58,6 +38,11 @@ def frame(page):
 
 def image(page, number: int, seed: int):
     return page.get_by_label(f"Image {number} of seed {seed}", exact=True)
+
+
+def ink(page) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the light pixels in the picture that the network saw last."""
+    return np.nonzero(pixels(page.get_by_label("What the network sees"))[..., 0] > 20)
 
 
 def five_most_probable(page, demo: str, network: str) -> tuple[dict, list[tuple[str, str]]]:
@@ -77,9 +62,8 @@ def test_a_digit_is_classified_while_it_is_drawn(page, demo):
     expect(best(page)).to_have_text(re.compile(r"^1, \d+\.\d%$"))  # before the button is released
     page.mouse.up()
     assert len(bars(page)) == 5 and bars(page)[0][0] == "1"
-    seen = pixels(page.get_by_label("What the network sees"))
-    assert seen.shape == (28, 28, 3)
-    assert np.ptp(np.nonzero(seen[..., 0] > 20)[0]) > 16  # a line, not a dot
+    wait_until(lambda: np.ptp(ink(page)[0]) > 16)  # a line, not a dot
+    assert pixels(page.get_by_label("What the network sees")).shape == (28, 28, 3)
     page.get_by_role("button", name="Clear").click()
     expect(best(page)).to_have_text("")
     assert bars(page) == [] and not page.get_by_label("What the network sees").is_visible()
@@ -111,12 +95,11 @@ def test_a_drawing_is_centred_and_scaled_as_the_digits_were(page, demo):
         page.mouse.move(*place, steps=3)
     page.mouse.up()
     expect(best(page)).to_have_text(re.compile("^1, "))
-    seen = page.get_by_label("What the network sees")
-    rows, columns = np.nonzero(pixels(seen)[..., 0] > 20)
-    assert abs((rows.min() + rows.max()) / 2 - 13.5) <= 1 and abs((columns.min() + columns.max()) / 2 - 13.5) <= 1
-    assert 18 <= np.ptp(rows) + 1 <= 22  # MNIST's box has 20
+    wait_until(lambda: 18 <= np.ptp(ink(page)[0]) + 1 <= 22)  # MNIST's box has 20
+    for places_of_ink in ink(page):
+        assert abs((places_of_ink.min() + places_of_ink.max()) / 2 - 13.5) <= 1
     page.get_by_label("Centre and scale the drawing").uncheck()
-    wait_until(lambda: np.nonzero(pixels(seen)[..., 0] > 20)[0].max() < 14)
+    wait_until(lambda: ink(page)[0].max() < 14)
 
 
 def test_the_pad_is_used_with_the_keyboard_alone(page, demo):
@@ -135,8 +118,8 @@ def test_the_pad_is_used_with_the_keyboard_alone(page, demo):
     page.keyboard.press("Space")
     expect(page.get_by_text("The pen is up.")).to_be_visible()
     expect(best(page)).to_have_text(re.compile("^1, "))
+    wait_until(lambda: np.ptp(ink(page)[0]) > 16)  # a line, not a dot
     drawn = pixels(page.get_by_label("What the network sees"))
-    assert np.ptp(np.nonzero(drawn[..., 0] > 20)[0]) > 16  # a line, not a dot
     page.keyboard.press("ArrowLeft")  # with the pen up, nothing is drawn
     assert np.array_equal(pixels(page.get_by_label("What the network sees")), drawn)
     page.keyboard.press("Delete")
@@ -259,86 +242,3 @@ def test_a_reconstruction_stands_beside_its_image_and_their_difference(page, dem
     expect(page.get_by_text("The 192 numbers of the image became 5 in between.")).to_be_visible()
     tops = {round(picture.bounding_box()["y"]) for picture in (given, again, apart)}
     assert len(tops) == 1, "not side by side"
-
-
-def test_an_error_of_the_server_is_shown_as_it_says_it_and_goes_when_it_is_mended(page, demo):
-    open_network(page, demo, MAKER)
-    page.get_by_label("Seed", exact=True).fill("-1")
-    page.get_by_role("button", name="Generate").click()
-    message = asked(page, f"{demo}/v1/{MAKER}/sample", count=16, seed=-1)["error"]
-    expect(page.get_by_role("alert").filter(visible=True)).to_have_text(message)
-    assert message.startswith("seed: got -1, expected")
-    page.get_by_label("Seed", exact=True).fill("2")
-    page.get_by_role("button", name="Generate").click()
-    expect(image(page, 1, 2)).to_be_visible()
-    expect(page.get_by_role("alert").filter(visible=True)).to_have_count(0)
-
-
-@pytest.mark.parametrize("network", [PHOTOS, COPIER])
-def test_a_file_that_is_no_image_is_an_error(page, demo, network):
-    open_network(page, demo, network)
-    choose(page, photo())
-    expect(best(page)).not_to_have_text("")
-    choose(page, b"no image", "notes.png")
-    expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("notes.png: ")
-    expect(best(page)).to_have_text("")  # no answer that is about another file
-    expect(page.locator("figure").filter(visible=True)).to_have_count(0)
-
-
-def test_a_server_that_is_gone_is_named(page, demo):
-    open_network(page, demo, MAKER)
-    expect(image(page, 1, 0)).to_be_visible()
-    expect(page.get_by_label("Position")).to_be_enabled()
-    page.route("**/sample?*", lambda route: route.abort())
-    page.get_by_role("button", name="Next seed").click()
-    expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("The server does not answer")
-
-
-def test_version_alias_card_report_and_mlflow_are_named(page, demo, zoo):
-    models = get(f"{demo}/v1/models")
-    for network in models["networks"]:
-        network |= {"version": 3, "alias": "champion"}
-    open_network(page, demo, MAKER)
-    main = page.get_by_role("main")
-    expect(main.locator("code")).to_have_text(sha256_of(zoo / MAKER / "model.onnx")[:12])
-    expect(main.get_by_text("Version")).to_have_count(0)  # a folder has none
-    expect(main.get_by_role("link", name="MLflow")).to_have_count(0)
-    page.route("**/v1/models", lambda route: route.fulfill(json=models))
-    page.route(
-        "**/links.json", lambda route: route.fulfill(json={"report": "/report", "mlflow": "http://127.0.0.1:5000"})
-    )
-    page.reload()
-    expect(main.get_by_role("definition").filter(has_text=re.compile("^3$"))).to_be_visible()
-    expect(main.get_by_role("definition").filter(has_text="champion")).to_be_visible()
-    addresses = {link.inner_text(): link.get_attribute("href") for link in main.get_by_role("link").all()}
-    assert addresses == {
-        "Model card": f"/v1/{MAKER}/card",
-        "Report": f"/report#network-{MAKER}",
-        "MLflow": f"http://127.0.0.1:5000/#/models/{MAKER}/versions/3",
-    }
-    assert page.request.get(f"{demo}{addresses['Model card']}").text() == f"# {MAKER}\n"
-
-
-def test_a_new_version_is_named_as_soon_as_it_answers(browser, tmp_path):
-    write_photos(tmp_path)
-    with server(tmp_path, "--models", str(tmp_path)) as (address, _, _), demo_visitor(browser, address, 1400) as page:
-        open_network(page, address, PHOTOS)
-        before = page.get_by_role("main").locator("code").inner_text()
-        write_photos(tmp_path, seed=1)
-        new = sha256_of(tmp_path / PHOTOS / "model.onnx")
-        wait_until(lambda: get(f"{address}/v1/models")["networks"][0]["sha256"] == new)
-        choose(page, photo())
-        expect(page.get_by_role("main").locator("code")).to_have_text(new[:12])
-        assert before != new[:12]
-
-
-def test_a_browser_that_knows_the_token_uses_the_demo(browser, zoo, tmp_path):
-    with server(tmp_path, "--models", str(zoo), CONVZOO_TOKEN=TOKEN) as (address, _, _):
-        known = {"http_credentials": {"username": "anybody", "password": TOKEN}}
-        with demo_visitor(browser, address, 1400, **known) as page:
-            open_network(page, address, PHOTOS)
-            choose(page, photo())
-            expect(page.locator(".bars li")).to_have_count(5)
-        asked_for_it = pytest.raises(Error, match="ERR_INVALID_AUTH_CREDENTIALS")
-        with demo_visitor(browser, address, 1400) as page, asked_for_it:
-            page.goto(f"{address}/demo/")

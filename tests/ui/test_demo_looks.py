@@ -2,9 +2,8 @@
 
 import pytest
 from helpers.demo_pages import choose, demo_visitor, open_network, pad, photo
-from helpers.demo_zoo import COPIER, DIGITS, MAKER, PHOTOS, write_demo_zoo
+from helpers.demo_zoo import COPIER, DIGITS, MAKER, PHOTOS
 from helpers.pages import expect
-from helpers.served import server
 
 pytestmark = pytest.mark.browser
 
@@ -33,13 +32,6 @@ FAINT = """least => {
 NAMELESS = """[...document.querySelectorAll("a, button, input, canvas, nav, main")].filter(element => !(
     element.labels?.length || element.getAttribute("aria-label") || element.textContent.trim()
 )).map(element => element.outerHTML)"""
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    zoo = write_demo_zoo(tmp_path_factory.mktemp("demo zoo"))
-    with server(tmp_path_factory.mktemp("demo"), "--models", str(zoo)) as (found, _, _):
-        yield found
 
 
 def fill(page, network: str) -> None:
