@@ -14,7 +14,9 @@ from convzoo.cli import COMMANDS, _function, app
 from convzoo.commands import profile
 from convzoo.shipping.onnx import write_onnx
 
-NEED_NO_PROJECT = ("doctor", "structure")  # the first reports it, the second knows backbones by name
+# The first reports it, the second asks a server, the third knows backbones by name.
+NEED_NO_PROJECT = ("doctor", "shadow", "structure")
+REMEDIES = dict.fromkeys(("serve", "demo"), "run this from there, or name a folder of networks: --models DIR\n")
 
 
 class Grey(torch.nn.Module):
@@ -71,7 +73,7 @@ def test_outside_a_project_a_command_says_so_and_writes_nothing(tmp_path, monkey
     result = CliRunner().invoke(app, shlex.split(example)[1:])
     assert result.exit_code == 1
     assert result.stderr.startswith(f"error: {tmp_path}: is not in a convzoo project, expected the folder")
-    assert result.stderr.endswith("run this from the project's folder\n")
+    assert result.stderr.endswith(REMEDIES.get(command, "run this from the project's folder\n"))
     assert not list(tmp_path.iterdir())
 
 

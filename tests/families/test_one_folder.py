@@ -191,9 +191,8 @@ print(sorted({{"torch", "onnx", "onnxruntime", "mlflow", "numpy", "pydantic"}} &
 
 
 def named_families(file: Path) -> set[str]:
-    """The families that a module imports from or has as a text."""
-    names, imports = {*family_names(), "probabilities"}, []
-    texts = set()
+    """The families that a module imports from or has as a text; also `probabilities`, if it imports from there."""
+    imports, texts = [], set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             imports += [alias.name for alias in node.names]
@@ -202,7 +201,8 @@ def named_families(file: Path) -> set[str]:
         elif isinstance(node, ast.Constant):
             texts.add(node.value)
     parts = [name.split(".") for name in imports if name.startswith("convzoo.families.")]
-    return names & (texts | {part[2] for part in parts})
+    imported = {part[2] for part in parts} & {*family_names(), "probabilities"}
+    return imported | texts & {*family_names()}
 
 
 def test_nothing_outside_families_names_one():

@@ -4,6 +4,7 @@ Each image of 4x4 pixels holds five words of three pixels, one of them bright: w
 """
 
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,7 +154,7 @@ def version(
     write_json(folder / "evaluation.json", measured)
     (folder / "history.csv").write_text("epoch,train_loss\n1,2.5\n")
     told = register(network)
-    return int(told.split("version ")[1].split()[0])
+    return int(re.search(r"version (\d+)", told)[1])
 
 
 def aliases(network: str) -> dict[str, int]:

@@ -33,7 +33,7 @@ NEEDED: dict[str, set[str] | dict[str, set[str]]] = {
         "autoencoder": {"matplotlib", "onnxruntime", "skimage"} | LEARN,
         "dcgan": {"matplotlib", "onnxruntime"} | LEARN,
     },
-    "register": {"onnx"} | MLFLOW,
+    "register": {"onnx", "onnxruntime"} | MLFLOW,  # mlflow.onnx imports both to save a model
     "report": {"matplotlib"},
 }
 

@@ -220,10 +220,9 @@ def _fetch_parts(client: Any, run: Any, folder: Path) -> None:
         if stored.is_dir():
             shutil.copytree(stored, folder / PARTS)
         return
-    from mlflow.artifacts import download_artifacts, list_artifacts
+    from convzoo.tracking.downloads import download_folder
 
-    if list_artifacts(artifact_uri=f"{run.info.artifact_uri}/{PARTS}"):
-        download_artifacts(artifact_uri=f"{run.info.artifact_uri}/{PARTS}", dst_path=str(folder))
+    download_folder(f"{run.info.artifact_uri}/{PARTS}", folder)
 
 
 def _description(client: Any, network: str, version: int | None) -> str:
