@@ -11,8 +11,6 @@ import asyncio
 import base64
 import json
 import os
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +21,7 @@ import psutil
 import torch
 from helpers import promotions, served
 from helpers.load import Asked, Client, summary
+from helpers.mlflow_serving import mlflow_serves
 from helpers.onnx_files import describe
 from helpers.project import ROOT
 
@@ -142,37 +141,9 @@ def changes(asked: list[Asked], switched: list[float]) -> list[str]:
     return problems + ([] if last == 1 else [f"version {last} answers at the end, expected 1"])
 
 
-def mlflow_server(log: Path) -> tuple[str, subprocess.Popen]:
-    """`mlflow models serve` of the champion; its address and its process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = f"-m mlflow models serve -m models:/{NETWORK}@champion --env-manager local -p {port} -h 127.0.0.1"
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{Path.cwd()}/mlruns/mlflow.db", "PATH": path}
-    with log.open("w") as stream:
-        started = subprocess.Popen(
-            [sys.executable, *command.split()], env=environment, stdout=stream, stderr=stream, start_new_session=True
-        )
-    address = f"http://127.0.0.1:{port}"
-    served.wait_until(lambda: answers(f"{address}/ping"), 120)
-    return f"{address}/invocations", started
-
-
-def answers(address: str) -> bool:
-    try:
-        served.get(address)
-    except ValueError:  # not JSON
-        return True
-    except OSError:
-        return False
-    return True
-
-
 def beside_mlflow(address: str) -> None:
     """Print what both servers reach with the same file, one after the other."""
-    other, process = mlflow_server(Path("mlflow.log"))
-    try:
+    with mlflow_serves(Path.cwd(), f"{NETWORK}@champion", Path("mlflow.log")) as other:
         for kind in clients(address, "lists"):
             for name, place, form in (
                 ("convzoo, base64", address, "base64"),
@@ -180,9 +151,6 @@ def beside_mlflow(address: str) -> None:
                 ("mlflow, lists", other, "mlflow"),
             ):
                 print(f"  {kind:>10}  {name:<16}{asyncio.run(measure(clients(place, form), kind))}", flush=True)
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait(30)
 
 
 def main() -> None:

@@ -191,18 +191,21 @@ print(sorted({{"torch", "onnx", "onnxruntime", "mlflow", "numpy", "pydantic"}} &
 
 
 def named_families(file: Path) -> set[str]:
-    """The families that a module imports from or has as a text; also `probabilities`, if it imports from there."""
-    imports, texts = [], set()
+    """The families that a module imports from or has as a text; `probabilities` as the key of a dict names none."""
+    names, imports = {*family_names(), "probabilities"}, []
+    texts, keys = set(), set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             imports += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             imports += [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Constant):
-            texts.add(node.value)
+            if node.value != "probabilities" or node not in keys:
+                texts.add(node.value)
+        elif isinstance(node, ast.Dict):  # comes before its keys
+            keys.update(node.keys)
     parts = [name.split(".") for name in imports if name.startswith("convzoo.families.")]
-    imported = {part[2] for part in parts} & {*family_names(), "probabilities"}
-    return imported | texts & {*family_names()}
+    return names & (texts | {part[2] for part in parts})
 
 
 def test_nothing_outside_families_names_one():

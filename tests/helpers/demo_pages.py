@@ -63,6 +63,15 @@ def places(page: Page, points: Sequence[tuple[float, float]]) -> list[tuple[floa
     return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
 
 
+def draw(page: Page, points: Sequence[tuple[float, float]]) -> None:
+    """Draw a line on the pad with the mouse, whose button stays pressed."""
+    first, *others = places(page, points)
+    page.mouse.move(*first)
+    page.mouse.down()
+    for place in others:
+        page.mouse.move(*place, steps=5)
+
+
 def best(page: Page) -> Locator:
     """The answer, in large letters."""
     return page.locator(".best")

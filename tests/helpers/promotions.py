@@ -153,8 +153,7 @@ def version(
     measured = {"test_accuracy": accuracy, "test_accuracy_low": accuracy - 0.02, "test_accuracy_high": accuracy + 0.02}
     write_json(folder / "evaluation.json", measured)
     (folder / "history.csv").write_text("epoch,train_loss\n1,2.5\n")
-    told = register(network)
-    return int(re.search(r"version (\d+)", told)[1])
+    return int(re.search(r"version (\d+)", register(network))[1])
 
 
 def aliases(network: str) -> dict[str, int]:

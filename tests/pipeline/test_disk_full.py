@@ -121,8 +121,8 @@ def test_a_checkpoint_without_room_leaves_the_one_before_and_the_training_goes_o
     with monkeypatch.context() as patched, pytest.raises(DiskFullError, match=rf"last.safetensors: {ADVICE}"):
         patched.setattr(checkpoints, "save_file", save_until_full)
         train()
-    told = f"epoch {kept} is kept; `convzoo repro` continues from there" if kept else "no epoch was finished"
-    assert f"{NETWORK}: stopped; {told}" in capsys.readouterr().err
+    rest = f"epoch {kept} is kept; `convzoo repro` continues from there" if kept else "no epoch was finished"
+    assert f"{NETWORK}: stopped; {rest}" in capsys.readouterr().err
     names = {file.name for file in Path(".checkpoints").rglob("*") if file.is_file()}
     assert names - {"lock"} == ({"last.safetensors"} if kept else set())
 

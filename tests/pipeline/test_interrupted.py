@@ -58,8 +58,8 @@ def test_a_training_stopped_before_its_first_epoch_says_that_nothing_is_kept(tmp
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     with pytest.raises(KeyboardInterrupt), Checkpoints(NETWORK, "0" * 64):
         raise KeyboardInterrupt
-    told = f"{NETWORK}: stopped; no epoch was finished; `convzoo repro` starts from the beginning\n"
-    assert capsys.readouterr().err == told
+    message = f"{NETWORK}: stopped; no epoch was finished; `convzoo repro` starts from the beginning\n"
+    assert capsys.readouterr().err == message
 
 
 @pytest.fixture

@@ -117,8 +117,7 @@ def test_light_stages_import_no_heavy_library():
 def test_each_heavy_tool_has_one_doorman():
     doors = {
         "great_expectations": {"src/convzoo/validation/validate.py"},
-        # The server's threads are its own.
-        "onnxruntime": {"src/convzoo/shipping/model.py", "src/convzoo/serving/served.py"},
+        "onnxruntime": {"src/convzoo/shipping/model.py"},
         "mlflow": {file.relative_to(ROOT).as_posix() for file in (ROOT / "src/convzoo/tracking").glob("*.py")},
         "onnx": {"src/convzoo/shipping/onnx.py", "src/convzoo/shipping/graph.py"},
     }

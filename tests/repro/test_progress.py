@@ -22,7 +22,7 @@ NAMES = ("check", "train@a", "train@b", "report")
 
 
 class Clock:
-    """A clock that goes on when it is told to."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -84,7 +84,7 @@ def test_a_client_that_left_gets_no_answer(workers):
     assert exchange.through(workers) is None and exchange.body is None and workers.requests == 0
 
 
-def test_more_requests_at_once_than_allowed_are_told_to_wait(workers):
+def test_more_requests_at_once_than_allowed_get_429_and_when_to_retry(workers):
     workers.requests = 2
     exchange = Exchange(b"x")
     assert exchange.through(workers) == 429

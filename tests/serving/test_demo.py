@@ -30,7 +30,7 @@ def decoded(pixels: dict) -> np.ndarray:
 
 @pytest.fixture
 def mlflow():
-    """Starts servers that answer /health as they are told; their addresses."""
+    """Starts servers that answer /health with a given text; their addresses."""
     servers = []
 
     def start(answer: bytes) -> str:
@@ -173,12 +173,12 @@ def test_the_command_serves_and_opens_the_page(zoo, tmp_path):
 
 def test_without_a_browser_nothing_is_opened(monkeypatch):
     given = []
-    monkeypatch.setattr(demo, "serve", lambda *arguments: given.append(arguments))
+    monkeypatch.setattr(demo, "serve", lambda *arguments, **options: given.append((arguments, options)))
     for arguments in ([], ["--no-browser"], ["pets", "--mlflow", "http://127.0.0.1:5005"]):
         assert CliRunner().invoke(app, ["demo", "--port", "0", *arguments]).exit_code == 0
-    assert [arguments[-1] for arguments in given] == [demo.open_page, None, demo.open_page]
-    assert [arguments[1] for arguments in given] == [("127.0.0.1", 0)] * 3
-    assert given[2][0] == ["pets"] and given[2][-2] == "http://127.0.0.1:5005"
+    assert [options["on_start"] for _, options in given] == [demo.open_page, None, demo.open_page]
+    assert [arguments[1] for arguments, _ in given] == [("127.0.0.1", 0)] * 3
+    assert given[2][0][0] == ["pets"] and given[2][1]["mlflow"] == "http://127.0.0.1:5005"
 
 
 def test_both_commands_hand_over_the_report_of_the_project_and_mlflow(tmp_path, monkeypatch):
@@ -191,7 +191,7 @@ def test_both_commands_hand_over_the_report_of_the_project_and_mlflow(tmp_path, 
     report = tmp_path / "reports/index.html"
     assert [options["report"] for options in given] == [report, report, None]
     assert [options["mlflow"] for options in given] == 2 * ["http://127.0.0.1:5000"] + ["http://127.0.0.1:5005"]
-    assert [options["on_start"] for options in given] == [None, demo.open_page, None]
+    assert [options.get("on_start") for options in given] == [None, demo.open_page, None]
 
 
 def test_a_port_that_is_taken_is_an_error_with_what_to_do(tmp_path):
@@ -201,7 +201,7 @@ def test_a_port_that_is_taken_is_an_error_with_what_to_do(tmp_path):
     assert result.stderr.endswith("; stop what listens there, or choose another port with --port\n")
 
 
-def test_a_project_without_networks_is_told_what_to_run(tmp_path):
+def test_without_networks_the_message_says_what_to_run(tmp_path):
     (tmp_path / "src/convzoo").mkdir(parents=True)  # by which a project is found
     settings = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db", "PYTHONPATH": str(ROOT / "src")}
     printed = convzoo(tmp_path, "demo", "--no-browser", "--port", "0", expected=1, **settings)

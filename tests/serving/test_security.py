@@ -85,7 +85,7 @@ def test_a_body_is_not_read_without_the_token(start):
 @pytest.mark.parametrize(
     ("host", "expected"), [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("::", False)]
 )
-def test_addresses_of_this_machine_alone_are_told_from_others(host, expected):
+def test_addresses_of_this_machine_alone_are_recognised(host, expected):
     assert is_loopback(host) is expected
 
 

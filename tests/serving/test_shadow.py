@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from convzoo.commands.shadow import as_text, ask
 from convzoo.errors import ConvzooError
+from convzoo.serving import shadow
 from convzoo.serving.app import Service, create_app
 from convzoo.serving.champions import Champions
 from convzoo.serving.served import load
@@ -89,13 +90,21 @@ def test_what_would_have_to_wait_too_long_is_dropped(serve):
     assert (comparison.requests, comparison.dropped) == (WAITING, 3)
 
 
-def test_a_version_that_takes_something_else_fails_without_harm(serve, zoo):
-    service = serve(1)
+def test_a_version_that_takes_something_else_fails_without_harm_and_the_log_says_why_once(serve, zoo, monkeypatch):
+    service, logged = serve(1), []
+    monkeypatch.setattr(shadow.log, "warning", lambda text, *values: logged.append(text % values))
     service.champions.shadows["pets"] = service.champions.serving["copier"]
     with TestClient(create_app(service), "http://127.0.0.1") as client:
-        assert "answers" in post(client, images(1))
+        for _ in range(2):
+            assert "answers" in post(client, images(1))
         service.shadow._pool.shutdown()
-        assert client.get("/v1/pets/shadow").json()["failed"] == 1
+        assert client.get("/v1/pets/shadow").json()["failed"] == 2
+    [line] = logged
+    assert (
+        "in the shadow: cannot answer: it takes uint8 (N, 8, 8, 3), but the version that serves got (1, 8, 8, 1)"
+        in line
+    )
+    assert service.shadow._waiting == 0, "the next comparisons are not dropped"
 
 
 def test_another_version_starts_another_comparison(serve):

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src")]
 
-from helpers.demo_pages import best, open_network, places  # noqa: E402
+from helpers.demo_pages import best, draw, open_network  # noqa: E402
 from helpers.pages import (  # noqa: E402
     SIZE,
     Page,
@@ -88,11 +88,7 @@ def shoot_report(page: Page) -> None:
 def shoot_demo(page: Page, address: str) -> None:
     """A digit that is drawn, and digits that are generated."""
     open_network(page, address, CLASSIFIER)
-    first, *others = places(page, DRAWN)
-    page.mouse.move(*first)
-    page.mouse.down()
-    for place in others:
-        page.mouse.move(*place, steps=4)
+    draw(page, DRAWN)
     page.mouse.up()
     expect(best(page)).to_have_text(re.compile(r"%$"))
     save_whole(page, "demo-draw")

@@ -11,6 +11,7 @@ from helpers.demo_pages import (
     best,
     choose,
     demo_visitor,
+    draw,
     hand_over,
     images_of,
     open_network,
@@ -54,11 +55,7 @@ def five_most_probable(page, demo: str, network: str) -> tuple[dict, list[tuple[
 
 def test_a_digit_is_classified_while_it_is_drawn(page, demo):
     open_network(page, demo, DIGITS)
-    first, *others = places(page, ONE)
-    page.mouse.move(*first)
-    page.mouse.down()
-    for place in others:
-        page.mouse.move(*place, steps=5)
+    draw(page, ONE)
     expect(best(page)).to_have_text(re.compile(r"^1, \d+\.\d%$"))  # before the button is released
     page.mouse.up()
     assert len(bars(page)) == 5 and bars(page)[0][0] == "1"
@@ -87,12 +84,7 @@ def test_a_finger_draws_and_does_not_scroll(browser, demo):
 
 def test_a_drawing_is_centred_and_scaled_as_the_digits_were(page, demo):
     open_network(page, demo, DIGITS)
-    corner = [(x / 3, y / 3) for x, y in ONE]  # a small 1 at the top left
-    first, *others = places(page, corner)
-    page.mouse.move(*first)
-    page.mouse.down()
-    for place in others:
-        page.mouse.move(*place, steps=3)
+    draw(page, [(x / 3, y / 3) for x, y in ONE])  # a small 1 at the top left
     page.mouse.up()
     expect(best(page)).to_have_text(re.compile("^1, "))
     wait_until(lambda: 18 <= np.ptp(ink(page)[0]) + 1 <= 22)  # MNIST's box has 20

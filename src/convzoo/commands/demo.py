@@ -12,7 +12,6 @@ import typer
 
 from convzoo.commands.serve import MLFLOW, PORT, Mlflow, Models, Networks, Port, serve
 from convzoo.ports import check_address
-from convzoo.serving.limits import Limits
 
 EXAMPLES = ("convzoo demo", "convzoo demo mnist-classifier mnist-dcgan --port 8080", "convzoo demo --no-browser")
 HOST = "127.0.0.1"
@@ -27,7 +26,7 @@ def command(
 ) -> None:
     """Serve until the end, and open the page as soon as it can be."""
     check_address(HOST, port, "stop what listens there, or choose another port with --port")
-    serve(networks or [], (HOST, port), models, None, (), Limits(), mlflow, open_page if browser else None)
+    serve(networks or [], (HOST, port), models, mlflow=mlflow, on_start=open_page if browser else None)
 
 
 def open_page(address: str) -> None:

@@ -159,7 +159,7 @@ def _once(folder: Path, network: str, seed: int, steps: Steps) -> dict[str, floa
             status, peak = steps.run(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
         if status:
             end = (folder / f"{step}.log").read_text(errors="replace").strip().splitlines()[-5:]
-            raise ConvzooError(f"seed {seed}: {step} failed:\n" + "\n".join(end))
+            raise ConvzooError(f"seed {seed}: {step} failed:\n" + "\n".join(end).removeprefix("error: "))
         if step == "train":
             history = (folder / "models" / network / "history.csv").read_text().splitlines()
             last = dict(zip(history[0].split(","), history[-1].split(","), strict=True))

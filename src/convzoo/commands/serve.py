@@ -5,9 +5,9 @@ machine can ask, unless --host names another address; that needs a token in CONV
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -73,20 +73,15 @@ def command(
     """Load the networks, print the address, and serve until the end."""
     limits = Limits(max_body, max_images, max_pixels, max_requests, timeout)
     compared = (shadow, shadow_share) if shadow else None
-    serve(networks or [], (host, port), models, compared, allow_host or (), limits, mlflow)
+    hosts = allow_host or ()
+    serve(networks or [], (host, port), models, shadow=compared, hosts=hosts, limits=limits, mlflow=mlflow)
 
 
-def serve(
-    networks: Sequence[str],
-    address: tuple[str, int],
-    models: Path | None,
-    shadow: tuple[str, float] | None,
-    hosts: Sequence[str],
-    limits: Limits,
-    mlflow: str,
-    on_start: Callable[[str], None] | None = None,
-) -> None:
-    """Serve the networks of the project that the user is in, or of the folder `models`; see `convzoo.serving.run`."""
+def serve(networks: Sequence[str], address: tuple[str, int], models: Path | None, **options: Any) -> None:
+    """Serve the networks of the project that the user is in, or of the folder `models`.
+
+    `options` are those of `convzoo.serving.run.run`.
+    """
     from convzoo.repro.summary import REPORT  # imports NumPy, and the next one FastAPI: the help should not wait
     from convzoo.serving.run import run
 
@@ -98,4 +93,4 @@ def serve(
         )
     with in_project() if folder is None else contextlib.nullcontext():
         report = None if folder else REPORT.absolute()
-        run(networks, address, folder, shadow, hosts, limits, report=report, mlflow=mlflow, on_start=on_start)
+        run(networks, address, models=folder, report=report, **options)

@@ -30,7 +30,9 @@ def command(
 
 def ask(server: str, network: str) -> dict[str, Any]:
     """What a server says about the shadow of a network. Raises ConvzooError if it does not answer, or refuses to."""
-    token = os.environ.get("CONVZOO_TOKEN", "").strip()
+    from convzoo.serving.security import TOKEN  # imports starlette: the help should not wait
+
+    token = os.environ.get(TOKEN, "").strip()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     address = f"{server.rstrip('/')}/v1/{urllib.request.quote(network, safe='')}/shadow"
     try:

@@ -29,13 +29,13 @@ class Child:
         )
         self.pipes = {self.process.stdout: sys.stdout, self.process.stderr: sys.stderr}
         self.rests = dict.fromkeys(self.pipes, b"")  # what has no line end yet
-        self.is_left_alone = self.is_told = False
+        self.is_left_alone = self.is_signalled = False
         for pipe in self.pipes:
             os.set_blocking(pipe.fileno(), False)
 
     def send(self, number: int) -> None:
         """Send a signal to DVC and its stages."""
-        self.is_told = True
+        self.is_signalled = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 
@@ -96,7 +96,7 @@ class Children:
         before = len(self.signals)
         child = Child(command, environment)
         self.running.append(child)
-        if len(self.signals) > before and not child.is_told:  # it came while the process started
+        if len(self.signals) > before and not child.is_signalled:  # it came while the process started
             child.send(self.signals[-1])
         return child
 

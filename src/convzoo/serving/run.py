@@ -1,4 +1,4 @@
-"""Starts the server, and runs it until it is told to end."""
+"""Starts the server, and runs it until SIGTERM or Ctrl-C."""
 
 import logging.config
 import signal
@@ -34,11 +34,11 @@ LOGGING = {
 def run(
     networks: Sequence[str],
     address: tuple[str, int],
-    models: Path | None,
-    shadow: tuple[str, float] | None,
-    hosts: Sequence[str],
-    limits: Limits,
     *,
+    models: Path | None = None,
+    shadow: tuple[str, float] | None = None,
+    hosts: Sequence[str] = (),
+    limits: Limits | None = None,
     report: Path | None = None,
     mlflow: str | None = None,
     on_start: Callable[[str], None] | None = None,
@@ -49,6 +49,7 @@ def run(
     links to the file `report` and to MLflow's UI at `mlflow`; `on_start` gets its address once the server listens.
     Raises ConvzooError if nothing can be served, or not there.
     """
+    limits = limits or Limits()
     host, port = address
     token = token_for(host)
     check_address(host, port)

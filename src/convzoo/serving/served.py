@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from convzoo.cards.tasks import task_of
 from convzoo.data.image_files import ImageReader
@@ -13,7 +12,7 @@ from convzoo.errors import ConvzooError
 from convzoo.files import check_sha256, read_json
 from convzoo.serving.sources import Release
 from convzoo.shipping.likely_wrong import drawn_warnings
-from convzoo.shipping.model import ERRORS_ONLY, Model, run_in_batches
+from convzoo.shipping.model import Model, run_in_batches
 
 ENCODER = "parts/encoder.onnx"
 BATCH, BATCH_PIXELS = 128, 2**18  # images that a network gets at a time, and their pixels
@@ -27,11 +26,7 @@ class ServedModel(Model):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = ERRORS_ONLY
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        super().__init__(path, threads=1)
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """The results for all inputs, computed in batches that bound the memory."""

@@ -1,16 +1,19 @@
 """Compares the answers of a second version, which nobody sees, with those that were given."""
 
+import logging
 import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from convzoo.errors import first_line
 from convzoo.serving.served import Served
 
+log = logging.getLogger("convzoo.serve")
 WAITING = 4  # comparisons that may wait; a server that is busy drops the others
 UNITS = {"predict": "probability", "reconstruct": "grey level", "sample": "grey level"}
 
@@ -30,7 +33,6 @@ class Comparison:
     largest: float = 0.0  # difference
     total: float = 0.0  # of the mean differences of the images
     seconds: float = 0.0  # that the second version took
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """For the API."""
@@ -57,15 +59,17 @@ class Shadow:
         self.share = share
         self.comparisons: dict[str, Comparison] = {}
         self._random = random.Random(0)
+        self._lock = threading.Lock()  # of all that follows and of the comparisons
         self._waiting = 0
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="convzoo-shadow")
 
     def comparison(self, served: Served, shadow: Served) -> Comparison:
         """The comparison of two versions; a new one if another version took the place of one of them."""
-        current = self.comparisons.get(served.network)
         sides = served.identity(), shadow.identity()
-        if current is None or (current.serving, current.shadow) != sides:
-            current = self.comparisons[served.network] = Comparison(*sides, UNITS[served.task])
+        with self._lock:
+            current = self.comparisons.get(served.network)
+            if current is None or (current.serving, current.shadow) != sides:
+                current = self.comparisons[served.network] = Comparison(*sides, UNITS[served.task])
         return current
 
     def offer(self, served: Served, shadow: Served | None, inputs: np.ndarray, outputs: np.ndarray) -> None:
@@ -73,7 +77,7 @@ class Shadow:
         if shadow is None or self._random.random() >= self.share:
             return
         comparison = self.comparison(served, shadow)
-        with comparison.lock:
+        with self._lock:
             if self._waiting >= WAITING:
                 comparison.dropped += 1
                 return
@@ -87,15 +91,15 @@ class Shadow:
     def _compare(self, comparison: Comparison, shadow: Served, inputs: np.ndarray, outputs: np.ndarray) -> None:
         started = time.perf_counter()
         try:
-            if shadow.model.input[1:] != (str(inputs.dtype), (None, *inputs.shape[1:])):
-                raise ValueError(f"takes {shadow.model.input}")
-            others = shadow.model.run(inputs)
-            if others.shape != outputs.shape:
-                raise ValueError(f"returns {shadow.model.output}")
-        except Exception:  # whatever it is, nobody waits for this answer
-            with comparison.lock:
-                comparison.failed += 1
+            others = _answers(shadow, inputs, outputs.shape)
+        except Exception as error:  # whatever it is, the client got the answer of the version that serves
+            with self._lock:
                 self._waiting -= 1
+                comparison.failed += 1
+                is_first = comparison.failed == 1
+            if is_first:
+                name = f"{shadow.network}: {shadow.release.title} in the shadow"
+                log.warning("%s: cannot answer: %s; convzoo shadow counts how often", name, first_line(error))
             return
         seconds = time.perf_counter() - started
         apart = np.abs(others.astype(np.float64) - outputs).reshape(len(outputs), -1)
@@ -103,7 +107,7 @@ class Shadow:
             differing = others.argmax(axis=1) != outputs.argmax(axis=1)
         else:
             differing = apart.max(axis=1) > 0
-        with comparison.lock:
+        with self._lock:
             self._waiting -= 1
             comparison.requests += 1
             comparison.images += len(outputs)
@@ -111,3 +115,13 @@ class Shadow:
             comparison.largest = max(comparison.largest, float(apart.max()))
             comparison.total += float(apart.mean(axis=1).sum())
             comparison.seconds += seconds
+
+
+def _answers(shadow: Served, inputs: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The answers of a version, of the `shape` that was given out. Raises ValueError if it takes or returns others."""
+    if shadow.model.input[1:] != (str(inputs.dtype), (None, *inputs.shape[1:])):
+        raise ValueError(f"it takes {shadow.model.input}, but the version that serves got {inputs.shape}")
+    others = shadow.model.run(inputs)
+    if others.shape != shape:
+        raise ValueError(f"it returns {shadow.model.output}, but the version that serves returned {shape}")
+    return others

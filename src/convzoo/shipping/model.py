@@ -40,14 +40,15 @@ class Model:
     """An ONNX file with one input and one output, ready to run.
 
     `input` and `output` say what goes in and comes out, `described` what the file says of itself (classes, data set).
-    Raises ConvzooError for a file that is missing, broken, or of another form.
+    It computes with `threads`, the caller's among them. Raises ConvzooError for a file that is missing, broken, or of
+    another form.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, threads: int = THREADS) -> None:
         if not path.is_file():
             raise ConvzooError(f"{path}: there is no such file, expected an ONNX file; `convzoo repro` makes it")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = THREADS
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = ERRORS_ONLY
         try:

@@ -237,9 +237,7 @@ def _zip_entries(file: Path) -> Iterator[tuple[str, int, int]]:
         for number, entry in enumerate(archive.infolist()):
             name, kind = entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16)
             if entry.flag_bits & 1:
-                raise ArchiveError(
-                    f"{file}: {name!a}: is encrypted, expected an unencrypted one; repack it without a password"
-                )
+                raise ArchiveError(f"{file}: {name!a}: is encrypted, expected plain data; repack it without a password")
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 what = "a symbolic link" if kind == stat.S_IFLNK else "neither a file nor a folder"
                 raise ArchiveError(f"{file}: {name!a}: is {what}, expected a file or a folder; repack without it")
