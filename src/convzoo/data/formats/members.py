@@ -236,15 +236,14 @@ def _zip_entries(file: Path) -> Iterator[tuple[str, int, int]]:
     with zipfile.ZipFile(file) as archive:
         for number, entry in enumerate(archive.infolist()):
             name, kind = entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16)
+            member = f"{file}: {name!a}"
             if entry.flag_bits & 1:
-                raise ArchiveError(f"{file}: {name!a}: is encrypted, expected plain data; repack it without a password")
+                raise ArchiveError(f"{member}: is encrypted, expected an unencrypted file; repack it without a password")
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 what = "a symbolic link" if kind == stat.S_IFLNK else "neither a file nor a folder"
-                raise ArchiveError(f"{file}: {name!a}: is {what}, expected a file or a folder; repack without it")
+                raise ArchiveError(f"{member}: is {what}, expected a file or a folder; repack without it")
             if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ArchiveError(
-                    f"{file}: {name!a}: is packed by an unusual method, expected deflate; repack it with that"
-                )
+                raise ArchiveError(f"{member}: is packed by an unusual method, expected deflate; repack it with that")
             path = _normalised_path(file, name)
             yield (path, FOLDER, 0) if entry.is_dir() else (path, number, entry.file_size)
 
