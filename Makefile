@@ -60,7 +60,7 @@ docs: setup
 
 # Two processes, whose threads wait without spinning: on two cores that is faster than one after another.
 test: setup
-	OMP_WAIT_POLICY=passive python -m pytest -n 2
+	OMP_WAIT_POLICY=passive python -m pytest -n 2 --dist worksteal
 
 test-gpu: setup
 	python -m pytest -m gpu
