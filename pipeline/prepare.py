@@ -12,7 +12,8 @@ from convzoo.settings.load import read_params
 def run(dataset: str) -> None:
     settings = prepare_settings(read_params(), dataset)
     started = perf_counter()
-    counts = prepare(dataset, settings, Path("data/raw", dataset), Path("data/prepared", dataset))
+    decoded = Path(".decoded", f"{dataset}.sqlite")
+    counts = prepare(dataset, settings, Path("data/raw", dataset), Path("data/prepared", dataset), decoded)
     speed = counts["read"] / (perf_counter() - started)
     print(f"{dataset}: " + ", ".join(f"{name} {count}" for name, count in counts.items()) + f"; {speed:,.0f} images/s")
 

@@ -1,11 +1,13 @@
-"""Cuts and doubles: every row in one place, every class in proportion."""
+"""Cuts and doubles: every row in one place, every class in proportion, or every image by its content."""
 
+import hashlib
 from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
+from helpers.raw_sets import settings
 
-from convzoo.data.splits import deduplicate, stratified_split
+from convzoo.data.splits import deduplicate, draw_split, hashed_split, stratified_split
 
 
 def quotas(counts: list[int], fraction: float) -> list[int]:
@@ -38,6 +40,64 @@ def test_a_cut_is_random_and_the_same_for_the_same_generator():
     for seed in range(300):
         drawn.update(stratified_split(labels, 0.2, np.random.default_rng(seed))[1].tolist())
     assert set(drawn) == set(range(60)) and max(drawn.values()) < 100  # 60 expected, with a deviation of 7
+
+
+def digests_of(names) -> list[bytes]:
+    return [hashlib.sha256(str(name).encode()).digest() for name in names]
+
+
+def test_a_hashed_split_draws_the_images_whose_hash_is_below_the_fraction():
+    digests = digests_of(range(4000))
+    rest, drawn = hashed_split(np.arange(4000) % 2, digests, 0.1, b"7 val ")
+    expected = [
+        row
+        for row, digest in enumerate(digests)
+        if int(hashlib.sha256(b"7 val " + digest).hexdigest(), 16) < 2**256 // 10
+    ]
+    assert drawn.tolist() == expected and abs(len(drawn) - 400) < 76  # four deviations of 19
+    assert sorted([*rest, *drawn]) == list(range(4000)) and np.all(np.diff(rest) > 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_in_a_hashed_split_added_images_and_another_order_move_no_image(seed):
+    generator = np.random.default_rng(seed)
+    names = generator.permutation(1100)
+    old = np.flatnonzero(names < 1000)
+    few, many = ({*subset[drawn]} for subset, drawn in ((names[old], drawn_of(names[old])), (names, drawn_of(names))))
+    assert few == {name for name in many if name < 1000} and len(many) > len(few)
+
+
+def drawn_of(names: np.ndarray) -> np.ndarray:
+    return hashed_split(names % 3, digests_of(names), 0.2, b"0 test ")[1]
+
+
+@pytest.mark.parametrize("fraction", [0.001, 0.5, 0.999])
+def test_a_hashed_split_leaves_and_draws_an_image_of_every_class_with_two(fraction):
+    labels = np.repeat([0, 1, 2, 3], [1, 2, 3, 30])
+    for salt in (b"a", b"b", b"c"):
+        rest, drawn = hashed_split(labels, digests_of(range(36)), fraction, salt)
+        assert set(labels[rest]) == {0, 1, 2, 3} and set(labels[drawn]) == {1, 2, 3}
+    if fraction == 0.001:  # in each class, the smallest hash
+        digests = digests_of(range(36))
+        hashes = [hashlib.sha256(salt + digest).digest() for digest in digests]
+        assert drawn.tolist() == sorted(
+            min(np.flatnonzero(labels == label), key=hashes.__getitem__) for label in (1, 2, 3)
+        )
+
+
+def test_splits_are_drawn_by_the_rule_with_the_seed_and_the_fraction_of_each():
+    labels, digests = np.arange(300) % 3, digests_of(range(300))
+    for rule, draw in {
+        "hashed": lambda seed, split, fraction: hashed_split(labels, digests, fraction, f"{seed} {split} ".encode()),
+        "stratified": lambda seed, split, fraction: stratified_split(
+            labels, fraction, np.random.default_rng([seed, ("test", "val").index(split)])
+        ),
+    }.items():
+        for seed in (0, 3):
+            for split, fraction in {"test": 0.3, "val": 0.1}.items():
+                wanted = settings(split=rule, seed=seed, test_fraction=0.3, val_fraction=0.1)
+                found = draw_split(split, labels, iter(digests), wanted)
+                assert [rows.tolist() for rows in found] == [rows.tolist() for rows in draw(seed, split, fraction)]
 
 
 def reference(digests: list[str], labels: np.ndarray, is_test: np.ndarray) -> dict[str, list]:

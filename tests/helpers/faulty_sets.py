@@ -23,6 +23,7 @@ BLOCK = {
         "channels": 1,
         "resize": "none",
         "unreadable": "stop",
+        "split": "stratified",
         "val_fraction": 0.2,
         "test_fraction": 0.2,
         "label_conflicts": "stop",

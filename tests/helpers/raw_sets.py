@@ -25,6 +25,7 @@ def settings(**changes):
         "channels": 1,
         "resize": "none",
         "unreadable": "stop",
+        "split": "stratified",
         "val_fraction": 0.25,
         "test_fraction": 0.2,
         "label_conflicts": "stop",

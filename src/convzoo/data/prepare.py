@@ -24,13 +24,13 @@ from convzoo.data.arrays import digest_header, write_images_header
 from convzoo.data.formats import arrays, cifar, cifar100_pictures, idx, mlxtend, pictures
 from convzoo.data.formats.parts import PUBLISHED, Part, Published, rows_at_a_time
 from convzoo.data.manifest import COLUMNS, image_rows, open_rows
-from convzoo.data.splits import Deduplicated, deduplicate, stratified_split
+from convzoo.data.splits import Deduplicated, deduplicate, draw_split
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, read_json, write_json
 from convzoo.settings.data import PrepareSettings
 from convzoo.text import first_names
 
-Reader = Callable[[Path, dict[str, Any], PrepareSettings], Published]
+Reader = Callable[..., Published]  # of a raw folder, source.json and PrepareSettings; of pictures also a cache
 FORMATS: dict[str, tuple[Reader, set[str]]] = {  # the reader, and the keys that it needs in source.json
     "arrays": (arrays.read, set()),
     "cifar": (cifar.read, {"limits"}),
@@ -60,14 +60,17 @@ class ImageIndex(NamedTuple):
         return self.sha256[row * DIGEST : (row + 1) * DIGEST]
 
 
-def prepare(dataset: str, settings: PrepareSettings, raw: Path, folder: Path) -> dict[str, int]:
+def prepare(
+    dataset: str, settings: PrepareSettings, raw: Path, folder: Path, decoded: Path | None = None
+) -> dict[str, int]:
     """Write the splits of a data set, their manifests and meta.json to `folder`; returns the counts in meta.json.
 
+    The pixels of picture files are also kept in the file `decoded`, so that the next time only new files are decoded.
     No picture is in two splits or twice in one; the same raw files and settings give the same bytes. Raises
     PrepareError for images or labels that differ from the settings, and for label conflicts under the rule "stop".
     """
     source, read = _source(dataset, raw)
-    published = read(raw, source, settings)
+    published = read(raw, source, settings, *([decoded] if "layout" in source else []))
     classes = published.classes if settings.classes == "source" else settings.classes
     if len(classes) == 1:
         raise PrepareError(
@@ -189,10 +192,10 @@ def _split(
     labels, ranks = index.labels, RANKS[index.splits[kept]]
     train, val, test = (kept[ranks == rank] for rank in range(3))
     if "test" not in published:
-        rest, drawn = stratified_split(labels[train], settings.test_fraction, np.random.default_rng([settings.seed, 0]))
+        rest, drawn = draw_split("test", labels[train], (index.digest(row) for row in train), settings)
         train, test = train[rest], train[drawn]
     if "val" not in published:
-        rest, drawn = stratified_split(labels[train], settings.val_fraction, np.random.default_rng([settings.seed, 1]))
+        rest, drawn = draw_split("val", labels[train], (index.digest(row) for row in train), settings)
         train, val = train[rest], train[drawn]
     splits = {"train": train, "val": val, "test": test}
     for split, rows in splits.items():

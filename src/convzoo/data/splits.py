@@ -1,8 +1,12 @@
-"""Assigns images to splits: removes exact duplicates, and draws splits that keep the share of every class."""
+"""Assigns images to splits: removes exact duplicates, and draws the splits that a source lacks."""
 
-from typing import NamedTuple
+import hashlib
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
 import numpy as np
+
+from convzoo.settings.data import PrepareSettings
 
 
 class Deduplicated(NamedTuple):
@@ -38,6 +42,39 @@ def deduplicate(digests: list[str], labels: np.ndarray, is_test: np.ndarray) -> 
         if test:
             in_two_splits += train[:1]
     return Deduplicated(_sorted(kept), _sorted(duplicates), _sorted(in_two_splits), conflicts)
+
+
+def draw_split(
+    split: Literal["test", "val"], labels: np.ndarray, digests: Iterable[bytes], settings: PrepareSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the rest and of the images drawn for `split`, both ascending, by the rule in `settings.split`.
+
+    `labels` (N,) and `digests`, the sha256 of the pixels, are those of the images to draw from.
+    """
+    fraction = settings.test_fraction if split == "test" else settings.val_fraction
+    if settings.split == "hashed":
+        return hashed_split(labels, digests, fraction, f"{settings.seed} {split} ".encode())
+    return stratified_split(labels, fraction, np.random.default_rng([settings.seed, int(split == "val")]))
+
+
+def hashed_split(
+    labels: np.ndarray, digests: Iterable[bytes], fraction: float, salt: bytes
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the rest and of about a `fraction`, both ascending; whether an image is drawn depends on it alone.
+
+    It is drawn if the sha256 of `salt` and its digest, as a number in [0, 1), is below `fraction`. So images that are
+    added later move no other image. The exception are classes so small that all or none of their images would be
+    drawn: the image with the largest number stays, and of two or more, the one with the smallest is drawn.
+    """
+    hashes = (int.from_bytes(hashlib.sha256(salt + digest).digest()[:8]) for digest in digests)
+    numbers = np.fromiter(hashes, np.uint64, len(labels))
+    drawn = numbers < np.uint64(fraction * 2.0**64)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        if len(rows) > 1:
+            drawn[rows[numbers[rows].argmin()]] = True
+        drawn[rows[numbers[rows].argmax()]] = False
+    return np.flatnonzero(~drawn), np.flatnonzero(drawn)
 
 
 def stratified_split(

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from convzoo.data.formats.decoding import PictureFormat, SizeError, UnreadableError, decode
 from convzoo.data.formats.layout import compiled
 from convzoo.data.sources.packing import find_pictures, summary
-from convzoo.data.splits import deduplicate, stratified_split
+from convzoo.data.splits import deduplicate, draw_split
 from convzoo.errors import ConvzooError
 from convzoo.settings.data import PrepareSettings
 from convzoo.settings.sources import FolderSource, Limits
@@ -68,7 +68,7 @@ def survey(source: FolderSource, settings: PrepareSettings) -> Survey:
         raise SurveyError(
             f"{folder}: {len(conflicts)} images are in more than one class: {copies}; keep each in one class"
         )
-    counts = dict(_splits(numbers[kept], len(classes), settings))
+    counts = dict(_splits(numbers[kept], [bytes.fromhex(digests[row]) for row in kept], settings))
     _check_counts(folder, classes, counts)
     total = sum(counts.values())
     return Survey(
@@ -141,13 +141,12 @@ def _read(
     return names, digests, unreadable
 
 
-def _splits(labels: np.ndarray, classes: int, settings: PrepareSettings) -> Iterator[tuple[str, np.ndarray]]:
-    """The number of images of each class in each split; which images they are does not matter here."""
-    generator = np.random.default_rng(settings.seed)
-    rest, test = stratified_split(labels, settings.test_fraction, generator)
-    train, val = stratified_split(labels[rest], settings.val_fraction, generator)
+def _splits(labels: np.ndarray, digests: list[bytes], settings: PrepareSettings) -> Iterator[tuple[str, np.ndarray]]:
+    """The number of images of each class in each split."""
+    rest, test = draw_split("test", labels, digests, settings)
+    train, val = draw_split("val", labels[rest], [digests[row] for row in rest], settings)
     for split, rows in {"train": labels[rest][train], "val": labels[rest][val], "test": labels[test]}.items():
-        yield split, np.bincount(rows, minlength=classes)
+        yield split, np.bincount(rows, minlength=labels.max() + 1)
 
 
 def _check_counts(folder: Path, classes: list[str], counts: dict[str, np.ndarray]) -> None:

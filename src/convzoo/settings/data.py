@@ -19,6 +19,7 @@ class PrepareSettings(Settings):
     channels: Literal[1, 3]
     resize: Literal["none", "crop", "pad", "stretch"]  # how pictures of other sizes become height x width
     unreadable: Literal["stop", "drop"]  # what to do with a file that matches the layout but is not a picture
+    split: Literal["stratified", "hashed"]  # hashed: an image keeps its split when others are added
     val_fraction: ShareBetween  # of the train images
     test_fraction: ShareBetween  # of all images, if the source has no test split
     label_conflicts: Literal["stop", "drop"]  # what to do with a picture that has two labels

@@ -34,12 +34,12 @@ SUPERCLASSES = {
 }
 
 
-def read(raw: Path, source: dict[str, Any], settings: PrepareSettings) -> Published:
+def read(raw: Path, source: dict[str, Any], settings: PrepareSettings, decoded: Path | None = None) -> Published:
     """What `pictures.read` returns, with the superclasses of CIFAR-100.
 
     Raises PicturesError also for folders that are not the hundred classes.
     """
-    published = pictures.read(raw, source, settings)
+    published = pictures.read(raw, source, settings, decoded)
     if settings.classes == []:
         return published
     parents = {name: number for number, names in enumerate(SUPERCLASSES.values()) for name in names}

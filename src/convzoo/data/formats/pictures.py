@@ -1,29 +1,24 @@
 """Archives of picture files, in folders that a layout describes."""
 
-import os
 import unicodedata
 from array import array
-from collections import deque
 from collections.abc import Container, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from convzoo.data.formats.decoding import PictureFormat, SizeError, UnreadableError, decode
+from convzoo.data.formats.decoded import decoded_pictures
+from convzoo.data.formats.decoding import PictureFormat
 from convzoo.data.formats.layout import below_classes, compiled
 from convzoo.data.formats.members import Limits, Listing, archives_in, contents, listings
 from convzoo.data.formats.parts import ALL, PUBLISHED, SPLITS, Part, Published, rows_at_a_time
+from convzoo.data.formats.threads import Batch, PicturesError, decode_ahead
 from convzoo.data.image_formats import NAMES
-from convzoo.errors import ConvzooError
 from convzoo.settings.data import PrepareSettings
 from convzoo.text import first_names
 
-# Pillow releases the GIL: on two cores, two threads decode WebP files of 32x32 pixels 1.6 times as fast as one thread,
-# and no slower than two processes. The result does not depend on the number.
-THREADS = min(4, os.cpu_count() or 1)
 BATCH = 64  # pictures per task of a thread, at most
 BATCH_BYTES = 1 << 20  # of the files of such a task
 PIXEL_BYTES, FILE_BYTES = 8, 1 << 24  # more than any picture file needs per pixel, and in addition to its pixels
@@ -31,10 +26,6 @@ NAMED = 5  # names in an error
 SHOWN = 3  # names in a printed note
 RAISE_LIMIT = "if it is to be trusted, raise limits.pixels of its source in params.yaml"
 NONE = ""  # instead of a folder, if the layout has none for splits or classes
-
-
-class PicturesError(ConvzooError):
-    """Pictures that are not as params.yaml describes them, or cannot be read."""
 
 
 class _Selection(NamedTuple):
@@ -46,24 +37,12 @@ class _Selection(NamedTuple):
     labels: np.ndarray  # int64
 
 
-class _Batch(NamedTuple):
-    ids: list[str]
-    splits: list[int]
-    labels: list[int]
-    files: list[bytes]
-
-
-class _Decoded(NamedTuple):
-    images: np.ndarray  # uint8 (N, H, W, C)
-    readable: np.ndarray  # bool (N,)
-    problems: list[str]
-
-
-def read(raw: Path, source: dict[str, Any], settings: PrepareSettings) -> Published:
+def read(raw: Path, source: dict[str, Any], settings: PrepareSettings, decoded: Path | None = None) -> Published:
     """The pictures in the archives of `raw` whose paths match the layout; folders, sorted, are the classes.
 
-    Ids are the paths in the archives. Raises PicturesError for a layout that matches nothing, folders that are not
-    classes or splits, and pictures that do not fit the settings; LayoutError; ArchiveError.
+    Ids are the paths in the archives. The file `decoded` keeps the pixels for the next time. Raises PicturesError for
+    a layout that matches nothing, folders that are not classes or splits, and pictures that do not fit the settings;
+    LayoutError; ArchiveError.
     """
     limits = Limits(**source["limits"])
     archives = listings(archives_in(raw), limits)
@@ -73,7 +52,7 @@ def read(raw: Path, source: dict[str, Any], settings: PrepareSettings) -> Publis
     notes = {"not_in_layout": left_out, "unreadable_dropped": 0}
     shape = (settings.height, settings.width, settings.channels)
     target = PictureFormat(*shape, settings.resize, limits.pixels, RAISE_LIMIT)
-    parts = _parts(place, selections, target, settings.unreadable, notes)
+    parts = _parts(place, selections, target, decoded, settings.unreadable, notes)
     return Published(classes, [], [], splits, parts, notes)
 
 
@@ -202,15 +181,20 @@ def _class_numbers(
 
 
 def _parts(
-    raw: Path, selections: list[_Selection], target: PictureFormat, unreadable: str, notes: dict[str, int]
+    raw: Path,
+    selections: list[_Selection],
+    target: PictureFormat,
+    decoded: Path | None,
+    unreadable: str,
+    notes: dict[str, int],
 ) -> Iterator[Part]:
     problems, count = [], 0
     total = sum(len(selection.rows) for selection in selections)
     with (
-        ThreadPoolExecutor(THREADS) as pool,
         tqdm(total=total, desc=f"decoding {raw.name}", unit=" images", disable=None) as bar,
+        decoded_pictures(decoded, target) as cache,
     ):
-        for batch, (images, readable, failures) in _decode_ahead(pool, _batches(selections, target), target):
+        for batch, (images, readable, failures) in decode_ahead(_batches(selections, target), target, cache):
             count += len(failures)
             problems += failures[: NAMED - len(problems)]
             splits, labels = np.array(batch.splits), np.array(batch.labels, np.int64)
@@ -231,12 +215,12 @@ def _parts(
         print(f"{raw}: left out {count} of {total} files that cannot be read as pictures: {named}", flush=True)
 
 
-def _batches(selections: list[_Selection], target: PictureFormat) -> Iterator[_Batch]:
+def _batches(selections: list[_Selection], target: PictureFormat) -> Iterator[Batch]:
     """The files in batches, small enough that those waiting and their images need little memory."""
     most = min(BATCH, rows_at_a_time(target.height * target.width * target.channels))
     largest = target.pixels * PIXEL_BYTES + FILE_BYTES
     for listing, rows, splits, labels in selections:
-        batch, size = _Batch([], [], [], []), 0
+        batch, size = Batch([], [], [], []), 0
         for number, file in enumerate(contents(listing, rows)):
             if file.left > largest:
                 raise PicturesError(
@@ -250,38 +234,6 @@ def _batches(selections: list[_Selection], target: PictureFormat) -> Iterator[_B
             size += len(batch.files[-1])
             if len(batch.files) == most or size >= BATCH_BYTES:
                 yield batch
-                batch, size = _Batch([], [], [], []), 0
+                batch, size = Batch([], [], [], []), 0
         if batch.files:
             yield batch
-
-
-def _decode_ahead(
-    pool: ThreadPoolExecutor, batches: Iterator[_Batch], target: PictureFormat
-) -> Iterator[tuple[_Batch, _Decoded]]:
-    """Batches and their images, in order; a few are decoded ahead."""
-    waiting: deque[tuple[_Batch, Future[_Decoded]]] = deque()
-    try:
-        for batch in batches:
-            waiting.append((batch, pool.submit(_decode_batch, batch, target)))
-            if len(waiting) > THREADS:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        for first, future in waiting:
-            yield first, future.result()
-    finally:
-        for _, future in waiting:
-            future.cancel()
-
-
-def _decode_batch(batch: _Batch, target: PictureFormat) -> _Decoded:
-    images = np.zeros((len(batch.files), target.height, target.width, target.channels), np.uint8)
-    readable, problems = np.ones(len(images), bool), []
-    for row, (name, data) in enumerate(zip(batch.ids, batch.files, strict=True)):
-        try:
-            images[row] = decode(data, target)
-        except UnreadableError as error:
-            readable[row] = False
-            problems.append(f"{name} ({error})")
-        except SizeError as error:
-            raise PicturesError(f"{name}: {error}") from None
-    return _Decoded(images, readable, problems)
