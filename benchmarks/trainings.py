@@ -44,9 +44,13 @@ class Training(NamedTuple):
         return watch
 
 
-def training(params: Params, network: str) -> Training:
-    """The training of `network`. Raises SettingsError, and ConvzooError if its data or weights are missing."""
+def training(params: Params, network: str, changes: dict[str, Any] | None = None) -> Training:
+    """The training of `network`, with `changes` to its settings.
+
+    Raises SettingsError, and ConvzooError if its data or weights are missing.
+    """
     settings = network_settings(params, "networks", network)
+    settings = type(settings).model_validate(settings.model_dump() | (changes or {}))
     fabric = machine.start(compute_settings(params), settings.seed)
     data = load_data(settings.data)
     prepare = {"classifier": _images, "autoencoder": _images, "dcgan": _dcgan, "transfer": _transfer}
