@@ -96,18 +96,9 @@ def _in_child(part: str, network: str, repeats: int, seconds: float) -> Any:
     """Measure in a new process, whose peak memory and threads are its own."""
     what = f"{part}:{network}"
     print(what.rstrip(":"), flush=True)
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks",
-        "--child",
-        what,
-        "--repeats",
-        str(repeats),
-        "--seconds",
-        str(seconds),
-    ]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    amounts = ["--repeats", str(repeats), "--seconds", str(seconds)]
+    command = [sys.executable, "-m", "benchmarks", "--child", what, *amounts]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise ConvzooError(f"{what} failed:\n{done.stderr.strip()}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -17,7 +17,7 @@ def texts(results: dict[str, Any]) -> dict[str, str]:
     about = results["about"]
     line = (
         f"{about['processor']}, {about['cores']} cores, {about['precision']}, {about['threads']} threads, profile "
-        f"`{about['profile']}`; {about['versions']}; medians of {about['repeats']} turns of {about['seconds']:g} s each, "
+        f"`{about['profile']}`; {about['versions']}; medians of {about['repeats']} turns of {about['seconds']:g} s, "
         f"load {about['load']:.1f} before"
     )
     write = {
@@ -52,23 +52,23 @@ def replaced(text: str, sections: dict[str, str]) -> str:
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
-    """Plot where the time of each network's step goes: its convolutions alone, the rest of the network, and the rest."""
+    """Plot where the time of each network's step goes: convolutions, the rest of the network, and what is outside."""
     from convzoo.plots import BLUE, GREY, ORANGE, picture
 
     rows = results["training"][::-1]
     names = [row["network"] for row in rows]
     alone = [min(row["alone"], 1 - row["outside"]) for row in rows]
     inside = [1 - row["outside"] - part for row, part in zip(rows, alone, strict=True)]
-    with picture(path, 8, 1 + 0.4 * len(rows)) as figure:
+    with picture(path, 8, 1.3 + 0.35 * len(rows)) as figure:
         axes = figure.add_subplot()
-        axes.barh(names, alone, color=BLUE, label="its convolutions and matrix products, as fast as alone")
+        axes.barh(names, alone, color=BLUE, label="convolutions and matrix products, as fast as alone")
         axes.barh(names, inside, left=alone, color=ORANGE, label="the rest of the network")
         outside = [row["outside"] for row in rows]
         left = [one + other for one, other in zip(alone, inside, strict=True)]
         axes.barh(names, outside, left=left, color=GREY, label="outside the network")
         axes.set(xlim=(0, 1), xlabel="share of a training step")
         axes.set_title("Where the time of a training step goes")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25 - 0.6 / len(rows)), ncols=1)
+        figure.legend(loc="outside lower center", ncols=3, fontsize=8)
 
 
 def write(results: dict[str, Any], folder: Path) -> list[Path]:

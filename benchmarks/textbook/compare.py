@@ -15,8 +15,8 @@ from convzoo.settings.load import Params
 
 # The DCGAN is compared with the same network, step by step.
 CHANGES = {"anime-dcgan": {"variant": "plain", "generator_width": 64, "discriminator_width": 64}}
-# Of ResNet-18 to 94 % on the published CIFAR-10: the entry that https://myrtle.ai/learn/how-to-train-your-resnet-1-baseline/
-# starts from.
+# Of ResNet-18 to 94 % on the published CIFAR-10, in the schedule that
+# https://myrtle.ai/learn/how-to-train-your-resnet-1-baseline/ starts from.
 RESNET18_EPOCHS = 35
 
 

@@ -1,5 +1,7 @@
 """The networks of tutorials, as they are usually written: fp32, channels first, sizes as published."""
 
+from itertools import pairwise
+
 import torch.nn.functional as F  # noqa: N812 (the field's name)
 from torch import Tensor, nn
 
@@ -62,7 +64,7 @@ def generator(latents: int = 100, width: int = 64) -> nn.Sequential:
     """The generator of the DCGAN paper (https://arxiv.org/abs/1511.06434), 64x64: 3,576,704 parameters."""
     sizes = (latents, width * 8, width * 4, width * 2, width)
     layers: list[nn.Module] = []
-    for number, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for number, (inputs, outputs) in enumerate(pairwise(sizes)):
         stride, padding = (1, 0) if number == 0 else (2, 1)
         layers.append(nn.ConvTranspose2d(inputs, outputs, 4, stride, padding, bias=False))
         layers += [nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
