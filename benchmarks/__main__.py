@@ -25,7 +25,7 @@ from convzoo.settings.load import Params, read_params
 
 FOLDER = Path("reports/bench")
 PAGE, PLOT = Path("docs/performance.md"), Path("docs/images/bench.png")
-PARTS = ("training", "textbook", "inference", "preparing")
+PARTS = ("training", "textbook", "inference", "int8", "preparing")
 VERSIONS = ("torch", "onnxruntime", "pillow")
 
 
@@ -68,6 +68,8 @@ def run(params: Params, networks: list[str], parts: list[str], repeats: int, sec
         results[part] = [_in_child(part, name, repeats, seconds) for name in chosen]
     if "inference" in results:
         results["inference"] = [row for rows in results["inference"] for row in rows]
+    if "int8" in results:
+        results["int8"] = [row for row in results["int8"] if row]
     if "training" in results:
         results["profile"] = results["training"]
     print(f"measured in {time.perf_counter() - began:.0f} s")
@@ -85,6 +87,10 @@ def _measured(part: str, network: str, repeats: int, seconds: float) -> Any:
         from benchmarks import training as module
     elif part == "textbook":
         from benchmarks.textbook import compare as module
+    elif part == "int8":
+        from benchmarks import int8
+
+        return int8.measure(network, FOLDER, repeats, min(seconds, 0.5))
     else:
         from benchmarks import inference
 

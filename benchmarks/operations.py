@@ -24,8 +24,9 @@ class Layout(NamedTuple):
 
     def tensor(self) -> Tensor:
         """A tensor of this form, of small random numbers."""
-        empty = torch.empty_strided(self.shape, self.strides, dtype=self.dtype, device=self.device)
-        return empty.normal_(std=0.1)
+        size = 1 + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
+        values = torch.empty(size, dtype=self.dtype, device=self.device).normal_(std=0.1)
+        return values.as_strided(self.shape, self.strides)  # also if elements share memory
 
 
 class Operation(NamedTuple):

@@ -9,7 +9,7 @@ from convzoo.errors import ConvzooError
 from convzoo.files import new_file
 
 NOT_KNOWN = "-"
-SECTIONS = ("training", "textbook", "inference", "decoding", "validation", "profile")
+SECTIONS = ("training", "textbook", "inference", "int8", "decoding", "validation", "profile")
 
 
 def texts(results: dict[str, Any]) -> dict[str, str]:
@@ -24,6 +24,7 @@ def texts(results: dict[str, Any]) -> dict[str, str]:
         "training": _training,
         "textbook": _textbook,
         "inference": _inference,
+        "int8": _int8,
         "decoding": _decoding,
         "validation": _validation,
         "profile": _profile,
@@ -146,6 +147,28 @@ def _inference(rows: list[dict[str, Any]]) -> str:
                 f"{1e3 * row['eager_seconds']:.2f}",
                 f"{row['batch'] / row['onnx_seconds']:.0f}",
                 f"{row['times_as_fast']:.2f}",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _int8(rows: list[dict[str, Any]]) -> str:
+    head = ("network", "val", "in int8", "same class", "kept", "test", "in int8", "size", "ratio, batch 1", "batch 256")
+    return table(
+        head,
+        (
+            (
+                f"`{row['network']}`",
+                f"{row['val_float']:.2%}",
+                f"{row['val_int8']:.2%}",
+                f"{row['val_agreement']:.2%}",
+                "yes" if row["kept"] else "no",
+                f"{row['test_float']:.2%}",
+                f"{row['test_int8']:.2%}",
+                f"{row['bytes']['int8'] / row['bytes']['float']:.2f}",
+                f"{row['times_as_fast_1']:.2f}",
+                f"{row['times_as_fast_256']:.2f}",
             )
             for row in rows
         ),
