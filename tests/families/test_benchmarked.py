@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.small.family import COMPUTE
+from helpers.small import COMPUTE, TRANSFER
 
 from benchmarks import inference, int8, training, trainings
 from convzoo.files import read_json
@@ -16,18 +16,31 @@ from convzoo.shipping.model import Model
 @pytest.fixture
 def small(family, project):
     """The small training of a family, as the benchmarks run it."""
+    changes = family.short | ({"method": "finetune"} if family.name == "transfer" else {})
+    return training_of(family, changes)
+
+
+def training_of(family, changes):
     params = read_params()
     params.values["compute"] = COMPUTE.model_dump()
-    return trainings.training(params, family.network, family.settings(**family.short).model_dump())
+    return trainings.training(params, family.network, family.settings(**changes).model_dump())
 
 
 def test_a_loop_is_timed_and_leaves_nothing(family, small, project):
-    bar = getattr(small.loop, "__name__", "")
     watch = small.run(limit=1)
-    assert bar and len(watch.steps) == len(watch.in_network) == 1
+    assert len(watch.steps) == len(watch.in_network) == 1
     assert 0 < watch.in_network[0] < watch.steps[0]
     assert not (project / "models").exists()
     assert not list(project.rglob("*.ckpt"))
+
+
+@pytest.mark.parametrize("family", [TRANSFER])
+def test_without_fine_tuning_the_features_are_timed(family, project, monkeypatch):
+    monkeypatch.setattr(trainings.transfer_features, "BATCH", 16)
+    features = training_of(family, {"method": "features"})
+    assert features.batch == 16
+    watch = features.run()
+    assert len(watch.steps) == 48 // 16 - 1 and 0 < watch.in_network[0] < watch.steps[0]
 
 
 def test_what_a_step_computes_is_counted_as_the_training_counts_it(family, small):
