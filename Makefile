@@ -13,7 +13,7 @@ export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages bench-new-images screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo
+.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages bench-new-images screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo bench
 
 help:
 	@echo "make repro      run the stages that are out of date and show the results"
@@ -28,6 +28,7 @@ help:
 	@echo "make soak       keep convzoo serve under load, promote and roll back, compare with MLflow; SECONDS=600 ANSWERS=1000000"
 	@echo "make mutants    break the code in one place at a time and show what no test notices; AREA=metrics COUNT=60 SEED=0"
 	@echo "make durations  save how long the stages took here, from which a fresh clone estimates the time left"
+	@echo "make bench      measure training, inference and decoding, once all stages have run; NETWORKS=... REPEATS=5 SECONDS=3 RECORD=1"
 	@echo "make bench-stages  measure what imports and DVC add to each stage, once all of them have run"
 	@echo "make bench-new-images  measure what 100 new images cost in a data set of 10,000"
 	@echo "make docs       draw the pictures of README.md and docs/networks/, from what make repro built"
@@ -52,6 +53,10 @@ repro: setup
 # What a fresh clone estimates the time left from: the seconds of each stage in the last runs of this clone.
 durations: setup
 	@python -m convzoo.repro.durations
+
+# SECONDS as in soak.
+bench: setup
+	@PYTHONPATH=src:. python -m benchmarks $(NETWORKS) $(if $(REPEATS),--repeats $(REPEATS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RECORD),--record)
 
 bench-stages: setup
 	@python benchmarks/stages.py

@@ -7,6 +7,7 @@ from lightning_fabric import Fabric
 
 from convzoo.errors import ConvzooError
 from convzoo.settings.compute import ComputeSettings
+from convzoo.training.memory import keep_freed_memory
 
 
 def start(compute: ComputeSettings, seed: int) -> Fabric:
@@ -15,6 +16,7 @@ def start(compute: ComputeSettings, seed: int) -> Fabric:
     Raises ConvzooError for a device that this machine lacks.
     """
     device = _device(compute.device)
+    keep_freed_memory()
     if compute.threads != "auto":
         torch.set_num_threads(compute.threads)
     if compute.deterministic:

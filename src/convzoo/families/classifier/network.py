@@ -1,11 +1,14 @@
 """CNN classifiers: `fast`, after record-setting speedruns, and `reference`, the textbook layout."""
 
 import torch
+import torch.nn.functional as F  # noqa: N812 (the field's name)
 from torch import Tensor, nn
 
 # As in airbench.
 MOMENTUM = 0.4  # of BatchNorm's statistics, which must adapt quickly in short trainings
 EPSILON = 5e-4  # added to variances before whitening
+
+WHITENING_BATCH = 100  # images at a time, which fit into a processor's cache
 
 ACTIVATIONS = {
     "relu": nn.ReLU,
@@ -98,8 +101,11 @@ class Fast(nn.Module):
     def whiten(self, x: Tensor, epsilon: float = EPSILON) -> None:
         """Set the stem to the eigenvectors of the 2x2 patches of floats `x` (B, C, H, W), scaled to unit variance."""
         channels = x.shape[1]
-        patches = x.cpu().double().unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, channels * 4)
-        variances, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+        products, count = torch.zeros(4 * channels, 4 * channels, dtype=torch.float64), 0
+        for part in x.cpu().split(WHITENING_BATCH):
+            patches = F.unfold(part, 2).transpose(0, 1).flatten(1)
+            products, count = products + (patches @ patches.T).double(), count + patches.shape[1]
+        variances, vectors = torch.linalg.eigh(products / count)
         filters = (vectors / (variances + epsilon).sqrt()).T.reshape(-1, channels, 2, 2).flip(0)
         self.stem.weight.copy_(torch.cat([filters, -filters]))
         self.stem.bias.zero_()
