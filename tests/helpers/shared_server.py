@@ -1,0 +1,149 @@
+"""A real MLflow server for tests, clones that use it, and a connection to it that can be cut."""
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from helpers.project import ROOT, environment
+from helpers.promotions import write_data, write_params
+from helpers.registered import free_port
+
+
+@contextlib.contextmanager
+def mlflow_server(folder: Path, database: str | None = None, *arguments: str, **more: str) -> Iterator[str]:
+    """`mlflow server` with proxied artifacts in `folder`, on sqlite or another database; its address."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port, log = free_port(), folder / "server.log"
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", database or f"sqlite:///{folder}/mlflow.db"]
+    command += ["--artifacts-destination", str(folder / "artifacts"), *arguments]
+    cleared = {name: value for name, value in environment(**more).items() if name != "MLFLOW_TRACKING_URI"}
+    with log.open("wb") as stream:
+        server = subprocess.Popen(
+            command, cwd=folder, env=cleared, stdout=stream, stderr=stream, start_new_session=True
+        )
+    try:
+        _wait_for(f"{address}/health", server, log)
+        yield address
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(30)
+
+
+def _wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
+    for _ in range(600):
+        assert server.poll() is None, log.read_text()
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(address, timeout=5).read()
+            return
+        time.sleep(0.2)
+    raise AssertionError(log.read_text())
+
+
+def new_clone(folder: Path, network: str) -> Path:
+    """A project's folder with a network's gate and checked data; the current folder stays."""
+    (folder / "src/convzoo").mkdir(parents=True)  # by which a project is found
+    with contextlib.chdir(folder):
+        write_params(network)
+        write_data()
+    return folder
+
+
+def copy_of(clone: Path, folder: Path) -> Path:
+    """A second clone with the same files."""
+    return Path(shutil.copytree(clone, folder))
+
+
+def start(folder: Path, code: str, *arguments: str, **more: str) -> subprocess.Popen:
+    """Python code in a process of its own in a clone; its output is read from the pipe, its orders are written there."""
+    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env=environment(PYTHONPATH=paths, **more),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+class Connection:
+    """A TCP port on this machine that leads to another one, until it is cut.
+
+    `cut_after` is the number of bytes from the client after which it is cut by itself.
+    """
+
+    def __init__(self, port: int, cut_after: int | None = None) -> None:
+        self.target, self.cut_after, self.sent, self.is_cut = port, cut_after, 0, False
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cut()
+        self._listener.close()
+
+    def cut(self) -> None:
+        """Break all connections, and accept no more."""
+        self.is_cut = True
+        for pair in self._pairs:
+            for end in pair:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def mend(self, cut_after: int | None = None) -> None:
+        """Let connections through again."""
+        self.is_cut, self.cut_after, self.sent = False, cut_after, 0
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self.is_cut:
+                client.close()
+                continue
+            try:
+                pair = (client, socket.create_connection(("127.0.0.1", self.target)))
+            except OSError:
+                client.close()
+                continue
+            self._pairs.append(pair)
+            threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
+
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        try:
+            while ready := select.select([client, server], [], [])[0]:
+                for end in ready:
+                    data = end.recv(65536)
+                    if not data or self.is_cut:
+                        return
+                    if end is client:
+                        self.sent += len(data)
+                        if self.cut_after is not None and self.sent > self.cut_after:
+                            self.cut()
+                            return
+                    (server if end is client else client).sendall(data)
+        except (OSError, ValueError):
+            return
+        finally:
+            client.close()
+            server.close()
