@@ -11,45 +11,64 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from helpers.project import ROOT, environment
 from helpers.promotions import write_data, write_params
 from helpers.registered import free_port
 
+NOTHING: Mapping[str, str] = {}
+
 
 @contextlib.contextmanager
-def mlflow_server(folder: Path, database: str | None = None, *arguments: str, **more: str) -> Iterator[str]:
+def mlflow_server(
+    folder: Path,
+    database: str | None = None,
+    *arguments: str,
+    port: int = 0,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[str]:
     """`mlflow server` with proxied artifacts in `folder`, on sqlite or another database; its address."""
     folder.mkdir(parents=True, exist_ok=True)
-    port, log = free_port(), folder / "server.log"
+    port, log = port or free_port(), folder / "server.log"
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", database or f"sqlite:///{folder}/mlflow.db"]
     command += ["--artifacts-destination", str(folder / "artifacts"), *arguments]
-    cleared = {name: value for name, value in environment(**more).items() if name != "MLFLOW_TRACKING_URI"}
+    cleared = environment(**variables)
+    cleared.pop("MLFLOW_TRACKING_URI", None)
     with log.open("wb") as stream:
         server = subprocess.Popen(
             command, cwd=folder, env=cleared, stdout=stream, stderr=stream, start_new_session=True
         )
     try:
-        _wait_for(f"{address}/health", server, log)
+        wait_for(lambda: urllib.request.urlopen(f"{address}/health", timeout=5).read(), server, log)
         yield address
     finally:
-        if server.poll() is None:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait(30)
+        stop(server)
 
 
-def _wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
-    for _ in range(600):
+def wait_for(attempt: Callable[[], object], server: subprocess.Popen, log: Path) -> None:
+    """Wait until an attempt to reach a server succeeds; fail with its log if it ends."""
+    for _ in range(900):
         assert server.poll() is None, log.read_text()
         with contextlib.suppress(OSError):
-            urllib.request.urlopen(address, timeout=5).read()
+            attempt()
             return
         time.sleep(0.2)
     raise AssertionError(log.read_text())
+
+
+def stop(server: subprocess.Popen, end: signal.Signals = signal.SIGTERM) -> None:
+    """End a server and the processes that it started."""
+    if server.poll() is None:
+        os.killpg(server.pid, end)
+        try:
+            server.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait(30)
 
 
 def new_clone(folder: Path, network: str) -> Path:
@@ -67,7 +86,7 @@ def copy_of(clone: Path, folder: Path) -> Path:
 
 
 def start(folder: Path, code: str, *arguments: str, **more: str) -> subprocess.Popen:
-    """Python code in a process of its own in a clone; its output is read from the pipe, its orders are written there."""
+    """Python code in a process of its own in a clone, with pipes for its input and output."""
     paths = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],

@@ -32,6 +32,7 @@ RENEW_EVERY = 10  # seconds
 SAFE = 30
 EXPIRY = 90  # seconds without a renewal after which a holder counts as dead
 WAIT = 240  # seconds to wait for the lock: a dead holder's EXPIRY, and then others that waited too
+ANNOUNCE = 2  # seconds of waiting after which the user is told
 POLL = 0.2  # seconds between two looks
 ACTIONS = {"promote": "changes the champion", "register": "registers a version"}
 
@@ -75,14 +76,14 @@ class ServerLock(Lock):
                 if self.key not in tags:  # others removed it, since this process stood still
                     self._renewed = None
                 owners = sorted(map(_owner, others.values()))
+                if owners and not is_announced and _now() - started > ANNOUNCE:
+                    is_announced = True
+                    print(f"{self.network}: waiting, since {owners[0]} {ACTIONS[self.purpose]}", file=sys.stderr)
                 if _now() - started > WAIT:
                     raise store.TrackingError(
                         f"{self.network}: {' and '.join(owners)} held the lock for {WAIT} s, expected a moment; wait "
                         "for that process, or end it; its lock expires by itself"
                     )
-                if owners and not is_announced and _now() - started > 2:
-                    is_announced = True
-                    print(f"{self.network}: waiting, since {owners[0]} {ACTIONS[self.purpose]}", file=sys.stderr)
                 time.sleep(POLL)
         except BaseException:
             self._withdraw()
@@ -145,7 +146,8 @@ class ServerLock(Lock):
     def _withdraw(self) -> None:
         """Remove the own tag; a server that does not answer leaves it to expire."""
         try:
-            self._remove(self.key)
+            if self._count:
+                self._remove(self.key)
         except Exception as error:
             if not store.is_failure(error):
                 raise
