@@ -27,7 +27,7 @@ def mlflow_server(
     database: str | None = None,
     *arguments: str,
     port: int = 0,
-    variables: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] = NOTHING,
 ) -> Iterator[str]:
     """`mlflow server` with proxied artifacts in `folder`, on sqlite or another database; its address."""
     folder.mkdir(parents=True, exist_ok=True)
