@@ -19,6 +19,7 @@ from helpers.promotions import write_data, write_params
 from helpers.registered import free_port
 
 NOTHING: Mapping[str, str] = {}
+NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # of language models, in a process of their own
 
 
 @contextlib.contextmanager
@@ -36,7 +37,7 @@ def mlflow_server(
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", database or f"sqlite:///{folder}/mlflow.db"]
     command += ["--artifacts-destination", str(folder / "artifacts"), *arguments]
-    cleared = environment(**variables)
+    cleared = environment(**NO_JOBS, **variables)
     cleared.pop("MLFLOW_TRACKING_URI", None)
     with log.open("wb") as stream:
         server = subprocess.Popen(
