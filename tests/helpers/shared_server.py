@@ -103,11 +103,11 @@ def start(folder: Path, code: str, *arguments: str, **more: str) -> subprocess.P
 class Connection:
     """A TCP port on this machine that leads to another one, until it is cut.
 
-    `cut_after` is the number of bytes from the client after which it is cut by itself.
+    `cut_after` is the number of bytes, in both directions together, after which it is cut by itself.
     """
 
     def __init__(self, port: int, cut_after: int | None = None) -> None:
-        self.target, self.cut_after, self.sent, self.is_cut = port, cut_after, 0, False
+        self.target, self.cut_after, self.passed, self.is_cut = port, cut_after, 0, False
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -130,7 +130,7 @@ class Connection:
 
     def mend(self, cut_after: int | None = None) -> None:
         """Let connections through again."""
-        self.is_cut, self.cut_after, self.sent = False, cut_after, 0
+        self.is_cut, self.cut_after, self.passed = False, cut_after, 0
 
     def _accept(self) -> None:
         while True:
@@ -156,11 +156,10 @@ class Connection:
                     data = end.recv(65536)
                     if not data or self.is_cut:
                         return
-                    if end is client:
-                        self.sent += len(data)
-                        if self.cut_after is not None and self.sent > self.cut_after:
-                            self.cut()
-                            return
+                    self.passed += len(data)
+                    if self.cut_after is not None and self.passed > self.cut_after:
+                        self.cut()
+                        return
                     (server if end is client else client).sendall(data)
         except (OSError, ValueError):
             return
