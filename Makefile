@@ -13,7 +13,7 @@ export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
 
 # Installs what only these targets need.
-SERVICES := python -c "import boto3, dvc_s3, dvc_ssh, flask_wtf, moto, psycopg" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[shared,services]"
+SERVICES := python -c "import boto3, dvc_s3, dvc_ssh, flask_wtf, moto, psycopg" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[services]"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages screenshots chaos damages prove rehearse bad-requests soak mutants services test-services lint ui demo
