@@ -137,11 +137,8 @@ class Requests:
 def test_a_promotion_whose_connection_is_lost_is_completed_by_the_next_one(clones, registered, monkeypatch, capfd):
     first, second = clones
     sent, ends = Requests(monkeypatch), []
-    moment = {
-        "gate": (promote, "_run_gate"),
-        "champion": (outcome, "set_alias"),
-        "verdict": (outcome, "record_verdict"),
-    }
+    moment = {"the look": (promote, "_run_gate", "set-tag"), "the alias": (outcome, "set_alias", "alias")}
+    moment |= {"the verdict": (outcome, "record_verdict", "set-tag")}
     with chdir(first):
         assert promote.promote(registered, 1).done
     for name, (module, function, request) in moment.items():
