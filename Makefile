@@ -12,8 +12,11 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
 
+# Installs what only these targets need.
+SERVICES := python -c "import boto3, dvc_s3, dvc_ssh, flask_wtf, moto, psycopg" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[services]"
+
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages bench-new-images screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo bench
+.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages bench-new-images screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo bench services test-services
 
 help:
 	@echo "make repro      run the stages that are out of date and show the results"
@@ -32,6 +35,8 @@ help:
 	@echo "make bench-stages  measure what imports and DVC add to each stage, once all of them have run"
 	@echo "make bench-new-images  measure what 100 new images cost in a data set of 10,000"
 	@echo "make docs       draw the pictures of README.md and docs/networks/, from what make repro built"
+	@echo "make services   run MLflow on PostgreSQL with a login, an SSH server and moto as S3 on this machine, until Ctrl-C"
+	@echo "make test-services  test two clones that share such services, over real connections; TRIES=100"
 	@echo "make demo       try the networks in your browser, on http://127.0.0.1:8000"
 	@echo "make ui         start the MLflow UI on http://127.0.0.1:5000"
 	@echo "make setup      create the environment in .venv"
@@ -105,6 +110,15 @@ soak: setup
 mutants: setup
 	@python -c "import mutmut" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[mutants]"
 	PYTHONPATH=src:tests python tests/mutants.py $(AREA) --count $(or $(COUNT),60) --seed $(or $(SEED),0)
+
+# Both need the Debian packages postgresql and openssh-server.
+services: setup
+	@$(SERVICES)
+	PYTHONPATH=src:tests python -m helpers.services
+
+test-services: setup
+	@$(SERVICES)
+	CONVZOO_TRIES=$(or $(TRIES),100) OMP_WAIT_POLICY=passive python -m pytest -s -m services tests/services
 
 demo: setup
 	python -m convzoo demo

@@ -11,11 +11,12 @@ import pytest
 from convzoo.data.arrays import Split
 from convzoo.errors import ConvzooError
 from convzoo.files import sha256_of
-from convzoo.promotion import gate, ledger, promote
+from convzoo.promotion import gate, ledger, outcome, promote
 from convzoo.promotion.comparison import Difference
 from convzoo.promotion.measuring import Measurement
 from convzoo.promotion.splits import current_splits
 from convzoo.tracking.aliases import Alias
+from convzoo.tracking.locks import Lock
 from convzoo.tracking.registered import SHA256
 from helpers.promotions import write_data, write_params
 
@@ -107,15 +108,16 @@ def registry(tmp_path, monkeypatch) -> Registry:
             family, meta["dataset"], weights
         ],
         "Model": lambda file: SimpleNamespace(path=file),
+        "locked": lambda network, purpose: contextlib.nullcontext(found.locks.append(purpose) or Lock()),
     }.items():
-        monkeypatch.setattr(promote, name, replacement)
+        for module in (promote, outcome):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, replacement)
     failures = contextlib.nullcontext()
     fake_store = SimpleNamespace(
         use_store=lambda: found,
         tracking_uri=lambda: "memory",
         failures_raised_as=lambda message, remedy: failures,
-        beside_database=lambda name: name,
-        locked=lambda name: contextlib.nullcontext(found.locks.append(name)),
         TrackingError=promote.store.TrackingError,
     )
     monkeypatch.setattr(promote, "store", fake_store)

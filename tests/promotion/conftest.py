@@ -2,11 +2,13 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from helpers.memory_registry import registry  # noqa: F401 (a fixture)
 from helpers.promotions import write_data, write_params
+from helpers.shared_server import mlflow_server
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +37,17 @@ def network(request: pytest.FixtureRequest) -> str:
     write_data()
     Path("promotions.jsonl").unlink(missing_ok=True)
     return name
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an MLflow server."""
+    with mlflow_server(tmp_path_factory.mktemp("server")) as address:
+        yield address
+
+
+@pytest.fixture
+def shared_store(server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The server as the store of this process."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    return server

@@ -56,6 +56,18 @@ class SplitResult(NamedTuple):
     measured: dict[str, dict[str, float]]  # the metrics of candidate and champion
 
 
+class GateResult(NamedTuple):
+    """The result of the gate."""
+
+    conditions: list[Condition]
+    splits: dict[str, str]  # digests of val and test on disk; empty if the files were refused before
+    results: dict[str, SplitResult]  # by split, for those that were measured
+
+    @property
+    def failed(self) -> list[str]:
+        return [row.condition for row in self.conditions if not row.passed]
+
+
 def file_condition(contender: Contender) -> Condition:
     """Whether the registered file is the one that the stage `export` wrote."""
     expected = contender.lineage["model_sha256"]

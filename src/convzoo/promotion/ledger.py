@@ -1,4 +1,7 @@
-"""The ledger of promotions: one line of JSON per promotion, in a file that git tracks."""
+"""The ledger of promotions: one line of JSON per promotion, in a file that git tracks.
+
+Clones that share a registry also see the promotions of one another that are recorded there.
+"""
 
 import datetime
 import getpass
@@ -9,6 +12,8 @@ from typing import Any
 from convzoo.errors import ConvzooError
 from convzoo.files import new_file, project_root
 from convzoo.lineage import commits
+from convzoo.promotion.attempt import recorded_lines
+from convzoo.tracking import store
 
 LEDGER = "promotions.jsonl"
 PROMOTED, REFUSED, FORCED, ROLLED_BACK = "promoted", "refused", "forced", "rolled back"
@@ -32,11 +37,7 @@ def read_ledger() -> list[dict[str, Any]]:
 
 def looks_at_test(network: str, test: str) -> int:
     """How often promotions of this network measured on this test split; `test` is its digest."""
-    return sum(
-        1
-        for line in read_ledger()
-        if line["network"] == network and line.get("test_images") == test and line.get("looked_at_test")
-    )
+    return sum(1 for line in _lines(network) if line.get("test_images") == test and line.get("looked_at_test"))
 
 
 def origin(network: str, version: str) -> str:
@@ -61,7 +62,18 @@ def _promotion(network: str, version: str) -> dict[str, Any] | None:
 
 def _changes(network: str) -> list[dict[str, Any]]:
     """The lines of a network that changed its champion, oldest first."""
-    return [line for line in read_ledger() if line["network"] == network and line["what"] != REFUSED]
+    return [line for line in _lines(network) if line["what"] in (PROMOTED, FORCED, ROLLED_BACK)]
+
+
+def _lines(network: str) -> list[dict[str, Any]]:
+    """The lines of a network, oldest first: those of the file, and those in the registry if clones share it."""
+    own = [line for line in read_ledger() if line["network"] == network]
+    if not store.is_shared():
+        return own
+    recorded = recorded_lines(store.open_store(), network)
+    ids = {line["id"] for line in recorded}
+    lines = [*recorded, *(line for line in own if line.get("id") not in ids)]
+    return sorted(lines, key=lambda line: (line["when"], line.get("id", "")))
 
 
 def new_line(values: dict[str, Any]) -> dict[str, Any]:

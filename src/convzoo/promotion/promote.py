@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 from convzoo.errors import ConvzooError, SettingsError
 from convzoo.files import read_json
 from convzoo.promotion import gate, ledger
-from convzoo.promotion.gate import Condition, Contender, SplitResult
+from convzoo.promotion.attempt import Attempt
+from convzoo.promotion.gate import Condition, Contender, GateResult
 from convzoo.promotion.ledger import FORCED, PROMOTED, REFUSED, ROLLED_BACK
 from convzoo.promotion.measuring import evaluator_for
+from convzoo.promotion.outcome import check_unchanged, complete, identities, write_outcome
 from convzoo.promotion.splits import current_splits
 from convzoo.settings.load import read_params
 from convzoo.settings.networks import family_of, network_settings
@@ -18,27 +20,16 @@ from convzoo.settings.promotion import Promotion
 from convzoo.settings.whole import check_network_name
 from convzoo.shipping.model import Model
 from convzoo.tracking import store
-from convzoo.tracking.aliases import (
-    CANDIDATE,
-    CHAMPION,
-    PREVIOUS,
-    Alias,
-    aliases_of,
-    restore_alias,
-    set_alias,
-)
+from convzoo.tracking.aliases import CANDIDATE, CHAMPION, PREVIOUS, aliases_of
 from convzoo.tracking.candidates import version_in_models
+from convzoo.tracking.locks import locked
 from convzoo.tracking.missing import nothing_to_roll_back
-from convzoo.tracking.registered import SHA256
-from convzoo.tracking.verdicts import record_verdict
 from convzoo.tracking.versions import (
     Version,
     check_run_is_active,
     find_version,
     folder_until_exit,
 )
-
-TAG_LENGTH = 5000  # characters that MLflow takes
 
 
 class Outcome(NamedTuple):
@@ -48,18 +39,6 @@ class Outcome(NamedTuple):
     messages: list[str]
     done: bool  # whether the version is the champion now
     fits: bool  # whether no condition failed; the only result of a dry run
-
-
-class GateResult(NamedTuple):
-    """The result of the gate."""
-
-    conditions: list[Condition]
-    splits: dict[str, str]  # digests of val and test on disk; empty if the files were refused before
-    results: dict[str, SplitResult]  # by split, for those that were measured
-
-    @property
-    def failed(self) -> list[str]:
-        return [row.condition for row in self.conditions if not row.passed]
 
 
 def promote(
@@ -82,14 +61,22 @@ def promote(
                 f"models/{network} holds version {other.version}, which is not the candidate; to make it the "
                 f"candidate, run: convzoo sync {network}"
             )
-        before = aliases_of(candidate.client, network).get(CHAMPION)
+        aliases = aliases_of(candidate.client, network)
+        before, attempt = aliases.get(CHAMPION), Attempt(candidate.client, network)
         if before and before.version == number:
+            if not dry_run and complete(candidate, aliases.get(PREVIOUS)):
+                messages.append(f"{network}: the interrupted promotion of version {number} is now recorded")
             messages.append(f"{network}: version {number} is already the champion; nothing changed")
             return Outcome([], messages, done=True, fits=True)
         check_run_is_active(candidate)
         champion, broken = _champion(f"{network}@v{before.version}") if before else (None, None)
         contenders = [_contender(side) for side in (candidate, champion) if side]
-        result = _run_gate(family, settings, contenders, dry_run, broken)
+
+        def record_look(test: str) -> None:
+            about = {"network": network, "version": int(number), "test_images": test, "looked_at_test": True}
+            attempt.record(ledger.new_line(about | {"champion_before": int(before.version) if before else None}))
+
+        result = _run_gate(family, settings, contenders, dry_run, broken, record_look)
         conditions, failed = result.conditions, result.failed
         messages.append(before.named(f"champion: version {before.version}") if before else "champion: none yet")
         if broken:
@@ -109,11 +96,11 @@ def promote(
             "failed": failed,
             "rule": settings.rule if settings.rule == "better" else f"not_worse_by {settings.not_worse_by:g}",
             "confidence": settings.confidence,
-            **_identities(candidate, before, result.splits, "test" in result.results),
+            **identities(candidate, before, result.splits, "test" in result.results, attempt.is_recorded),
         }
-        with store.locked(store.beside_database("promote")):
-            _check_unchanged(candidate, before.version if before else None)
-            line = _write(candidate, values, result)
+        with locked(network, "promote") as lock:
+            check_unchanged(candidate, before.version if before else None)
+            line = write_outcome(candidate, values, result, attempt, lock)
     uses = line["looks_at_test"]
     looks = f"these test images have been used by {uses} promotion{'' if uses == 1 else 's'} so far"
     messages.append(f"{network}: version {number} {what} ({values['why']}); {looks}")
@@ -153,15 +140,15 @@ def rollback(
             "version": int(number),
             "champion_before": int(replaced),
             "why": reason or "no reason given",
-            **_identities(previous, aliases[CHAMPION], {}, False),
+            **identities(previous, aliases[CHAMPION], {}, False),
         }
         sides = [f"version {side}{ledger.origin(network, side)}" for side in (replaced, number)]
         announce(f"{network}: champion: {sides[0]} -> {sides[1]}; previous: version {number} -> version {replaced}")
         if dry_run:
             return f"{network}: dry run, nothing changed"
-        with store.locked(store.beside_database("promote")):
-            _check_unchanged(previous, replaced)
-            _write(previous, values, GateResult([], {}, {}))
+        with locked(network, "promote") as lock:
+            check_unchanged(previous, replaced)
+            write_outcome(previous, values, GateResult([], {}, {}), Attempt(previous.client, network), lock)
     return f"{network}: version {number} is the champion again, version {replaced} {PREVIOUS}"
 
 
@@ -201,11 +188,17 @@ def _champion(name: str) -> tuple[Version | None, ConvzooError | None]:
 
 
 def _run_gate(
-    family: str, settings: Promotion, contenders: list[Contender], dry_run: bool, broken: ConvzooError | None
+    family: str,
+    settings: Promotion,
+    contenders: list[Contender],
+    dry_run: bool,
+    broken: ConvzooError | None,
+    record_look: Callable[[str], object],
 ) -> GateResult:
     """Check the candidate, which comes first, against the gate; stops at the first group with a failed condition.
 
-    `broken` is the error about a champion that cannot be compared.
+    `broken` is the error about a champion that cannot be compared. Calls `record_look` with the digest of the test
+    split before it measures on that.
     """
     candidate, *others = contenders
     champion = others[0] if others else None
@@ -228,6 +221,8 @@ def _run_gate(
     evaluator = evaluator_for(family, settings, meta, weights)
     models = [Model(contender.file) for contender in contenders]
     for split in ("val", "test"):
+        if split == "test":
+            record_look(result.splits["test"])
         on_split = result.results[split] = gate.evaluate_split(split, folder, evaluator, settings, models)
         result.conditions.extend(on_split.conditions)
         if split == "val":
@@ -242,57 +237,3 @@ def _verdict(dataset: str) -> dict[str, Any]:
     if not file.is_file():
         raise ConvzooError(f"{file}: is missing, expected the verdict of the data checks; run: convzoo repro validate")
     return read_json(file)
-
-
-def _identities(candidate: Version, champion: Alias | None, splits: dict[str, str], looked: bool) -> dict[str, Any]:
-    test = splits.get("test")
-    before = candidate.client.get_model_version(candidate.version.name, champion.version) if champion else None
-    return {
-        "model_sha256": candidate.lineage["model_sha256"],
-        "fingerprint": candidate.fingerprint,
-        "champion_sha256": before.tags.get(SHA256) if before else None,
-        "val_images": splits.get("val"),
-        "test_images": test,
-        "looked_at_test": looked,
-        "looks_at_test": ledger.looks_at_test(candidate.version.name, test) + looked if test else 0,
-    }
-
-
-def _check_unchanged(candidate: Version, expected: str | None) -> None:
-    """Raises ConvzooError if the champion is no longer the version that the candidate was compared with."""
-    champion = aliases_of(candidate.client, candidate.version.name).get(CHAMPION)
-    version = champion.version if champion else None
-    if version != expected:
-        raise ConvzooError(
-            f"{candidate.version.name}: the champion became version {version} meanwhile, expected {expected or 'none'} "
-            "as before; nothing changed, run the same command again to compare with that one"
-        )
-
-
-def _write(candidate: Version, values: dict[str, Any], result: GateResult) -> dict[str, Any]:
-    """Write aliases, ledger and verdict; returns the ledger's line. Restores the aliases if that cannot be written."""
-    client, network, line = candidate.client, values["network"], ledger.new_line(values)
-    aliases = aliases_of(client, network)
-    if values["what"] != REFUSED:
-        if values["champion_before"] is not None:
-            set_alias(client, network, PREVIOUS, str(values["champion_before"]))
-        set_alias(client, network, CHAMPION, str(values["version"]))
-    try:
-        ledger.append(line)
-    except ConvzooError:
-        for alias in (PREVIOUS, CHAMPION):
-            restore_alias(client, network, alias, aliases.get(alias))
-        raise
-    tags = {"verdict": values["what"], "when": line["when"], "who": line["who"], "why": values["why"][:TAG_LENGTH]}
-    val = result.results.get("val")
-    if val and val.difference:
-        tags |= {f"val_gain_{key}": repr(value) for key, value in val.difference._asdict().items()}
-    details = {
-        **line,
-        "conditions": [row._asdict() for row in result.conditions],
-        "measured": {split: on_split.measured for split, on_split in result.results.items()},
-    }
-    title = f"**{values['what']}** {line['when']} by {line['who']}: {values['why']}"
-    whole, brief = (gate.verdict_as_markdown(title, result.conditions, is_whole) for is_whole in (True, False))
-    record_verdict(candidate, tags, whole, brief, details)
-    return line

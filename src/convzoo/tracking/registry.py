@@ -20,6 +20,7 @@ from convzoo.shipping.network_files import NetworkFiles, read_network
 from convzoo.tracking.addresses import remedy_for
 from convzoo.tracking.aliases import CANDIDATE, aliases_of, restore_alias, set_alias
 from convzoo.tracking.live import tracking_is_off
+from convzoo.tracking.locks import locked
 from convzoo.tracking.models import is_whole, link_model, log_model
 from convzoo.tracking.registered import EXPERIMENT, SHA256, existing_run, is_by_hand, model_of, versions_of
 from convzoo.tracking.run_files import BACKFILLED, COMPLETED, SOURCE, complete_run, read_record
@@ -56,7 +57,9 @@ def _register(files: NetworkFiles, lineage: dict[str, Any], card: Card) -> tuple
     if tracking_is_off():
         return f"{files.network}: not registered, since CONVZOO_TRACKING is off", card
     try:
-        with store.locked(store.beside_database("register")):
+        if store.is_shared():  # the lock is a tag of the registered model
+            _create_registered_model(store.use_store(), files.network)
+        with locked(files.network, "register"):
             client = store.use_store()
             run = complete_run(client, files, lineage)
             version, is_new, broken = _version_of(client, files, run)
@@ -115,11 +118,7 @@ def _is_whole(client: MlflowClient, version: ModelVersion, run: Run, sha256: str
 def _new_version(client: MlflowClient, files: NetworkFiles, run: Run) -> ModelVersion:
     tags = {"convzoo.fingerprint": files.identity["fingerprint"], SHA256: files.sha256}
     model_id = log_model(client, files, run, tags)
-    try:
-        client.create_registered_model(files.network, description=DESCRIPTION)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
+    _create_registered_model(client, files.network)
     tags |= {"convzoo.profile": run.data.tags.get("convzoo.profile", "unknown")}
     tags |= {SOURCE: files.source["name"]} if files.source else {}
     if experiment := os.environ.get("DVC_EXP_NAME"):
@@ -131,6 +130,14 @@ def _new_version(client: MlflowClient, files: NetworkFiles, run: Run) -> ModelVe
         model_id=model_id,
         tags=tags | _metric_tags(files),
     )
+
+
+def _create_registered_model(client: MlflowClient, network: str) -> None:
+    try:
+        client.create_registered_model(network, description=DESCRIPTION)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 def _describe(client: MlflowClient, files: NetworkFiles, version: ModelVersion, card: Card) -> None:

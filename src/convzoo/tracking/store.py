@@ -72,6 +72,11 @@ def database_file(uri: str) -> Path | None:
     return project_root() / file if file else None
 
 
+def is_shared() -> bool:
+    """Whether the registry is one that clones on other machines can use: a server, or a database other than sqlite."""
+    return database_file(os.environ.get("MLFLOW_REGISTRY_URI", "").strip() or tracking_uri()) is None
+
+
 def artifact_root(uri: str) -> str:
     """The location of all artifacts: beside a sqlite database, for other databases in the clone."""
     return ROOT if database_file(uri) else (project_root() / "mlruns" / FOLDER).as_uri()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from convzoo.cards.card import DESCRIPTION_LENGTH, PROMOTION, RESERVED
-from convzoo.tracking import store
+from convzoo.tracking.locks import locked
 from convzoo.tracking.registered import VERDICT
 from convzoo.tracking.versions import Version
 
@@ -19,7 +19,7 @@ def record_verdict(found: Version, tags: Mapping[str, str], whole: str, brief: s
     client, name, number = found.client, found.version.name, str(found.version.version)
     for key, value in tags.items():
         client.set_model_version_tag(name, number, VERDICT + key, value)
-    with store.locked(store.beside_database("register")):  # a registration updates the card in the same description
+    with locked(name, "register"):  # a registration updates the card in the same description
         description = client.get_model_version(name, number).description or ""
         card = PROMOTION.split(description, 1)[0].rstrip()
         room = max(RESERVED, DESCRIPTION_LENGTH - len(card)) - len(SECTION) - 4
