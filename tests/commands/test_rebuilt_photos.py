@@ -158,7 +158,7 @@ def test_a_seed_that_fails_ends_those_beside_it(pets, tmp_path, monkeypatch):
         started[seed] = Popen(["sh", "-c", scripts[seed]], cwd=cwd, **options)
         return started[seed]
 
-    monkeypatch.setattr(repeat.subprocess, "Popen", shell)
+    monkeypatch.setattr(trainings.subprocess, "Popen", shell)
     with pytest.raises(ConvzooError, match="seed 1: train failed:\nno memory"):
         repeat.repeat(NETWORK, 3, jobs=2)
     statuses = {seed: process.returncode for seed, process in started.items()}
