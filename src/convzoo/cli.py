@@ -43,6 +43,7 @@ COMMANDS = (
     "shadow",
     "sync",
     "repeat",
+    "sweep",
     "results",
     "structure",
     "ui",

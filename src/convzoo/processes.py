@@ -28,7 +28,7 @@ def is_alive(name: str) -> bool:
 def end_process(name: str, seconds: float) -> None:
     """End a process of this machine; wait for so long until it has ended, then kill it."""
     if process := _process(name):
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process.terminate()
             try:
                 process.wait(seconds)
@@ -44,4 +44,6 @@ def _process(name: str) -> psutil.Process | None:
         is_same = f"{process.create_time():.2f}" == start and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return None
+    except psutil.AccessDenied:  # another user's process, but it exists
+        return process
     return process if is_same else None

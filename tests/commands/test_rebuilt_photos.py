@@ -21,6 +21,7 @@ from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of
 from convzoo.lineage.commits import git
 from convzoo.settings.load import read_params
+from convzoo.trials import trainings
 
 NETWORK, KINDS = "pets-classifier", ("cats", "dogs")
 MODEL = "models/pets-classifier"

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import optuna
 from filelock import FileLock
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
@@ -85,8 +84,8 @@ class Attempt(NamedTuple):
 class Study:
     """The trials of one search."""
 
-    def __init__(self, study: optuna.Study, searched: Sequence[Searched], prunes: bool) -> None:
-        self.study, self.searched, self.prunes = study, searched, prunes
+    def __init__(self, study: optuna.Study, searched: Sequence[Searched]) -> None:
+        self.study, self.searched = study, searched
         self.is_exhausted = False
         self.duplicates = 0
 
@@ -112,8 +111,12 @@ class Study:
                 raise DroppedError
             return objective(Attempt(trial, values, trial.user_attrs.get(RETRY_OF)))
 
-        self.study.optimize(run, n_trials=1, catch=(DroppedError, FailedError, UpdateFinishedTrialError))
-        trial = self.study.get_trials(deepcopy=False)[numbers[0]]
+        try:
+            self.study.optimize(run, n_trials=1, catch=(DroppedError, FailedError, UpdateFinishedTrialError))
+        except ValueError:
+            if not _is_lost(self.trials()[numbers[0]]):
+                raise  # else another worker took this one for dead and gave the trial a new attempt
+        trial = self.trials()[numbers[0]]
         is_duplicate = trial.user_attrs.get(DROPPED, "").startswith("same values")
         self.duplicates = self.duplicates + 1 if is_duplicate else 0
         self.is_exhausted = self.duplicates >= DUPLICATES
@@ -154,8 +157,7 @@ class Study:
     def _suggest(self, trial: optuna.Trial) -> Values:
         values = {}
         for setting in self.searched:
-            value = trial._suggest(setting.name, distribution(setting))
-            values[setting.name] = _rounded(setting, value)
+            values[setting.name] = _drawn(trial, setting)
         return values
 
     def _reason_to_drop(self, trial: optuna.Trial, values: Values, wanted: int) -> str | None:
@@ -212,7 +214,7 @@ def open_study(
             "database that can be written to, such as sqlite:///sweeps.db or postgresql+psycopg://USER@HOST/NAME; "
             "correct --storage, or start the server"
         ) from error
-    return Study(study, searched, prunes)
+    return Study(study, searched)
 
 
 def counted_trials(trials: Iterable[FrozenTrial]) -> dict[int, FrozenTrial]:
@@ -237,19 +239,11 @@ def is_finished(trial: FrozenTrial) -> bool:
     return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or ERROR in trial.user_attrs
 
 
-def distribution(setting: Searched) -> BaseDistribution:
-    """Optuna's form of a range or of choices, which it keeps as JSON."""
-    space = setting.space
-    if isinstance(space, Choices):
-        return CategoricalDistribution([json.dumps(value) for value in space.choices])
-    if setting.is_whole:
-        return IntDistribution(int(space.low), int(space.high), log=space.log)
-    return FloatDistribution(space.low, space.high, log=space.log)
-
-
 def described(values: Mapping[str, Any]) -> str:
     """Values for a message, as in `learning_rate=0.1 batch_size=64`."""
-    return " ".join(f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in values.items())
+    return " ".join(
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in values.items()
+    )
 
 
 def default_storage(folder: Path) -> str:
@@ -257,13 +251,15 @@ def default_storage(folder: Path) -> str:
     return f"sqlite:///{folder.absolute() / 'studies.db'}"
 
 
-def _rounded(setting: Searched, value: Any) -> Any:
-    """A drawn value as it is used: with few digits, so that it can be read in params.yaml."""
-    if isinstance(setting.space, Choices):
-        return json.loads(value)
+def _drawn(trial: optuna.Trial, setting: Searched) -> Any:
+    """A value that Optuna draws, with few digits, so that it can be read in params.yaml."""
+    space = setting.space
+    if isinstance(space, Choices):  # as JSON, since Optuna's storage has no lists
+        return json.loads(trial.suggest_categorical(setting.name, [json.dumps(value) for value in space.choices]))
     if setting.is_whole:
-        return value
-    return min(max(float(f"{value:.{DIGITS}g}"), setting.space.low), setting.space.high)
+        return trial.suggest_int(setting.name, int(space.low), int(space.high), log=space.log)
+    value = trial.suggest_float(setting.name, space.low, space.high, log=space.log)
+    return min(max(float(f"{value:.{DIGITS}g}"), space.low), space.high)
 
 
 def _first(trial: FrozenTrial) -> int:

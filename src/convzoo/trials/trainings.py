@@ -45,7 +45,7 @@ class Steps:
         """
         with self.lock:
             if self.running is None:
-                raise StoppedError("stopped, because another seed failed")
+                raise StoppedError("stopped, because another training failed")
             process = subprocess.Popen(command, **options)
             self.running.add(process)
         try:
