@@ -13,7 +13,7 @@ export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo
+.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages screenshots chaos damages prove sweep-kills rehearse bad-requests soak mutants lint ui demo
 
 help:
 	@echo "make repro      run the stages that are out of date and show the results"
@@ -23,6 +23,7 @@ help:
 	@echo "make chaos      kill trainings and stages at random moments, 30 times per family, 6 times per stage"
 	@echo "make damages    run every command on every kind of damaged file and registry"
 	@echo "make prove      rebuild by force, in a second clone and with random kills, and compare the bytes"
+	@echo "make sweep-kills  kill a sweep of 20 trials twice and resume it: none may be lost, none run twice"
 	@echo "make rehearse   run the profiles full and cpu on few images, from download to report, without the internet"
 	@echo "make bad-requests  send over a thousand generated requests to convzoo serve, most of them wrong; COUNT=300"
 	@echo "make soak       keep convzoo serve under load, promote and roll back, compare with MLflow; SECONDS=600 ANSWERS=1000000"
@@ -81,6 +82,9 @@ damages: setup
 
 prove: setup
 	python -m pytest -s -m prove
+
+sweep-kills: setup
+	python -m pytest -s -m prove tests/trials/test_killed_sweep.py
 
 rehearse: setup
 	OMP_WAIT_POLICY=passive python -m pytest -s -m rehearse

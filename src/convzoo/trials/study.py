@@ -9,6 +9,7 @@ workers decide alike, without a lock.
 import contextlib
 import datetime
 import json
+import threading
 import time
 import warnings
 from collections import defaultdict
@@ -88,6 +89,7 @@ class Study:
         self.study, self.searched = study, searched
         self.is_exhausted = False
         self.duplicates = 0
+        self.lock = threading.Lock()
 
     def run_one(self, wanted: int, objective: Callable[[Attempt], float]) -> FrozenTrial | None:
         """Run one trial, if there are less than `wanted` ones, or one that a worker left; the trial, or None.
@@ -134,8 +136,11 @@ class Study:
 
     def recover(self) -> None:
         """Give each trial a new attempt whose worker on this machine died, or on another one gave no sign of life."""
-        trials = self.trials()
-        for trial in trials:
+        with self.lock:  # or two threads would add one each, of which the second is then dropped
+            self._recover()
+
+    def _recover(self) -> None:
+        for trial in self.trials():
             if trial.state == TrialState.RUNNING and _is_dead(trial):
                 if training := trial.user_attrs.get(TRAINING):
                     end_process(training, END_WAIT)

@@ -39,7 +39,7 @@ from convzoo.trials.study import (
     is_finished,
     open_study,
 )
-from convzoo.trials.trainings import Steps, StoppedError, last_lines, run_step, write_copy
+from convzoo.trials.trainings import Steps, StoppedError, last_lines, run_step, send, write_copy
 
 FOLDER = Path(".sweeps")  # the studies, and a copy of the project per trial that runs
 FAILURES = 3  # trainings in a row, after which the sweep stops
@@ -198,11 +198,11 @@ class Watch:
             self.attempt.trains_as(process.pid)
         if self.pruned_at is not None:
             if time.monotonic() - self.pruned_at > STOP_WAIT:
-                process.terminate()
+                send(process, signal.SIGTERM)
             return
         if self.report(self._rows()) and self.attempt.should_stop():
             self.pruned_at = time.monotonic()
-            process.send_signal(signal.SIGINT)  # so that its run in MLflow ends, too
+            send(process, signal.SIGINT)  # so that its run in MLflow ends, too
 
     def report(self, rows: Iterable[Mapping[str, Any]]) -> bool:
         """Report the metric of judged epochs that are new; whether there are any."""

@@ -3,6 +3,7 @@
 They use the prepared data; models/ does not change.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -55,8 +56,9 @@ class Steps:
                 time.sleep(WATCH_EVERY)
                 pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         except BaseException:  # of `watch`, or an interrupt: nobody else waits for the process
-            process.terminate()
-            process.wait()
+            send(process, signal.SIGTERM)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(process.pid, 0)
             raise
         process.returncode = os.waitstatus_to_exitcode(status)
         with self.lock:
@@ -69,13 +71,19 @@ class Steps:
         """End all commands."""
         with self.lock:
             for process in self.running or ():
-                process.send_signal(signal.SIGTERM)
+                send(process, signal.SIGTERM)
             self.running = None
 
     @property
     def is_stopped(self) -> bool:
         """Whether `stop` was called."""
         return self.running is None
+
+
+def send(process: subprocess.Popen, number: signal.Signals) -> None:
+    """Send a signal to a process of `Steps`, which alone waits for it: Popen's own methods would, too."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, number)
 
 
 def checked_params(network: str) -> tuple[Params, dict[str, Any]]:
