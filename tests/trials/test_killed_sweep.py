@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -102,7 +103,9 @@ def _one_epoch(networks: str) -> str:
 
 
 def _outcomes(folder: Path) -> int:
+    """How many trials have an outcome; looks once a second."""
+    time.sleep(1)
     try:
-        return sum(map(study.is_finished, attempts(folder)))
-    except (ValueError, study.optuna.exceptions.StorageInternalError):  # there is no study yet
+        return sum(map(study.is_finished, attempts(folder))) if (folder / ".sweeps/studies.db").exists() else 0
+    except ValueError:  # there is no study yet
         return 0
