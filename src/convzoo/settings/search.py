@@ -3,7 +3,6 @@
 No stage reads them, so changing them reruns nothing.
 """
 
-import copy
 from collections.abc import Iterator
 from typing import Annotated, Any, NamedTuple
 
@@ -74,10 +73,11 @@ def searched_settings(params: Params, network: str) -> list[Searched]:
 
 def with_values(params: Params, network: str, values: dict[tuple[str, ...], Any]) -> Params:
     """A copy of `params` in which the network's block has `values`, by their path in it."""
-    changed = copy.deepcopy(params.values)
+    changed = dict(params.values)
     for path, value in values.items():
-        block = changed["networks"][network]
-        for key in path[:-1]:
+        block = changed
+        for key in ("networks", network, *path[:-1]):
+            block[key] = dict(block[key])  # the original stays as it is
             block = block[key]
         block[path[-1]] = value
     return params._replace(values=changed)
@@ -91,23 +91,22 @@ def _searched(params: Params, network: str, name: str, space: Range | Choices) -
         problem = "cannot be searched" if name in FIXED else "is no setting of this network"
         expected = f"{did_you_mean(name, known)}expected one of: {', '.join(known)}"
         raise SettingsError(f"{where}: {problem}; {expected}")
-    kind = _annotation(params, network, path)
+    kind, written = _annotation(params, network, path), params.values["search"][network][name]
+    if isinstance(space, Choices):
+        ends = [(("choices", index), value) for index, value in enumerate(space.choices)]
+        if len({repr(value) for value in space.choices}) < len(space.choices):
+            raise SettingsError(f"{where}: choices: has a value twice, expected each one once; remove the other")
+    elif kind not in (int, float):
+        raise SettingsError(f"{where}: got a range, but this setting is no number; list values: choices: [...]")
+    else:
+        ends = [((key,), written[key]) for key in ("low", "high")]
+    for key, value in ends:
+        _check_value(params, network, (name, *key), path, value)
     if isinstance(space, Range):
-        if kind not in (int, float):
-            raise SettingsError(f"{where}: got a range, but this setting is no number; list values: choices: [...]")
         if not space.low < space.high:
             raise SettingsError(f"{where}: got low {space.low:g} and high {space.high:g}, expected low below high")
         if space.log and space.low <= 0:
             raise SettingsError(f"{where}: got low {space.low:g} with log: true, expected more than 0")
-        if kind is int and not (space.low.is_integer() and space.high.is_integer()):
-            raise SettingsError(f"{where}: got {space.low:g} to {space.high:g}, expected whole numbers")
-        ends = (("low", kind(space.low)), ("high", kind(space.high)))
-    else:
-        if len({repr(value) for value in space.choices}) < len(space.choices):
-            raise SettingsError(f"{where}: choices: has a value twice, expected each one once; remove the other")
-        ends = (("choices", value) for value in space.choices)
-    for key, value in ends:
-        _check_value(params, network, (name, key), path, value)
     return Searched(path, space, kind is int)
 
 
