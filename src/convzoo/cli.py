@@ -42,6 +42,7 @@ COMMANDS = (
     "demo",
     "shadow",
     "sync",
+    "prune",
     "repeat",
     "sweep",
     "results",
