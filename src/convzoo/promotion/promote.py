@@ -11,7 +11,8 @@ from convzoo.promotion import gate, ledger
 from convzoo.promotion.gate import Condition, Contender, SplitResult
 from convzoo.promotion.ledger import FORCED, PROMOTED, REFUSED, ROLLED_BACK
 from convzoo.promotion.measuring import evaluator_for
-from convzoo.promotion.splits import current_splits
+from convzoo.promotion.signatures import sign_version
+from convzoo.promotion.splits import current_splits, verdict_on
 from convzoo.settings.load import read_params
 from convzoo.settings.networks import family_of, network_settings
 from convzoo.settings.promotion import Promotion
@@ -63,13 +64,19 @@ class GateResult(NamedTuple):
 
 
 def promote(
-    network: str, version: int | None = None, dry_run: bool = False, force: bool = False, reason: str | None = None
+    network: str,
+    version: int | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    reason: str | None = None,
+    key: Path | None = None,
 ) -> Outcome:
     """Make a version (by default the one with the alias candidate) the champion, if it passes `promotion.NETWORK`.
 
     Measures on val first; on test only if val was passed, and never in a dry run. `force` overrules the gate, unless
     the file differs from the registered one. Every promotion that is not a dry run adds a line to the ledger and a
-    verdict to the version. Raises ConvzooError if something is missing, and if another promotion was faster.
+    verdict to the version. The private key `key` signs what becomes the champion. Raises ConvzooError if something is
+    missing, and if another promotion was faster.
     """
     family, settings = _settings(network)
     ledger.read_ledger()  # fails early if the ledger is broken
@@ -113,6 +120,8 @@ def promote(
         }
         with store.locked(store.beside_database("promote")):
             _check_unchanged(candidate, before.version if before else None)
+            if key and what != REFUSED:
+                sign_version(candidate, key)
             line = _write(candidate, values, result)
     uses = line["looks_at_test"]
     looks = f"these test images have been used by {uses} promotion{'' if uses == 1 else 's'} so far"
@@ -219,7 +228,7 @@ def _run_gate(
         return result
     dataset = candidate.identity["data"]["name"]
     result = result._replace(splits=current_splits(dataset))
-    result.conditions.extend(gate.preconditions(candidate, champion, dataset, result.splits, _verdict(dataset)))
+    result.conditions.extend(gate.preconditions(candidate, champion, dataset, result.splits, verdict_on(dataset)))
     if result.failed:
         return result
 
@@ -235,13 +244,6 @@ def _run_gate(
         if dry_run or result.failed:
             break
     return result
-
-
-def _verdict(dataset: str) -> dict[str, Any]:
-    file = Path("data/validated", f"{dataset}.json")
-    if not file.is_file():
-        raise ConvzooError(f"{file}: is missing, expected the verdict of the data checks; run: convzoo repro validate")
-    return read_json(file)
 
 
 def _identities(candidate: Version, champion: Alias | None, splits: dict[str, str], looked: bool) -> dict[str, Any]:
