@@ -5,6 +5,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 # Where torch comes from, if not from the package index: an address for CPU-only or other CUDA builds (docs/installation.md).
 TORCH_INDEX ?=
+# A file of locks/, if make setup is to install only packages with the hashes in it (docs/security.md).
+LOCK ?=
 
 # The environment is made with a Python from outside it.
 OUTSIDE := $(PATH)
@@ -13,7 +15,7 @@ export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages screenshots chaos damages prove sweep-kills rehearse bad-requests soak mutants lint ui demo
+.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages screenshots chaos damages prove sweep-kills rehearse bad-requests soak mutants lint lock audit sbom ui demo
 
 help:
 	@echo "make repro      run the stages that are out of date and show the results"
@@ -33,6 +35,9 @@ help:
 	@echo "make docs       draw the pictures of README.md and docs/networks/, from what make repro built"
 	@echo "make demo       try the networks in your browser, on http://127.0.0.1:8000"
 	@echo "make ui         start the MLflow UI on http://127.0.0.1:5000"
+	@echo "make lock       write the versions and hashes of all packages to locks/linux-cuda.txt"
+	@echo "make audit      look for packages in it with known vulnerabilities (needs the internet)"
+	@echo "make sbom       write what is installed to reports/sbom.cdx.json (CycloneDX)"
 	@echo "make setup      create the environment in .venv"
 	@echo "make lint       check style and format with ruff"
 
@@ -41,7 +46,7 @@ setup:
 	@PATH="$(OUTSIDE)" command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer (https://www.python.org), or name yours: make PYTHON=python3.12" >&2; exit 1; }
 	@PATH="$(OUTSIDE)" "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: install Python 3.11 or newer (https://www.python.org), or name yours: make PYTHON=python3.12" >&2; exit 1; }
 	@PATH="$(OUTSIDE)" "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
-	@PATH="$(OUTSIDE)" "$(PYTHON)" .ci/environment.py $(if $(TORCH_INDEX),--torch-index "$(TORCH_INDEX)")
+	@PATH="$(OUTSIDE)" "$(PYTHON)" .ci/environment.py $(if $(TORCH_INDEX),--torch-index "$(TORCH_INDEX)") $(if $(LOCK),--lock "$(LOCK)")
 
 check: setup
 	@python -m convzoo check
@@ -100,6 +105,19 @@ soak: setup
 mutants: setup
 	@python -c "import mutmut" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[mutants]"
 	PYTHONPATH=src:tests python tests/mutants.py $(AREA) --count $(or $(COUNT),60) --seed $(or $(SEED),0)
+
+# For this machine's Python and system: versions and hashes of all packages.
+lock: setup
+	@python .ci/lock.py locks/linux-cuda.txt
+
+audit: setup
+	@python -c "import pip_audit" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[audit]"
+	python -m pip_audit --require-hashes --disable-pip -r locks/linux-cuda.txt
+
+sbom: setup
+	@python -c "import cyclonedx_py" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[audit]"
+	@mkdir -p reports
+	python -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible -o reports/sbom.cdx.json
 
 demo: setup
 	python -m convzoo demo

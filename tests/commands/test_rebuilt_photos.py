@@ -37,7 +37,8 @@ def params() -> str:
     pets["prepare"] |= {"classes": "source", "resize": "crop", "val_fraction": 0.2}
     pets["validate"] |= {"min_images": {"train": 20, "val": 5, "test": 5}, "min_class_share": 0.1}
     sections = {section: {NETWORK: values[section]["mnist-classifier"]} for section in ("networks", "export")}
-    sections |= {"evaluation": {NETWORK: values["evaluation"]["mnist-classifier"] | {"top_k": 2}}, "promotion": {}, "search": {}}
+    sections |= {"evaluation": {NETWORK: values["evaluation"]["mnist-classifier"] | {"top_k": 2}}}
+    sections |= {"promotion": {}, "search": {}}
     sections["networks"][NETWORK] |= {"data": "pets", "batch_size": 16}
     sections["export"][NETWORK] |= {"parity_images": 8}
     sections |= {"sources": {"my-photos": photos}, "data": {"pets": pets}, "weights": {"none": {"kind": "none"}}}

@@ -68,7 +68,7 @@ def test_without_a_key_nothing_is_signed_and_a_refused_version_never_is(network,
 def test_a_key_that_cannot_sign_leaves_the_champion_as_it_was(network, keys):
     version(network, "good")
     for key in (keys / "none.pem", keys / "mine.pub"):
-        with pytest.raises(ConvzooError, match="cannot sign .*, expected an elliptic private key in PEM"):
+        with pytest.raises(ConvzooError, match=r"cannot sign .*, expected an elliptic private key in PEM"):
             promote(network, key=key)
     assert "champion" not in aliases(network)
 
@@ -141,7 +141,7 @@ def test_every_change_of_the_files_is_noticed(keys, tmp_path, change):
 
 def test_a_missing_package_and_a_wrong_public_key_are_named(keys, tmp_path, monkeypatch):
     for key in (tmp_path / "none.pub", keys / "mine.pem"):
-        with pytest.raises(ConvzooError, match="cannot be used .*, expected an elliptic public key in PEM"):
+        with pytest.raises(ConvzooError, match=r"cannot be used .*, expected an elliptic public key in PEM"):
             Signed(Registry(), key)
     monkeypatch.setitem(sys.modules, "model_signing", None)
     with pytest.raises(ConvzooError, match="model-signing is not installed, expected the extra `sign`"):

@@ -157,7 +157,8 @@ class Worker:
             raise attempt.failed(str(error)) from None
         folder.mkdir(parents=True, exist_ok=True)
         write_copy(folder, params)
-        watch = Watch(attempt, folder, search.metric)
+        epochs = params.values["networks"][search.network].get("epochs")  # none in families with several phases
+        watch = Watch(attempt, folder, search.metric, epochs)
         labels = self.run.child(attempt.number, attempt.retry_of, described(attempt.values))
         status, _ = run_step(folder, "train", search.network, self.steps, labels, watch.look)
         if watch.is_pruned:
@@ -181,8 +182,8 @@ class Worker:
 class Watch:
     """Looks at a training while it runs, and ends it if its epochs are worse than those of other trials."""
 
-    def __init__(self, attempt: Attempt, folder: Path, metric: str) -> None:
-        self.attempt, self.folder, self.metric = attempt, folder, metric
+    def __init__(self, attempt: Attempt, folder: Path, metric: str, epochs: int | None) -> None:
+        self.attempt, self.folder, self.metric, self.epochs = attempt, folder, metric, epochs
         self.reported, self.stamp = 0, 0
         self.process: subprocess.Popen | None = None
         self.pruned_at: float | None = None
@@ -200,7 +201,7 @@ class Watch:
             if time.monotonic() - self.pruned_at > STOP_WAIT:
                 send(process, signal.SIGTERM)
             return
-        if self.report(self._rows()) and self.attempt.should_stop():
+        if self.report(self._rows()) and self.reported != self.epochs and self.attempt.should_stop():
             self.pruned_at = time.monotonic()
             send(process, signal.SIGINT)  # so that its run in MLflow ends, too
 
