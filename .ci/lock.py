@@ -1,7 +1,7 @@
 """Writes a lock file: the version and the sha256 of every package of the environment, for this Python and system.
 
-pip resolves the requirements of pyproject.toml with constraints.txt and reports what it would install. The file names no
-address, so that it can be installed from any index that has the same files.
+pip resolves the requirements of pyproject.toml with constraints.txt and reports what it would install. The file
+names no address, so that it can be installed from any index that has the same files.
 """
 
 import argparse

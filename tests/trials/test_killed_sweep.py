@@ -28,7 +28,7 @@ def worker(folder: Path, trials: int, **more: str) -> subprocess.Popen:
 
 def attempts(folder: Path) -> list:
     """All attempts, by number."""
-    storage = study.default_storage(folder / ".sweeps")
+    storage = f"sqlite:///{folder / '.sweeps/studies.db'}"
     [name] = study.optuna.get_all_study_names(storage)
     return study.optuna.load_study(study_name=name, storage=storage).trials
 

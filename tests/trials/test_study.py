@@ -157,3 +157,18 @@ def test_a_second_new_attempt_of_the_same_trial_is_dropped(storage):
         shared.run_one(1, lambda attempt: trained.append(attempt.number) or 0.5)
     assert trained == [1] and [trial.state.name for trial in shared.trials()][:2] == ["FAIL", "COMPLETE"]
     assert optuna.trial.TrialState.RUNNING not in {trial.state for trial in shared.trials()}
+
+
+def test_workers_that_create_the_tables_at_the_same_moment_all_get_the_study(storage):
+    together, names = threading.Barrier(4), []
+
+    def work() -> None:
+        together.wait()
+        names.append(opened(storage).study.study_name)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert names == ["net"] * 4

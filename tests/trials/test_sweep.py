@@ -37,7 +37,7 @@ def run(*arguments: str, expected: int = 0) -> str:
 
 def attempts() -> list:
     """All attempts in the project's studies, by number."""
-    storage = study.default_storage(sweep.FOLDER)
+    storage = f"sqlite:///{Path('.sweeps/studies.db').absolute()}"
     [name] = study.optuna.get_all_study_names(storage)
     return study.optuna.load_study(study_name=name, storage=storage).trials
 
@@ -73,7 +73,7 @@ def test_a_second_run_adds_what_is_missing_and_other_settings_are_another_study(
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace("    weight_decay: 0.0005", "    weight_decay: 0.001", 1))
     run("--trials", "1")
-    assert len(study.optuna.get_all_study_names(study.default_storage(sweep.FOLDER))) == 2
+    assert len(study.optuna.get_all_study_names(f"sqlite:///{Path('.sweeps/studies.db').absolute()}")) == 2
 
 
 def test_the_value_of_a_trial_is_that_of_the_kept_epoch():

@@ -1,27 +1,25 @@
 """The study of a sweep in Optuna's storage, which several workers on several machines may share.
 
-Each set of values gets one outcome, whichever worker dies when. A trial is a chain of attempts: one whose worker died
-has no outcome and gets a new attempt with the same values. Of trials with the same values, and of those that are too
-many, the later ones are dropped before they train, where `later` means a larger number of the first attempt: all
-workers decide alike, without a lock.
+Each set of values gets one outcome. A trial is a chain of attempts: one whose worker died has no outcome and gets a new
+attempt with the same values. Of trials with the same values, and of those that are too many, the later ones, by the
+number of their first attempt, are dropped before they train: all workers decide alike, without a lock.
 """
 
 import contextlib
 import datetime
 import json
+import re
 import threading
 import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import optuna
-from filelock import FileLock
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from convzoo.errors import ConvzooError, first_line, without_account
 from convzoo.processes import end_process, is_alive, is_here, process_name
@@ -32,6 +30,8 @@ HEARTBEAT, GRACE = 15, 60  # seconds between two signs of life, and without one 
 WAIT = 60  # seconds for another worker that holds the sqlite database
 END_WAIT = 10  # seconds until a training whose worker died is killed
 POLL = 0.05  # seconds between two looks at trials that were just started
+OPEN_TRIES = 10  # a second apart
+CREATED_MEANWHILE = re.compile("already exists|duplicate key|UNIQUE constraint")  # in the message of a database
 DIGITS = 4  # significant ones of a value
 DUPLICATES = 100  # in a row, after which all values count as tried
 
@@ -195,21 +195,16 @@ def open_study(
     file = sqlite_path(storage)
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
-    options = {"connect_args": {"timeout": WAIT}} if file else {"pool_pre_ping": True}
-    lock = FileLock(file.with_name(f".{file.name}.lock")) if file else contextlib.nullcontext()
     try:
-        with lock, warnings.catch_warnings(action="ignore"):  # that heartbeats are experimental
-            stored = optuna.storages.RDBStorage(
-                storage, engine_kwargs=options, heartbeat_interval=HEARTBEAT, grace_period=GRACE
-            )
-            study = optuna.create_study(
-                study_name=name,
-                storage=stored,
-                direction="maximize" if higher_is_better else "minimize",
-                load_if_exists=True,
-                sampler=optuna.samplers.TPESampler(),  # without a seed: each worker draws other values
-                pruner=optuna.pruners.MedianPruner() if prunes else optuna.pruners.NopPruner(),
-            )
+        stored = _open_storage(storage, is_file=file is not None)
+        study = optuna.create_study(
+            study_name=name,
+            storage=stored,
+            direction="maximize" if higher_is_better else "minimize",
+            load_if_exists=True,
+            sampler=optuna.samplers.TPESampler(),  # without a seed: each worker draws other values
+            pruner=optuna.pruners.MedianPruner() if prunes else optuna.pruners.NopPruner(),
+        )
     except ImportError as error:
         driver = missing_driver(error).partition(", or unset")[0]
         raise ConvzooError(f"{without_account(storage)}: {driver}") from error
@@ -220,6 +215,23 @@ def open_study(
             "correct --storage, or start the server"
         ) from error
     return Study(study, searched)
+
+
+def _open_storage(storage: str, is_file: bool) -> optuna.storages.RDBStorage:
+    """Optuna's storage. Creates its tables, which another worker may do at the same moment: one of the two fails."""
+    options = {"connect_args": {"timeout": WAIT}} if is_file else {"pool_pre_ping": True}
+    for _ in range(OPEN_TRIES):
+        try:
+            with warnings.catch_warnings(action="ignore"):  # that heartbeats are experimental
+                return optuna.storages.RDBStorage(
+                    storage, engine_kwargs=options, heartbeat_interval=HEARTBEAT, grace_period=GRACE
+                )
+        except (IntegrityError, ProgrammingError, OperationalError) as error:
+            if not CREATED_MEANWHILE.search(str(error)):
+                raise
+            failure = error
+            time.sleep(1)
+    raise failure
 
 
 def counted_trials(trials: Iterable[FrozenTrial]) -> dict[int, FrozenTrial]:
@@ -249,11 +261,6 @@ def described(values: Mapping[str, Any]) -> str:
     return " ".join(
         f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in values.items()
     )
-
-
-def default_storage(folder: Path) -> str:
-    """The address of the sqlite database in a folder."""
-    return f"sqlite:///{folder.absolute() / 'studies.db'}"
 
 
 def _drawn(trial: optuna.Trial, setting: Searched) -> Any:

@@ -34,7 +34,6 @@ from convzoo.trials.study import (
     Study,
     Values,
     counted_trials,
-    default_storage,
     described,
     is_finished,
     open_study,
@@ -42,6 +41,7 @@ from convzoo.trials.study import (
 from convzoo.trials.trainings import Steps, StoppedError, last_lines, run_step, send, write_copy
 
 FOLDER = Path(".sweeps")  # the studies, and a copy of the project per trial that runs
+STUDIES = "studies.db"
 FAILURES = 3  # trainings in a row, after which the sweep stops
 STOP_WAIT = 10  # seconds that a pruned training has to end by itself
 INTERRUPTED = 130  # exit code of a training after Ctrl-C
@@ -84,7 +84,11 @@ def plan(network: str, params: Params) -> Search:
 def study_of(search: Search, storage: str | None, prunes: bool = True) -> Study:
     """The study of a search, in `storage` or in the clone's own database. Raises ConvzooError."""
     return open_study(
-        search.study, storage or default_storage(FOLDER), search.searched, search.higher_is_better, prunes
+        search.study,
+        storage or f"sqlite:///{FOLDER.absolute() / STUDIES}",
+        search.searched,
+        search.higher_is_better,
+        prunes,
     )
 
 
