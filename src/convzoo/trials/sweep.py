@@ -83,13 +83,8 @@ def plan(network: str, params: Params) -> Search:
 
 def study_of(search: Search, storage: str | None, prunes: bool = True) -> Study:
     """The study of a search, in `storage` or in the clone's own database. Raises ConvzooError."""
-    return open_study(
-        search.study,
-        storage or f"sqlite:///{FOLDER.absolute() / STUDIES}",
-        search.searched,
-        search.higher_is_better,
-        prunes,
-    )
+    storage = storage or f"sqlite:///{FOLDER.absolute() / STUDIES}"
+    return open_study(search.study, storage, search.searched, search.higher_is_better, prunes)
 
 
 def sweep(search: Search, study: Study, wanted: int, jobs: int) -> None:

@@ -125,7 +125,7 @@ def run_step(
     watch: Callable[[subprocess.Popen], object] | None = None,
 ) -> tuple[int, int]:
     """Run pipeline/STEP.py in a copy, with its output in STEP.log; its exit status and its peak memory in bytes."""
-    command = [sys.executable, f"pipeline/{step}.py", network]
+    command = [sys.executable, "-m", "convzoo.trials.leash", str(os.getpid()), f"pipeline/{step}.py", network]
     whole = os.environ | {"PYTHONPATH": "src", "DVC_ROOT": str(folder)} | environment
     with (folder / f"{step}.log").open("wb") as log:
         return steps.run(command, watch, cwd=folder, env=whole, stdout=log, stderr=subprocess.STDOUT)
