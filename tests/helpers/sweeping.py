@@ -47,6 +47,7 @@ for epoch in range(len(rows) + 1, epochs + 1):
     file.parent.mkdir(parents=True, exist_ok=True)
     file.with_name("new").write_bytes(struct.pack("<Q", len(header)) + header)
     file.with_name("new").replace(file)
+    tell(f"epoch-{epoch}")
 folder = Path("models", sys.argv[1])
 folder.mkdir(parents=True, exist_ok=True)
 lines = ["epoch,val_accuracy", *(f"{row['epoch']},{row['val_accuracy']:.6g}" for row in rows)]

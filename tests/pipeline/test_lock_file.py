@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import tomllib
+from importlib.metadata import version
 
 import pytest
 from helpers.project import ROOT
@@ -40,10 +41,10 @@ def test_a_package_without_a_hash_is_named(lock):
         lock.lock([item("apple", "1.0", None)])
 
 
-def test_another_build_of_torch_has_the_constrained_version(lock):
-    text = "torch==2.1\ntorchvision==0.3\ntorchmetrics==9\n"
-    assert lock.requirements(text, "cpu")[-2:] == ["torch==2.1+cpu", "torchvision==0.3+cpu"]
-    assert not [line for line in lock.requirements(text, None) if "+cpu" in line]
+def test_what_a_requirement_needs_is_locked_too_in_the_installed_version(lock):
+    found = lock.installed(["pytest>=8", "colorama; sys_platform == 'win32'", "httpx2[none]"])
+    assert found["pytest"] == version("pytest") and {"pluggy", "iniconfig", "httpx2"} <= found.keys()
+    assert "colorama" not in found and "numpy" not in found
 
 
 @pytest.mark.parametrize("file", LOCKS, ids=lambda file: file.name)
