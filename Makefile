@@ -5,6 +5,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 # Where torch comes from, if not from the package index: an address for CPU-only or other CUDA builds (docs/installation.md).
 TORCH_INDEX ?=
+# A file of locks/, if make setup is to install only packages with the hashes in it (docs/security.md).
+LOCK ?=
 
 # The environment is made with a Python from outside it.
 OUTSIDE := $(PATH)
@@ -16,7 +18,7 @@ export DVC_NO_ANALYTICS := 1
 SERVICES := python -c "import boto3, dvc_s3, dvc_ssh, flask_wtf, moto, psycopg" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[services]"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages bench-new-images screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo bench services test-services
+.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages bench-new-images screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo bench services test-services sweep-kills lock audit sbom
 
 help:
 	@echo "make repro      run the stages that are out of date and show the results"
@@ -26,6 +28,7 @@ help:
 	@echo "make chaos      kill trainings and stages at random moments, 30 times per family, 6 times per stage"
 	@echo "make damages    run every command on every kind of damaged file and registry"
 	@echo "make prove      rebuild by force, in a second clone and with random kills, and compare the bytes"
+	@echo "make sweep-kills  kill a sweep of 20 trials twice and resume it: none may be lost, none run twice"
 	@echo "make rehearse   run the profiles full and cpu on few images, from download to report, without the internet"
 	@echo "make bad-requests  send over a thousand generated requests to convzoo serve, most of them wrong; COUNT=300"
 	@echo "make soak       keep convzoo serve under load, promote and roll back, compare with MLflow; SECONDS=600 ANSWERS=1000000"
@@ -39,6 +42,9 @@ help:
 	@echo "make test-services  test two clones that share such services, over real connections; TRIES=100"
 	@echo "make demo       try the networks in your browser, on http://127.0.0.1:8000"
 	@echo "make ui         start the MLflow UI on http://127.0.0.1:5000"
+	@echo "make lock       write the versions and hashes of all packages to locks/linux-cuda.txt"
+	@echo "make audit      look for packages in it with known vulnerabilities (needs the internet)"
+	@echo "make sbom       write what is installed to reports/sbom.cdx.json (CycloneDX)"
 	@echo "make setup      create the environment in .venv"
 	@echo "make lint       check style and format with ruff"
 
@@ -47,7 +53,7 @@ setup:
 	@PATH="$(OUTSIDE)" command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer (https://www.python.org), or name yours: make PYTHON=python3.12" >&2; exit 1; }
 	@PATH="$(OUTSIDE)" "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: install Python 3.11 or newer (https://www.python.org), or name yours: make PYTHON=python3.12" >&2; exit 1; }
 	@PATH="$(OUTSIDE)" "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
-	@PATH="$(OUTSIDE)" "$(PYTHON)" .ci/environment.py $(if $(TORCH_INDEX),--torch-index "$(TORCH_INDEX)")
+	@PATH="$(OUTSIDE)" "$(PYTHON)" .ci/environment.py $(if $(TORCH_INDEX),--torch-index "$(TORCH_INDEX)") $(if $(LOCK),--lock "$(LOCK)")
 
 check: setup
 	@python -m convzoo check
@@ -96,6 +102,9 @@ damages: setup
 prove: setup
 	python -m pytest -s -m prove
 
+sweep-kills: setup
+	python -m pytest -s -m prove tests/trials/test_killed_sweep.py
+
 rehearse: setup
 	OMP_WAIT_POLICY=passive python -m pytest -s -m rehearse
 
@@ -119,6 +128,16 @@ services: setup
 test-services: setup
 	@$(SERVICES)
 	CONVZOO_TRIES=$(or $(TRIES),100) OMP_WAIT_POLICY=passive python -m pytest -s -m services tests/services
+# For this machine's Python and system: versions and hashes of all packages.
+lock: setup
+	@python .ci/lock.py locks/linux-cuda.txt
+audit: setup
+	@python -c "import pip_audit" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[audit]"
+	python -m pip_audit --require-hashes --disable-pip -r locks/linux-cuda.txt
+sbom: setup
+	@python -c "import cyclonedx_py" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[audit]"
+	@mkdir -p reports
+	python -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible -o reports/sbom.cdx.json
 
 demo: setup
 	python -m convzoo demo

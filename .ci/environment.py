@@ -57,14 +57,15 @@ def main() -> None:
     """Bring .venv to what this clone needs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--torch-index", help="address of a package index to take torch and torchvision from")
+    parser.add_argument("--lock", help="a file of locks/, whose hashes every package must have")
     options = parser.parse_args()
 
     needed = hashlib.sha256(
         (ROOT / "pyproject.toml").read_bytes() + (ROOT / "constraints.txt").read_bytes()
     ).hexdigest()
     done = STAMP.read_text().splitlines() if STAMP.exists() else ["", ""]
-    if options.torch_index and done[0]:
-        sys.exit(".venv is there already; to take torch from another index remove it first: rm -rf .venv")
+    if (options.torch_index or options.lock) and done[0]:
+        sys.exit(".venv is there already; to take packages from an index or a lock file remove it first: rm -rf .venv")
     if done == [needed, str(ROOT)]:
         return
     moved = done[1] not in ("", str(ROOT))
@@ -80,11 +81,16 @@ def main() -> None:
         if not works():
             make_venv("--clear")
         STAMP.unlink(missing_ok=True)
-        if options.torch_index:
+        if options.lock:
+            pip("install", "-q", "--require-hashes", "--no-deps", "-r", options.lock)
+        elif options.torch_index:
             torch = ["--no-deps", "--index-url", options.torch_index, "torch", "torchvision"]  # the rest comes as usual
             pip("install", "-q", "-c", "constraints.txt", *torch)
-        pip("install", "-q", "-c", "constraints.txt", "setuptools")
-        pip("install", "-q", "-c", "constraints.txt", "--no-build-isolation", "-e", ".[dev]")
+        if options.lock:
+            pip("install", "-q", "--no-index", "--no-deps", "--no-build-isolation", "-e", ".")
+        else:
+            pip("install", "-q", "-c", "constraints.txt", "setuptools")
+            pip("install", "-q", "-c", "constraints.txt", "--no-build-isolation", "-e", ".[dev]")
     STAMP.write_text(f"{needed}\n{ROOT}\n")
 
 

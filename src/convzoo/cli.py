@@ -38,17 +38,20 @@ COMMANDS = (
     "reproduce",
     "promote",
     "rollback",
+    "verify",
     "serve",
     "demo",
     "shadow",
     "sync",
+    "prune",
     "repeat",
+    "sweep",
     "results",
     "structure",
     "ui",
 )
 # These run in the user's folder. All others run in the project's, since the paths of its files are relative to it.
-IN_USERS_FOLDER = ("doctor", "predict", "reconstruct", "sample", "serve", "demo", "shadow", "structure")
+IN_USERS_FOLDER = ("doctor", "predict", "reconstruct", "sample", "serve", "demo", "shadow", "structure", "verify")
 # Without rich, whose import takes as long as everything else that the help needs.
 PLAIN: dict[str, Any] = {
     "rich_markup_mode": None,

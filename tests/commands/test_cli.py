@@ -77,7 +77,7 @@ def completed(words: str) -> list[str]:
 
 def test_the_shell_completes_commands_networks_profiles_and_options(monkeypatch):
     monkeypatch.chdir(ROOT / "docs")
-    assert completed("convzoo pr") == ["profile", "predict", "promote"]
+    assert completed("convzoo pr") == ["profile", "predict", "promote", "prune"]
     assert completed("convzoo sample anime") == ["anime-dcgan"]
     assert completed("convzoo profile st") == ["starter"]
     assert "--invert" in completed("convzoo predict --in")

@@ -21,6 +21,7 @@ from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of
 from convzoo.lineage.commits import git
 from convzoo.settings.load import read_params
+from convzoo.trials import trainings
 
 NETWORK, KINDS = "pets-classifier", ("cats", "dogs")
 MODEL = "models/pets-classifier"
@@ -36,7 +37,8 @@ def params() -> str:
     pets["prepare"] |= {"classes": "source", "resize": "crop", "val_fraction": 0.2}
     pets["validate"] |= {"min_images": {"train": 20, "val": 5, "test": 5}, "min_class_share": 0.1}
     sections = {section: {NETWORK: values[section]["mnist-classifier"]} for section in ("networks", "export")}
-    sections |= {"evaluation": {NETWORK: values["evaluation"]["mnist-classifier"] | {"top_k": 2}}, "promotion": {}}
+    sections |= {"evaluation": {NETWORK: values["evaluation"]["mnist-classifier"] | {"top_k": 2}}}
+    sections |= {"promotion": {}, "search": {}}
     sections["networks"][NETWORK] |= {"data": "pets", "batch_size": 16}
     sections["export"][NETWORK] |= {"parity_images": 8}
     sections |= {"sources": {"my-photos": photos}, "data": {"pets": pets}, "weights": {"none": {"kind": "none"}}}
@@ -158,7 +160,7 @@ def test_a_seed_that_fails_ends_those_beside_it(pets, tmp_path, monkeypatch):
         started[seed] = Popen(["sh", "-c", scripts[seed]], cwd=cwd, **options)
         return started[seed]
 
-    monkeypatch.setattr(repeat.subprocess, "Popen", shell)
+    monkeypatch.setattr(trainings.subprocess, "Popen", shell)
     with pytest.raises(ConvzooError, match="seed 1: train failed:\nno memory"):
         repeat.repeat(NETWORK, 3, jobs=2)
     statuses = {seed: process.returncode for seed, process in started.items()}

@@ -49,6 +49,7 @@ promotion:
     ceilings: {calibration_error: 0.9, latency: 1000, file_size: 1}
     batch_size: 100
     calibration_bins: 10
+search: {}
 """
 
 

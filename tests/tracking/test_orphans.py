@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from helpers.registered import folder_of, identity_of
 
+from convzoo.processes import process_name
 from convzoo.tracking import runs, store
 from convzoo.tracking.live import LiveRun
 from convzoo.tracking.registry import register
@@ -66,9 +67,9 @@ def test_a_run_that_died_and_goes_on_is_the_same_one():
 def test_a_run_that_lives_is_left_alone_here_and_elsewhere():
     client = store.open_store()
     experiment = runs.experiment_of(client, "alive")
-    here = client.create_run(experiment, tags={runs.PROCESS: runs.this_process()})
+    here = client.create_run(experiment, tags={runs.PROCESS: process_name()})
     elsewhere = client.create_run(experiment, tags={runs.PROCESS: "another-machine 1 1.00"})
-    gone = client.create_run(experiment, tags={runs.PROCESS: runs.this_process()[:-1] + "x"})
+    gone = client.create_run(experiment, tags={runs.PROCESS: process_name()[:-1] + "x"})
     assert [run.info.run_id for run in runs.mark_dead_runs(client, experiment)] == [gone.info.run_id]
     for run in (here, elsewhere):
         assert client.get_run(run.info.run_id).info.status == "RUNNING"

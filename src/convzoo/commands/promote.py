@@ -4,6 +4,7 @@ The block `promotion` in params.yaml defines the gate. The exit code is 0 only i
 --dry-run it is 3 if the version passes on the val split, and 1 otherwise.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from convzoo.promotion.promote import promote
 EXAMPLES = (
     "convzoo promote mnist-classifier --dry-run",
     "convzoo promote mnist-classifier --version 3",
+    "convzoo promote mnist-classifier --sign ~/keys/key.pem",
     'convzoo promote mnist-classifier --force --reason "demo on Friday"',
 )
 DRY_RUN_PASSES = 3  # an exit code that means neither success nor an error
@@ -29,11 +31,14 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure on val only and change nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Override the gate; requires --reason.")] = False,
     reason: Reason = None,
+    sign: Annotated[
+        Path | None, typer.Option(metavar="KEY", help="Sign the new champion with this private key, a PEM file.")
+    ] = None,
 ) -> None:
     """Print the conditions of the gate and the outcome."""
     if force and not (reason or "").strip():
         raise ConvzooError("--force: expected a reason to record in the ledger; add --reason TEXT")
-    outcome = promote(network, version, dry_run=dry_run, force=force, reason=reason)
+    outcome = promote(network, version, dry_run=dry_run, force=force, reason=reason, key=sign)
     if outcome.conditions:
         print(as_text(outcome.conditions), end="\n\n")
     print("\n".join(outcome.messages))

@@ -7,10 +7,7 @@ import os
 import platform
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import version
@@ -18,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from ruamel.yaml import YAML
 
 from convzoo.commands.outputs import cannot_be_written, must_be_free
 from convzoo.commands.results import FOLDER
@@ -26,41 +22,13 @@ from convzoo.commands.shared import Network
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, read_json, write_json
 from convzoo.lineage.commits import head
-from convzoo.settings.load import PARAMS, Params, read_params
-from convzoo.settings.whole import check_all, check_network_name
+from convzoo.settings.load import Params, read_params
+from convzoo.settings.search import with_values
+from convzoo.trials.trainings import Steps, checked_params, last_lines, run_step, write_copy
 
 EXAMPLES = ("convzoo repeat mnist-classifier", "convzoo repeat mnist-classifier --seeds 5 --jobs 2 --record")
 STEPS = ("train", "export", "evaluate")
 KEPT = ("train_petaflops",)  # columns of the history that go into a row, besides those of val
-
-
-class Steps:
-    """The commands that run now, of several seeds. After `stop`, none runs and none starts."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.running: set[subprocess.Popen] | None = set()
-
-    def run(self, command: list[str], **options: Any) -> tuple[int, int]:
-        """Run a command as subprocess.Popen does; return its exit status and its peak memory in bytes."""
-        with self.lock:
-            if self.running is None:
-                raise ConvzooError("stopped, because another seed failed")
-            process = subprocess.Popen(command, **options)
-            self.running.add(process)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        with self.lock:
-            if self.running:
-                self.running.discard(process)
-        # Linux counts in KiB, macOS in bytes.
-        return process.returncode, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-    def stop(self) -> None:
-        with self.lock:
-            for process in self.running or ():
-                process.terminate()
-            self.running = None
 
 
 def repeat(network: str, seeds: int, kept: Path | None = None, recorded: bool = False, jobs: int = 1) -> None:
@@ -71,20 +39,7 @@ def repeat(network: str, seeds: int, kept: Path | None = None, recorded: bool = 
     If they are to be `recorded`, the rows go to the file that `convzoo results` reads. Raises ConvzooError if data or
     network are missing, and if `kept` has files or cannot be made.
     """
-    params = read_params()
-    check_all(params)
-    check_network_name(params, network)
-    dataset = params.values["networks"][network]["data"]
-    if not Path("data/validated", f"{dataset}.json").exists():
-        raise ConvzooError(f"data/validated/{dataset}.json: is missing; run: convzoo repro validate")
-
-    source = read_json(Path("data/prepared", dataset, "meta.json"))["source"]
-    wanted = params.values["data"][dataset]["source"]
-    if source["name"] != wanted:
-        raise ConvzooError(
-            f"data/prepared/{dataset}: is from {source['name']}, params.yaml says {wanted}; run: convzoo repro validate"
-        )
-
+    params, source = checked_params(network)
     if kept:
         try:  # now rather than after a long training
             must_be_free(kept)
@@ -145,21 +100,13 @@ def _seed(network: str, seed: int, kept: Path | None, steps: Steps) -> dict[str,
 
 
 def _once(folder: Path, network: str, seed: int, steps: Steps) -> dict[str, float]:
-    for shared in ("data", "pipeline", "src"):
-        (folder / shared).symlink_to(Path(shared).resolve(), target_is_directory=True)
-    params = read_params().values
-    params["networks"][network]["seed"] = seed
-    YAML(typ="safe").dump(params, folder / PARAMS)
-    environment = os.environ | {"PYTHONPATH": "src", "DVC_ROOT": str(folder), "CONVZOO_TRACKING": "off"}
+    write_copy(folder, with_values(read_params(), network, {("seed",): seed}))
     row: dict[str, float] = {"seed": seed}
     for step in STEPS:
-        command = [sys.executable, f"pipeline/{step}.py", network]
         started = time.perf_counter()
-        with (folder / f"{step}.log").open("wb") as log:
-            status, peak = steps.run(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        status, peak = run_step(folder, step, network, steps, {"CONVZOO_TRACKING": "off"})
         if status:
-            end = (folder / f"{step}.log").read_text(errors="replace").strip().splitlines()[-5:]
-            raise ConvzooError(f"seed {seed}: {step} failed:\n" + "\n".join(end).removeprefix("error: "))
+            raise ConvzooError(f"seed {seed}: {step} failed:\n{last_lines(folder, step)}")
         if step == "train":
             history = (folder / "models" / network / "history.csv").read_text().splitlines()
             last = dict(zip(history[0].split(","), history[-1].split(","), strict=True))

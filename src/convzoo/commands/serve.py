@@ -23,7 +23,7 @@ EXAMPLES = (
     "convzoo serve",
     "convzoo serve mnist-classifier cifar10-classifier@v3 --port 8080",
     "convzoo serve --shadow candidate",
-    "convzoo serve --models exported/",
+    "convzoo serve --models exported/ --signed-by key.pub",
 )
 
 Networks = Annotated[
@@ -69,12 +69,17 @@ def command(
         float, typer.Option(min=0.1, metavar="SECONDS", help="How long a request or its answer may take.")
     ] = Limits.seconds,
     mlflow: Mlflow = MLFLOW,
+    signed_by: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Serve only files that the owner of this public key signed."),
+    ] = None,
 ) -> None:
     """Load the networks, print the address, and serve until the end."""
     limits = Limits(max_body, max_images, max_pixels, max_requests, timeout)
     compared = (shadow, shadow_share) if shadow else None
     hosts = allow_host or ()
-    serve(networks or [], (host, port), models, shadow=compared, hosts=hosts, limits=limits, mlflow=mlflow)
+    options = {"shadow": compared, "hosts": hosts, "limits": limits, "mlflow": mlflow}
+    serve(networks or [], (host, port), models, signed_by=signed_by.absolute() if signed_by else None, **options)
 
 
 def serve(networks: Sequence[str], address: tuple[str, int], models: Path | None, **options: Any) -> None:

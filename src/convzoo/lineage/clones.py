@@ -13,7 +13,7 @@ from convzoo.files import new_folder, project_root
 from convzoo.lineage import commits
 
 EDITED = ("params.yaml", "dvc.yaml")
-NETWORK_SECTIONS = ("networks", "export", "evaluation", "promotion")
+NETWORK_SECTIONS = ("networks", "export", "evaluation", "promotion", "search")
 # The stages that read files of the user's: the section of params.yaml of their blocks, and the kind that does.
 OWN_FILES = {"download": ("sources", "folder"), "weights": ("weights", "file")}
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from convzoo.errors import ConvzooError, SettingsError
 from convzoo.files import read_json
@@ -13,7 +13,8 @@ from convzoo.promotion.gate import Condition, Contender, GateResult
 from convzoo.promotion.ledger import FORCED, PROMOTED, REFUSED, ROLLED_BACK
 from convzoo.promotion.measuring import evaluator_for
 from convzoo.promotion.outcome import check_unchanged, complete, identities, write_outcome
-from convzoo.promotion.splits import current_splits
+from convzoo.promotion.signatures import sign_version
+from convzoo.promotion.splits import current_splits, verdict_on
 from convzoo.settings.load import read_params
 from convzoo.settings.networks import family_of, network_settings
 from convzoo.settings.promotion import Promotion
@@ -42,13 +43,19 @@ class Outcome(NamedTuple):
 
 
 def promote(
-    network: str, version: int | None = None, dry_run: bool = False, force: bool = False, reason: str | None = None
+    network: str,
+    version: int | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    reason: str | None = None,
+    key: Path | None = None,
 ) -> Outcome:
     """Make a version (by default the one with the alias candidate) the champion, if it passes `promotion.NETWORK`.
 
     Measures on val first; on test only if val was passed, and never in a dry run. `force` overrules the gate, unless
     the file differs from the registered one. Every promotion that is not a dry run adds a line to the ledger and a
-    verdict to the version. Raises ConvzooError if something is missing, and if another promotion was faster.
+    verdict to the version. The private key `key` signs what becomes the champion. Raises ConvzooError if something is
+    missing, and if another promotion was faster.
     """
     family, settings = _settings(network)
     ledger.read_ledger()  # fails early if the ledger is broken
@@ -100,6 +107,8 @@ def promote(
         }
         with locked(network, "promote") as lock:
             check_unchanged(candidate, before.version if before else None)
+            if key and what != REFUSED:
+                sign_version(candidate, key)
             line = write_outcome(candidate, values, result, attempt, lock)
     uses = line["looks_at_test"]
     looks = f"these test images have been used by {uses} promotion{'' if uses == 1 else 's'} so far"
@@ -212,7 +221,7 @@ def _run_gate(
         return result
     dataset = candidate.identity["data"]["name"]
     result = result._replace(splits=current_splits(dataset))
-    result.conditions.extend(gate.preconditions(candidate, champion, dataset, result.splits, _verdict(dataset)))
+    result.conditions.extend(gate.preconditions(candidate, champion, dataset, result.splits, verdict_on(dataset)))
     if result.failed:
         return result
 
@@ -232,8 +241,3 @@ def _run_gate(
     return result
 
 
-def _verdict(dataset: str) -> dict[str, Any]:
-    file = Path("data/validated", f"{dataset}.json")
-    if not file.is_file():
-        raise ConvzooError(f"{file}: is missing, expected the verdict of the data checks; run: convzoo repro validate")
-    return read_json(file)

@@ -1,6 +1,7 @@
 """Digests of the val and test images, to compare those of a version with those on disk."""
 
 from pathlib import Path
+from typing import Any
 
 from convzoo.data.arrays import digest, load_split
 from convzoo.errors import ConvzooError
@@ -35,3 +36,11 @@ def same_images(digests: list[str]) -> bool:
     """Whether all digests belong to the same images; MLflow stores only the beginning of a digest."""
     length = min(map(len, digests))
     return UNKNOWN not in digests and len({digest[:length] for digest in digests}) == 1
+
+
+def verdict_on(dataset: str) -> dict[str, Any]:
+    """The verdict of the data checks. Raises ConvzooError if there is none."""
+    file = Path("data/validated", f"{dataset}.json")
+    if not file.is_file():
+        raise ConvzooError(f"{file}: is missing, expected the verdict of the data checks; run: convzoo repro validate")
+    return read_json(file)

@@ -16,6 +16,7 @@ from convzoo.serving.demo_page import DEMO
 from convzoo.serving.limits import Limits
 from convzoo.serving.security import token_for
 from convzoo.serving.shadow import Shadow
+from convzoo.serving.signed import Signed
 from convzoo.serving.sources import Folder, Registry
 
 GRACE = 5  # seconds for the answers under way, beyond the longest that one may take
@@ -41,11 +42,13 @@ def run(
     limits: Limits | None = None,
     report: Path | None = None,
     mlflow: str | None = None,
+    signed_by: Path | None = None,
     on_start: Callable[[str], None] | None = None,
 ) -> None:
     """Serve `networks`, or all, at `address` until SIGTERM or Ctrl-C; then refuse what comes, and finish what runs.
 
-    `models` is a folder instead of the registry, `shadow` an alias and the share of the requests to compare. The demo
+    `models` is a folder instead of the registry, `signed_by` a public key without whose signature no file is served,
+    `shadow` an alias and the share of the requests to compare. The demo
     links to the file `report` and to MLflow's UI at `mlflow`; `on_start` gets its address once the server listens.
     Raises ConvzooError if nothing can be served, or not there.
     """
@@ -56,7 +59,9 @@ def run(
     if shadow and models:
         raise ConvzooError("--shadow: a folder has no aliases, expected registered versions; leave out --models")
     logging.config.dictConfig(LOGGING)
-    champions = Champions(Folder(models) if models else Registry(), networks, shadow[0] if shadow else None)
+    source = Folder(models) if models else Registry()
+    source = Signed(source, signed_by) if signed_by else source
+    champions = Champions(source, networks, shadow[0] if shadow else None)
     champions.start()
     service = Service(champions, limits, Shadow(shadow[1]) if shadow else None, token, (host, *hosts), report, mlflow)
     # uvicorn handles it while it serves, and raises it again at the end.

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from convzoo.errors import ConvzooError, without_account
 from convzoo.files import read_json
+from convzoo.signing import FILE, SIGNATURE
 from convzoo.tracking import store
 from convzoo.tracking.addresses import artifact_path
 from convzoo.tracking.aliases import CANDIDATE, CHAMPION, aliases_of
@@ -41,6 +42,7 @@ class Release(NamedTuple):
     version: int | None  # None in a folder, which knows no versions
     sha256: str | None  # that was registered; None for a version that was registered by hand
     fetch: Callable[[Path], Path | None]  # copies its files into an empty folder; the ONNX file, None if it is lost
+    signature: str | None = None  # of these files, if somebody signed them
 
     @property
     def key(self) -> tuple[int | None, str | None]:
@@ -126,7 +128,14 @@ class Folder:
             if not file.with_name(MODEL).is_file():
                 continue
             export = read_json(file, "model_sha256")
-            release = Release(network, None, None, export["model_sha256"], lambda into, of=file.parent: _copy(of, into))
+            release = Release(
+                network,
+                None,
+                None,
+                export["model_sha256"],
+                lambda into, of=file.parent: _copy(of, into),
+                _signature(file.with_name(FILE)),
+            )
             snapshot.releases[network] = {CHAMPION: release}
             metrics = _metrics_of(file.with_name("evaluation.json"))
             row = {"version": None, "aliases": [], "sha256": release.sha256, "metrics": metrics, "registered": None}
@@ -140,7 +149,7 @@ class Folder:
         return file.read_text(encoding="utf-8") if file.is_file() else ""
 
     def _state(self) -> list[Any]:
-        files = [*self.folder.glob(f"*/{EXPORT}"), *self.folder.glob(f"*/{MODEL}")]
+        files = [file for name in (EXPORT, MODEL, FILE) for file in self.folder.glob(f"*/{name}")]
         return [_state(file) for file in sorted(files)]
 
 
@@ -199,12 +208,12 @@ def _release(network: str, alias: str, version: Any) -> Release:
     number = int(version.version)
 
     def fetch(folder: Path) -> Path | None:
-        return _ask(lambda client: _fetch(client, network, number, folder))
+        return _ask(lambda client: fetch_version(client, network, number, folder))
 
-    return Release(network, alias, number, version.tags.get(SHA256), fetch)
+    return Release(network, alias, number, version.tags.get(SHA256), fetch, version.tags.get(SIGNATURE))
 
 
-def _fetch(client: Any, network: str, number: int, folder: Path) -> Path | None:
+def fetch_version(client: Any, network: str, number: int, folder: Path) -> Path | None:
     """Copy the file of a version, its export.json and its parts; the client is MLflow's or a Reader."""
     version = client.get_model_version(network, str(number))
     file = Version(network, client, version, None, {}).download(folder)
@@ -265,6 +274,10 @@ def _copy(origin: Path, folder: Path) -> Path | None:
         return Path(shutil.copyfile(origin / MODEL, folder / MODEL))
     except FileNotFoundError:
         return None
+
+
+def _signature(file: Path) -> str | None:
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
 
 
 def _state(file: Path) -> list[tuple[int, int, int] | None]:

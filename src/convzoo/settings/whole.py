@@ -8,6 +8,7 @@ from convzoo.settings.compute import ComputeSettings
 from convzoo.settings.data import DataSettings, prepare_settings
 from convzoo.settings.load import Params, Settings, block, check, dotted, place, shown
 from convzoo.settings.networks import FAMILIES, SECTIONS, Network, network_settings
+from convzoo.settings.search import Space, searched_settings
 from convzoo.settings.sources import Source
 from convzoo.settings.types import Name
 from convzoo.settings.weights import Weights
@@ -27,6 +28,7 @@ class Sections(Settings):
     export: dict
     evaluation: dict
     promotion: dict
+    search: dict
 
 
 class Blocks(Sections):
@@ -37,6 +39,7 @@ class Blocks(Sections):
     weights: dict[Name, Weights]
     data: dict[Name, DataSettings]
     networks: dict[Name, Network]
+    search: dict[Name, dict[str, Space]]
 
 
 def network_names(params: Params) -> list[str]:
@@ -60,7 +63,7 @@ def check_all(params: Params) -> None:
         mistakes += _mistakes(_check_reference, params, ("data", name, "source"), "sources")
     for name in params.values["networks"]:
         mistakes += _network_mistakes(params, name)
-    for section in SECTIONS:
+    for section in (*SECTIONS, "search"):
         for name in params.values[section]:
             if name not in params.values["networks"]:
                 problem = "there is no network of this name; take it out, or give `networks` one"
@@ -90,7 +93,10 @@ def _network_mistakes(params: Params, name: str) -> list[str]:
             mistakes.append(f"{where}: is missing; {guess}expected a block for the network of this name")
     for section in ("data", "weights"):
         mistakes += _mistakes(_check_reference, params, ("networks", name, section), section)
-    return mistakes or _mistakes(_check_fit, params, name)
+    mistakes = mistakes or _mistakes(_check_fit, params, name)
+    if name in params.values["search"] and not mistakes:  # whose values must be valid in the network's block
+        mistakes = _mistakes(searched_settings, params, name)
+    return mistakes
 
 
 def _mistake_of_family(params: Params, name: str) -> str:

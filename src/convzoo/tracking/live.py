@@ -1,5 +1,6 @@
 """The MLflow run of a training, logged from a thread that never delays a step and never ends the training."""
 
+import json
 import os
 import queue
 import sys
@@ -11,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from convzoo.errors import SettingsError, first_line, without_account
+from convzoo.processes import process_name
 from convzoo.settings.load import read_params
 from convzoo.tracking.labels import changed_params, git_state, origin, run_name, run_params
 
@@ -130,10 +132,12 @@ class LiveRun:
         from convzoo.tracking import runs, store
 
         commit, dirty = git_state()
-        tags = self.tags | origin() | {"convzoo.dirty": dirty, runs.PROCESS: runs.this_process()}
+        tags = self.tags | origin() | {"convzoo.dirty": dirty, runs.PROCESS: process_name()}
         if commit:
             tags["mlflow.source.git.commit"] = commit
         name = run_name(_differences(self.network), os.environ.get("DVC_EXP_NAME"), (commit or "")[:7])
+        if trial := os.environ.get("CONVZOO_TRIAL"):  # of a sweep, which knows more about it
+            name, tags = json.loads(trial)["name"], tags | json.loads(trial)["tags"]
         client = store.open_store()
         run = runs.open_run(client, self.network, self.identity["fingerprint"], tags, name)
         runs.add_params(client, run, run_params(self.identity))

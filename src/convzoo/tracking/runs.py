@@ -11,12 +11,12 @@ from urllib.parse import quote
 from convzoo.tracking import store  # before mlflow, which reads environment variables that it sets
 
 # isort: split
-import psutil
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
+from convzoo.processes import is_alive
 from convzoo.tracking.labels import param_text
 from convzoo.tracking.registered import existing_run
 
@@ -103,28 +103,13 @@ def create_run(client: MlflowClient, experiment: str, tags: Mapping[str, str], n
     return client.create_run(experiment, tags={**tags, COLOUR: colour}, run_name=name)
 
 
-def this_process() -> str:
-    """Host name, process ID and start time of this process, which identify it."""
-    return f"{platform.node()} {psutil.Process().pid} {psutil.Process().create_time():.2f}"
-
-
 def mark_dead_runs(client: MlflowClient, experiment: str) -> list[Run]:
     """Set the runs to KILLED whose process on this machine has died, and return them."""
     filter_string = f"attributes.status = 'RUNNING' AND tags.`{PROCESS}` LIKE '{platform.node()} %'"
-    dead = [run for run in client.search_runs([experiment], filter_string) if not _is_alive(run.data.tags[PROCESS])]
+    dead = [run for run in client.search_runs([experiment], filter_string) if not is_alive(run.data.tags[PROCESS])]
     for run in dead:
         client.set_terminated(run.info.run_id, "KILLED")
     return dead
-
-
-def _is_alive(process: str) -> bool:
-    _, number, start = process.rsplit(" ", 2)
-    try:
-        return f"{psutil.Process(int(number)).create_time():.2f}" == start
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:  # another user's process, but it exists
-        return True
 
 
 def add_params(client: MlflowClient, run: Run, params: Mapping[str, Any]) -> None:
