@@ -100,7 +100,7 @@ class Fast(nn.Module):
         channels = x.shape[1]
         patches = x.cpu().double().unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, channels * 4)
         variances, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
-        filters = (vectors / (variances + epsilon).sqrt()).T.reshape(-1, channels, 2, 2).flip(0)
+        filters = (vectors * (variances + epsilon).rsqrt()).T.reshape(-1, channels, 2, 2).flip(0)
         self.stem.weight.copy_(torch.cat([filters, -filters]))
         self.stem.bias.zero_()
 
