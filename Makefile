@@ -13,7 +13,7 @@ export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo
+.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages screenshots chaos damages prove rehearse bad-requests soak mutants bits lint ui demo
 
 help:
 	@echo "make repro      run the stages that are out of date and show the results"
@@ -27,6 +27,7 @@ help:
 	@echo "make bad-requests  send over a thousand generated requests to convzoo serve, most of them wrong; COUNT=300"
 	@echo "make soak       keep convzoo serve under load, promote and roll back, compare with MLflow; SECONDS=600 ANSWERS=1000000"
 	@echo "make mutants    break the code in one place at a time and show what no test notices; AREA=metrics COUNT=60 SEED=0"
+	@echo "make bits       run each operation as two emulated processors, and compare its bits with this one; needs qemu-user"
 	@echo "make durations  save how long the stages took here, from which a fresh clone estimates the time left"
 	@echo "make bench-stages  measure what imports and DVC add to each stage, once all of them have run"
 	@echo "make docs       draw the pictures of README.md and docs/networks/, from what make repro built"
@@ -96,6 +97,10 @@ soak: setup
 mutants: setup
 	@python -c "import mutmut" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[mutants]"
 	PYTHONPATH=src:tests python tests/mutants.py $(AREA) --count $(or $(COUNT),60) --seed $(or $(SEED),0)
+
+# MODELS are processors of QEMU, as in: make bits MODELS="Haswell EPYC".
+bits: setup
+	@python tests/bits/emulate.py $(MODELS)
 
 demo: setup
 	python -m convzoo demo

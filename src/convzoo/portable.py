@@ -31,6 +31,11 @@ def has_levers(environment: Mapping[str, str] = os.environ) -> bool:
     return all(environment.get(name) == value for name, value in LEVERS.items())
 
 
+def described_levers() -> str:
+    """LEVERS in one line."""
+    return "; ".join(f"{name}={value}" for name, value in LEVERS.items())
+
+
 def restart_with_levers() -> None:
     """Start this process again with LEVERS in its environment, with the same arguments; nothing if they are there."""
     if has_levers():

@@ -32,8 +32,8 @@ def _latents(count: int, seed: int) -> np.ndarray:
 
 
 def _probe(iterations: int) -> list[np.ndarray]:
-    train, test = _latents(500, 1), _latents(500, 2)
-    return [np.array(probe_accuracy(train, _labels(500), test, _labels(500), iterations))]
+    train, test = _latents(200, 1), _latents(200, 2)
+    return [np.array(probe_accuracy(train, _labels(200), test, _labels(200), iterations))]
 
 
 def _logistic_regression() -> list[np.ndarray]:
@@ -41,8 +41,8 @@ def _logistic_regression() -> list[np.ndarray]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    scaled = StandardScaler().fit_transform(_latents(500, 1).astype(np.float64))
-    fitted = LogisticRegression(max_iter=50).fit(scaled, _labels(500))
+    scaled = StandardScaler().fit_transform(_latents(200, 1).astype(np.float64))
+    fitted = LogisticRegression(max_iter=20).fit(scaled, _labels(200))
     return [scaled, fitted.coef_, fitted.predict_proba(scaled)]
 
 
@@ -60,21 +60,21 @@ def _classification() -> list[np.ndarray]:
 
 
 def _comparison() -> list[np.ndarray]:
-    real, generated = _features(400), _features(300, 1)
-    return [np.array(distances.compare(real, generated, 3, 5, 100, 0))]
+    real, generated = _features(60), _features(50, 1)
+    return [np.array(distances.compare(real, generated, 3, 3, 30, 0))]
 
 
 def _kid() -> list[np.ndarray]:
-    real, generated = _features(300), _features(300, 1)
+    real, generated = _features(40), _features(40, 1)
     return [np.array([kid.kid(real, generated), kid.diversity(real, generated), kid.kid_error(real, generated)])]
 
 
 def _elementwise(function: Callable[[np.ndarray], np.ndarray], low: float, high: float) -> list[np.ndarray]:
-    return [function(floats(4099, low=low, high=high).astype(dtype)) for dtype in (np.float32, np.float64)]
+    return [function(floats(1031, low=low, high=high).astype(dtype)) for dtype in (np.float32, np.float64)]
 
 
 def _sums() -> list[np.ndarray]:
-    x = floats(1000, 1283)
+    x = floats(200, 1283)
     sums = [x.sum(axis=axis, dtype=dtype) for axis in (0, 1, None) for dtype in (np.float32, np.float64)]
     return [*map(np.asarray, sums), x.mean(axis=0), x.std(axis=1), x.astype(np.float64).var(axis=0, ddof=1)]
 
@@ -84,7 +84,7 @@ def _product(dtype: type, rows: int, inner: int, columns: int) -> list[np.ndarra
 
 
 def _decompositions() -> list[np.ndarray]:
-    x = floats(300, 128).astype(np.float64)
+    x = floats(100, 48).astype(np.float64)
     covariance = np.cov(x, rowvar=False)
     singular = np.linalg.svd(x, compute_uv=False)
     return [covariance, *np.linalg.eigh(covariance), singular, np.linalg.qr(x, mode="r"), np.linalg.inv(covariance)]
@@ -97,13 +97,13 @@ def _random() -> list[np.ndarray]:
 
 
 def _pca() -> list[np.ndarray]:
-    images = pixels(600, 16, 3)
-    few, many = images[:300], images
-    return [pca_reconstructions(few, images[:100], 64), pca_reconstructions(many[:, :8, :8], images[:100, :8, :8], 32)]
+    images = pixels(300, 8, 3)
+    few, many = images[:60], images
+    return [pca_reconstructions(few, images[:20], 30), pca_reconstructions(many, images[:20], 32)]
 
 
 def _fidelity() -> list[np.ndarray]:
-    return list(fidelity(pixels(20, 32, 3), pixels(20, 32, 3, seed=1)))
+    return list(fidelity(pixels(3, 32, 3), pixels(3, 32, 3, seed=1)))
 
 
 def _walk() -> list[np.ndarray]:
@@ -119,8 +119,8 @@ OPERATIONS: dict[str, Operation] = {
     "NumPy arccos and arctan2": partial(_elementwise, lambda x: np.arccos(x) + np.arctan2(x, 1 - x), -1, 1),
     "NumPy power": partial(_elementwise, lambda x: x**3 + x**1.7, 0, 4),
     "NumPy sums": _sums,
-    "NumPy matrix product, float32": partial(_product, np.float32, 500, 1280, 300),
-    "NumPy matrix product, float64": partial(_product, np.float64, 300, 1280, 300),
+    "NumPy matrix product, float32": partial(_product, np.float32, 60, 1280, 50),
+    "NumPy matrix product, float64": partial(_product, np.float64, 60, 1280, 50),
     "NumPy einsum": lambda: [np.einsum("nij,nj->ni", floats(500, 2, 2), floats(500, 2, seed=1))],
     "NumPy decompositions": _decompositions,
     "NumPy random numbers": _random,
@@ -132,7 +132,7 @@ OPERATIONS: dict[str, Operation] = {
     "walk between latents": _walk,
     "scikit-learn PCA": _pca,
     "scikit-learn logistic regression": _logistic_regression,
-    "linear probe": partial(_probe, 50),
+    "linear probe": partial(_probe, 20),
     "map of latents, PCA": lambda: [latent_map(_latents(100, 3), "pca")],
-    "map of latents, t-SNE": lambda: [latent_map(_latents(100, 3), "tsne")],
+    "map of latents, t-SNE": lambda: [latent_map(_latents(40, 3), "tsne")],
 }

@@ -34,8 +34,10 @@ def _filled(module: nn.Module) -> nn.Module:
             fan = weight[0].numel() if weight.ndim > 1 else 1
             bound = (3 / fan) ** 0.5
             is_scale = weight.ndim == 1 and not name.endswith(("bias", "mean"))
-            drawn = floats(*weight.shape, low=0.5, high=1.5, seed=number) if is_scale else floats(
-                *weight.shape, low=-bound, high=bound, seed=number
+            drawn = (
+                floats(*weight.shape, low=0.5, high=1.5, seed=number)
+                if is_scale
+                else floats(*weight.shape, low=-bound, high=bound, seed=number)
             )
             weight.copy_(torch.from_numpy(drawn))
     return module.eval()
@@ -45,34 +47,34 @@ def _classifier(classes: int, activation: str, channels: int, side: int) -> list
     body = classifier.build(
         "fast", {"channels": channels, "classes": classes, "activation": activation, "widths": [32, 64, 128], **FAST}
     )
-    module = PixelClassifier(_filled(body), MEAN[:channels], STD[:channels], "mirror_shift", 1.3)
-    return _run(module, pixels(40, side, channels))
+    module = PixelClassifier(_filled(body), MEAN[:channels], STD[:channels], "mirror", 1.3)
+    return _run(module, pixels(3, side, channels))
 
 
 def _autoencoder() -> list[np.ndarray]:
     arguments = {"height": 32, "width": 32, "channels": 3, "activation": "gelu", **CORRECTION}
-    return _run(autoencoder.PixelAutoencoder(_filled(autoencoder.build("fast", arguments))), pixels(40, 32, 3))
+    return _run(autoencoder.PixelAutoencoder(_filled(autoencoder.build("fast", arguments))), pixels(3, 32, 3))
 
 
 def _encoder() -> list[np.ndarray]:
     arguments = {"height": 32, "width": 32, "channels": 3, "activation": "gelu", **CORRECTION}
-    return _run(autoencoder.PixelEncoder(_filled(autoencoder.build("fast", arguments))), pixels(40, 32, 3))
+    return _run(autoencoder.PixelEncoder(_filled(autoencoder.build("fast", arguments))), pixels(3, 32, 3))
 
 
 def _generator() -> list[np.ndarray]:
     generator = dcgan.Generator(latents=100, width=16, size=64, channels=3)
-    return _run(dcgan.PixelGenerator(_filled(generator)), floats(40, 100))
+    return _run(dcgan.PixelGenerator(_filled(generator)), floats(3, 100))
 
 
 def _discriminator() -> list[np.ndarray]:
     body = dcgan.Discriminator(width=32, size=28, channels=1, leak=0.2, norm="batch", spectral=False)
-    return _run(dcgan.DiscriminatorFeatures(_filled(body)), pixels(40, 28, 1))
+    return _run(dcgan.DiscriminatorFeatures(_filled(body)), pixels(3, 28, 1))
 
 
 def _backbone() -> list[np.ndarray]:
     body = nn.Sequential(cut(whole("efficientnet-lite0")), nn.Linear(1280, 5))
-    module = PixelClassifier(_filled(body), *SCALES["efficientnet-lite0"], "mirror")
-    return _run(module, pixels(8, 96, 3))
+    module = PixelClassifier(_filled(body), *SCALES["efficientnet-lite0"], "identity")
+    return _run(module, pixels(2, 64, 3))
 
 
 def _run(module: nn.Module, inputs: np.ndarray) -> list[np.ndarray]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -26,7 +25,7 @@ class Weights(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.filters = nn.Parameter(torch.from_numpy(floats(64, 32, 3, 3)))
+        self.filters = nn.Parameter(torch.from_numpy(floats(32, 16, 3, 3)))
         self.matrix = nn.Parameter(torch.from_numpy(floats(100, 128, seed=1)))
         self.bias = nn.Parameter(torch.from_numpy(floats(128, seed=2)))
 
@@ -67,7 +66,7 @@ def _spectral_norm() -> list[Tensor]:
         layer.weight.copy_(torch.from_numpy(floats(32, 16, 4, 4)))
     torch.manual_seed(0)
     layer = spectral_norm(layer)
-    x = tensor(64, 16, 32, 32, last=True)
+    x = tensor(2, 16, 32, 32, last=True)
     layer.train()
     outputs = layer(x).sum()
     outputs.backward()
@@ -76,7 +75,7 @@ def _spectral_norm() -> list[Tensor]:
 
 def _whitening() -> list[Tensor]:
     network = Fast(3, 10, "gelu", [32, 64, 128], 2, "max", True, True, 0.125)
-    network.whiten(to_floats(torch.from_numpy(pixels(500, 32, 3)), *_scale()))
+    network.whiten(to_floats(torch.from_numpy(pixels(40, 32, 3)), *_scale()))
     return [network.stem.weight.detach()]
 
 
@@ -93,7 +92,7 @@ def _generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def _crops(count: int = 50) -> Tensor:
+def _crops(count: int = 8) -> Tensor:
     return draw_crops(count, 0.5, 10.0, True, _generator())
 
 
@@ -103,57 +102,57 @@ def _drawn(shape: tuple[int, ...], draw: Callable[..., Tensor]) -> list[Tensor]:
 
 def _initial(init: Callable[[Tensor], Tensor]) -> list[Tensor]:
     torch.manual_seed(0)
-    return [init(torch.empty(128, 64, 3, 3))]
+    return [init(torch.empty(64, 32, 3, 3))]
 
 
 def _rotated() -> list[Tensor]:
-    transforms = augmentation.draw_transforms(250, 12.0, 0.12, _generator())
-    return [transforms, augmentation.rotate_and_scale(torch.from_numpy(pixels(250, 28, 1)), transforms)]
+    transforms = augmentation.draw_transforms(40, 12.0, 0.12, _generator())
+    return [transforms, augmentation.rotate_and_scale(torch.from_numpy(pixels(40, 28, 1)), transforms)]
 
 
 def _cropped() -> list[Tensor]:
-    x = tensor(50, 3, 96, 96, low=0, high=255).detach()
+    x = tensor(8, 3, 96, 96, low=0, high=255).detach()
     return [_crops(), resized_crop(x, _crops(), 96)]
 
 
 def _resized(size: int) -> list[Tensor]:
-    x = tensor(50, 3, 32, 32, last=True)
+    x = tensor(8, 3, 32, 32, last=True)
     outputs = augmentation.resized(x, size)
     outputs.square().sum().backward()
     return [outputs, x.grad]
 
 
 OPERATIONS: dict[str, Operation] = {
-    "uniform random numbers": partial(_drawn, (64, 1000), torch.rand),
+    "uniform random numbers": partial(_drawn, (64, 100), torch.rand),
     "normal random numbers": partial(_drawn, (64, 100), torch.randn),
     "normal random numbers, few": partial(_drawn, (7,), torch.randn),
     "random permutation": lambda: [torch.randperm(9000, generator=_generator())],
     "initial weights, Kaiming uniform": partial(_initial, nn.init.kaiming_uniform_),
     "initial weights, Kaiming normal": partial(_initial, nn.init.kaiming_normal_),
     "initial weights, normal": partial(_initial, partial(nn.init.normal_, mean=0.0, std=0.02)),
-    "pixels to floats": lambda: [to_floats(torch.from_numpy(pixels(250, 32, 3)), *_scale())],
-    "floats to pixels": lambda: [to_pixels(tensor(100, 3, 32, 32, last=True).detach())],
+    "pixels to floats": lambda: [to_floats(torch.from_numpy(pixels(32, 32, 3)), *_scale())],
+    "floats to pixels": lambda: [to_pixels(tensor(16, 3, 32, 32, last=True).detach())],
     "shift and flip": lambda: [
         augmentation.shift_and_flip(
-            torch.from_numpy(pixels(250, 32, 3)),
-            augmentation.flips("random", torch.arange(250), 0, 250, 0, _generator()),
-            augmentation.draw_moves(250, 2, _generator()),
+            torch.from_numpy(pixels(32, 32, 3)),
+            augmentation.flips("random", torch.arange(32), 0, 32, 0, _generator()),
+            augmentation.draw_moves(32, 2, _generator()),
         )
     ],
     "cutout": lambda: [
         augmentation.cutout(
-            torch.from_numpy(pixels(250, 32, 3)), augmentation.draw_corners(250, 32, 32, 8, _generator()), 8
+            torch.from_numpy(pixels(32, 32, 3)), augmentation.draw_corners(32, 32, 32, 8, _generator()), 8
         )
     ],
     "crops": lambda: [_crops(500)],
     "colour jitter": lambda: [
         colour_jitter(
-            tensor(50, 3, 96, 96, low=0, high=255).detach(),
-            torch.from_numpy(floats(3, 50, 1, 1, 1, low=0.8, high=1.2)),
+            tensor(8, 3, 96, 96, low=0, high=255).detach(),
+            torch.from_numpy(floats(3, 8, 1, 1, 1, low=0.8, high=1.2)),
         )
     ],
     "colour jitter of signed images": lambda: [
-        jitter_signed(tensor(64, 3, 64, 64), torch.from_numpy(floats(3, 64, 1, 1, 1)), 0.2, 0.2, 0.2)
+        jitter_signed(tensor(8, 3, 64, 64), torch.from_numpy(floats(3, 8, 1, 1, 1)), 0.2, 0.2, 0.2)
     ],
     "bilinear resize to 24x24": partial(_resized, 24),
     "SGD": partial(_optimizer, "sgd", 5e-4),
@@ -166,13 +165,12 @@ OPERATIONS: dict[str, Operation] = {
     "spectral norm": _spectral_norm,
     "whitening": _whitening,
     "eigenvectors 12x12, float64": partial(_eigenvectors, 12, torch.float64),
-    "eigenvectors 256x256, float32": partial(_eigenvectors, 256, torch.float32),
-    "covariance of 3072 values": lambda: [(lambda x: x.T @ x)(torch.from_numpy(floats(500, 3072)))],
+    "eigenvectors 96x96, float32": partial(_eigenvectors, 96, torch.float32),
+    "covariance of 3072 values": lambda: [(lambda x: x.T @ x)(torch.from_numpy(floats(6, 3072)))],
     "norm of gradients": lambda: [
-        nn.utils.get_total_norm([torch.from_numpy(floats(64, 32, 3, 3, seed=seed)) for seed in range(3)])
+        nn.utils.get_total_norm([torch.from_numpy(floats(32, 16, 3, 3, seed=seed)) for seed in range(3)])
     ],
     # Last: an emulator without AVX2's gather instructions ends here.
     "rotate and scale": _rotated,
     "resized crop": _cropped,
 }
-

@@ -89,10 +89,14 @@ def command(
         remedy = "; fix it and run the same command again to continue" if failed else ""
         print(f"failed{': ' if failed else ''}{', '.join(failed)}; all output is in {log}{remedy}", file=sys.stderr)
     if not code or KEEP_GOING & set(arguments):
-        from convzoo.repro.lock import explained  # here, like the next: most failed runs need neither
+        from convzoo.repro.committed import committed_stages, compared_models  # here, like the next: most failed
+        from convzoo.repro.lock import explained  # runs need none of them
         from convzoo.repro.summary import summary
 
-        print(*summary(progress, params.values, explained(before, locked_stages())), sep="\n")
+        now = locked_stages()
+        is_portable = compute_settings(params).portable
+        models = list(compared_models(params.values["networks"], committed_stages(), now, is_portable))
+        print(*summary(progress, params.values, explained(before, now), models), sep="\n")
     raise typer.Exit(code)
 
 

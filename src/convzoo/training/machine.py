@@ -6,7 +6,7 @@ import torch
 from lightning_fabric import Fabric
 
 from convzoo.errors import ConvzooError
-from convzoo.portable import LEVERS, has_levers, missing_features
+from convzoo.portable import LEVERS, described_levers, has_levers, missing_features
 from convzoo.settings.compute import ComputeSettings
 
 
@@ -53,7 +53,7 @@ def resolved(compute: ComputeSettings) -> dict[str, str | int | bool]:
         "precision": _precision(compute, device),
         "threads": torch.get_num_threads() if compute.threads == "auto" else compute.threads,
         "deterministic": compute.deterministic,
-        **({"environment": dict(sorted(LEVERS.items()))} if compute.portable else {}),
+        **({"environment": described_levers()} if compute.portable else {}),
     }
 
 
