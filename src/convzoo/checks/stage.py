@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from convzoo import errors
-from convzoo.checks.code import FAMILY_STAGES, code_file, stage_inputs
+from convzoo.checks.code import FAMILY_STAGES, NOT_COMPUTING, code_file, stage_inputs
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json
 from convzoo.portable import restart_with_levers
@@ -16,7 +16,6 @@ from convzoo.settings.load import block, check, read_params, shown
 NAMED = 3  # modules in a message
 # By the name of the parameter of an entry's `run`, the section of params.yaml with a block for each possible value.
 SECTIONS = {"dataset": "data", "network": "networks", "weights": "weights"}
-WITHOUT_NUMBERS = ("check", "register")  # stages that digest files and move them
 
 
 def main(run: Callable[..., object]) -> None:
@@ -28,7 +27,7 @@ def main(run: Callable[..., object]) -> None:
     stage = Path(sys.argv[0]).stem
 
     def checked(*arguments: str) -> None:
-        if stage not in WITHOUT_NUMBERS and (stage != "train" or compute_settings(read_params()).portable):
+        if stage not in NOT_COMPUTING and (stage != "train" or compute_settings(read_params()).portable):
             restart_with_levers()
         check_arguments(stage, run, arguments)
         if stage != "check":  # which writes what the others are compared with

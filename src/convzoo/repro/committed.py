@@ -35,9 +35,11 @@ def compared_models(
     """Lines about the models of `networks`, by the stages in dvc.lock of the last commit and `now`.
 
     For a model that differs although its inputs are the same, names the first stage and, if results should be
-    portable, the first operation. Yields nothing if the commit has none of these models.
+    portable, the first operation. Leaves out networks that are not built; yields nothing if the commit has none of the
+    others.
     """
-    known = [name for name in networks if _model(committed, name) and _model(now, name)]
+    built = [name for name in networks if Path("models", name, "model.onnx").is_file()]
+    known = [name for name in built if _model(committed, name) and _model(now, name)]
     differing = {name: _first_difference(name, committed, now) for name in known if _differs(name, committed, now)}
     if not known:
         return

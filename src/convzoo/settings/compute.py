@@ -41,8 +41,8 @@ def _misfits(settings: ComputeSettings) -> Iterator[tuple[str, str]]:
     for key, values in allowed.items():
         value = getattr(settings, key)
         if value not in values:
-            expected = " or ".join(str(one).lower() for one in values)
-            yield key, f"got {shown(value)}, expected {expected} with portable: true; set it, or set portable: false"
+            got, expected = shown(value).replace("False", "false"), " or ".join(str(one).lower() for one in values)
+            yield key, f"got {got}, expected {expected} with portable: true; set it, or set portable: false"
     if settings.threads == "auto":
         yield (
             "threads",
