@@ -11,6 +11,10 @@ from filelock import FileLock
 from helpers.gpu_table import TABLE, GpuTable
 from helpers.project import ROOT, commit, convzoo, copy_project, dvc, git
 
+from convzoo.portable import LEVERS
+
+# With them no stage that a test starts has to start itself again, and none that runs in this process replaces it.
+os.environ.update(LEVERS)
 if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch are imported, here and in what the tests start
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes share the cores: threads would wait for each other
 
