@@ -13,10 +13,9 @@ from helpers.project import ROOT, commit, convzoo, copy_project, dvc, git
 
 from convzoo.portable import LEVERS
 
-# With them no stage that a test starts has to start itself again, and none that runs in this process replaces it.
+# Before torch is imported. No stage that a test starts then starts itself again; one that runs in this process would
+# take its place.
 os.environ.update(LEVERS)
-if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch are imported, here and in what the tests start
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes share the cores: threads would wait for each other
 
 
 class Rebuilt(NamedTuple):
