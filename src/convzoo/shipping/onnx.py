@@ -47,7 +47,7 @@ def write_onnx(
             (example,),
             exported,
             dynamo=False,
-            # The module is in evaluation mode already. With EVAL, the exporter would also fold norms into convolutions by
+            # The module is in evaluation mode already. With EVAL the exporter would fold norms into convolutions by
             # torch.sqrt, whose last bits depend on the processor; ONNX Runtime folds them when it loads the file.
             training=torch.onnx.TrainingMode.PRESERVE,
             opset_version=OPSET,
