@@ -165,3 +165,16 @@ def test_no_step_takes_a_square_root_of_torch(optimizer):
             one.step()
     names = {event.key for event in profile.key_averages()}
     assert names and not {name for name in names if "sqrt" in name and "rsqrt" not in name}
+
+
+def test_a_loaded_state_has_the_layout_of_the_weights():
+    weight = nn.Parameter(torch.randn(4, 3, 2, 2).contiguous(memory_format=torch.channels_last))
+    (adam,) = build(nn.ParameterList([weight]), optimizer="adam", **RATES)
+    weight.grad = torch.randn(4, 3, 2, 2).contiguous(memory_format=torch.channels_last)
+    adam.step()
+    before = {name: value.clone() for name, value in adam.state[weight].items()}
+    adam.state[weight]["exp_avg"] = adam.state[weight]["exp_avg"].contiguous()
+    assert adam.state[weight]["exp_avg"].stride() != weight.stride()
+    optimizers.restore_layouts(adam)
+    assert adam.state[weight]["exp_avg"].stride() == adam.state[weight]["exp_avg_sq"].stride() == weight.stride()
+    assert all(torch.equal(value, before[name]) for name, value in adam.state[weight].items())

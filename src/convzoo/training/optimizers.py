@@ -123,6 +123,17 @@ def build(
     return optimizers
 
 
+def restore_layouts(optimizer: torch.optim.Optimizer) -> None:
+    """Give each tensor of a loaded state the order in memory of its weight, which a copy from an accelerator lost.
+
+    A fused step goes through weight, gradient and state in the order of the memory, whatever their strides say.
+    """
+    for weight, values in optimizer.state.items():
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape and value.stride() != weight.stride():
+                values[name] = torch.empty_like(weight).copy_(value)
+
+
 def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
     """Set every group's learning rate to its peak times `factor`."""
     for optimizer in optimizers:
