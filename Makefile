@@ -18,7 +18,7 @@ export DVC_NO_ANALYTICS := 1
 SERVICES := python -c "import boto3, dvc_s3, dvc_ssh, flask_wtf, moto, psycopg" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[services]"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages bench-new-images screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo bench services test-services sweep-kills lock audit sbom
+.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages bench-new-images screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo bench services test-services sweep-kills lock audit sbom bits
 
 help:
 	@echo "make repro      run the stages that are out of date and show the results"
@@ -33,6 +33,7 @@ help:
 	@echo "make bad-requests  send over a thousand generated requests to convzoo serve, most of them wrong; COUNT=300"
 	@echo "make soak       keep convzoo serve under load, promote and roll back, compare with MLflow; SECONDS=600 ANSWERS=1000000"
 	@echo "make mutants    break the code in one place at a time and show what no test notices; AREA=metrics COUNT=60 SEED=0"
+	@echo "make bits       run each operation as two emulated processors, and compare its bits with this one; needs qemu-user"
 	@echo "make durations  save how long the stages took here, from which a fresh clone estimates the time left"
 	@echo "make bench      measure training, inference and decoding, once all stages have run; NETWORKS=... REPEATS=5 SECONDS=3 RECORD=1"
 	@echo "make bench-stages  measure what imports and DVC add to each stage, once all of them have run"
@@ -128,16 +129,23 @@ services: setup
 test-services: setup
 	@$(SERVICES)
 	CONVZOO_TRIES=$(or $(TRIES),100) OMP_WAIT_POLICY=passive python -m pytest -s -m services tests/services
+
 # For this machine's Python and system: versions and hashes of all packages.
 lock: setup
 	@python .ci/lock.py locks/linux-cuda.txt
+
 audit: setup
 	@python -c "import pip_audit" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[audit]"
 	python -m pip_audit --require-hashes --disable-pip -r locks/linux-cuda.txt
+
 sbom: setup
 	@python -c "import cyclonedx_py" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[audit]"
 	@mkdir -p reports
 	python -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible -o reports/sbom.cdx.json
+
+# MODELS are processors of QEMU, as in: make bits MODELS="Haswell EPYC".
+bits: setup
+	@python tests/bits/emulate.py $(MODELS)
 
 demo: setup
 	python -m convzoo demo

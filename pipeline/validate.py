@@ -2,11 +2,12 @@
 
 from convzoo.checks.stage import main
 from convzoo.settings.load import read_params
-from convzoo.validation.validate import validate
 
 
 def run() -> None:
     """Write data/validated/ (verdicts), reports/data/ (details) and reports/data_docs/ (pages to look at)."""
+    from convzoo.validation.validate import validate  # here: the process may start itself again before this import
+
     passed = ", ".join(validate(read_params()))
     print(f"{passed}: all checks passed; see reports/data_docs/index.html")
 

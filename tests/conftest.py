@@ -11,8 +11,11 @@ from filelock import FileLock
 from helpers.gpu_table import TABLE, GpuTable
 from helpers.project import ROOT, commit, convzoo, copy_project, dvc, git
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch are imported, here and in what the tests start
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes share the cores: threads would wait for each other
+from convzoo.portable import LEVERS
+
+# Before torch is imported. No stage that a test starts then starts itself again; one that runs in this process would
+# take its place.
+os.environ.update(LEVERS)
 
 
 class Rebuilt(NamedTuple):

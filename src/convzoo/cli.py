@@ -36,6 +36,7 @@ COMMANDS = (
     "trace",
     "compare",
     "reproduce",
+    "bits",
     "promote",
     "rollback",
     "verify",
@@ -51,7 +52,18 @@ COMMANDS = (
     "ui",
 )
 # These run in the user's folder. All others run in the project's, since the paths of its files are relative to it.
-IN_USERS_FOLDER = ("doctor", "predict", "reconstruct", "sample", "serve", "demo", "shadow", "structure", "verify")
+IN_USERS_FOLDER = (
+    "bits",
+    "doctor",
+    "predict",
+    "reconstruct",
+    "sample",
+    "serve",
+    "demo",
+    "shadow",
+    "structure",
+    "verify",
+)
 # Without rich, whose import takes as long as everything else that the help needs.
 PLAIN: dict[str, Any] = {
     "rich_markup_mode": None,

@@ -14,8 +14,8 @@ from convzoo.cli import COMMANDS, _function, app
 from convzoo.commands import profile
 from convzoo.shipping.onnx import write_onnx
 
-# The first reports it, the second asks a server, the third knows backbones by name.
-NEED_NO_PROJECT = ("doctor", "shadow", "structure")
+# The first reports it, the second asks a server, the third knows backbones by name, the fourth needs no files.
+NEED_NO_PROJECT = ("doctor", "shadow", "structure", "bits")
 REMEDIES = dict.fromkeys(("serve", "demo"), "run this from there, or name a folder of networks: --models DIR\n")
 
 

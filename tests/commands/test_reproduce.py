@@ -1,6 +1,8 @@
 """`convzoo trace` and `convzoo reproduce`, as a user runs them and on differences made by hand."""
 
 import json
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from helpers.project import convzoo, python
 
 from convzoo.commands import reproduce as reproduction
 from convzoo.files import sha256_of, write_json
+from convzoo.portable import processor
 
 NETWORK = "mnist-classifier"
 
@@ -78,6 +81,37 @@ def test_an_older_commit_has_all_its_results_in_metrics_json(made):
     metrics = {"test_accuracy": 0.5, "test_images": 8}
     lineage = {"model_sha256": "1", "weights_sha256": None, "metrics": metrics, "identity": {}}
     assert "metrics: identical" in reproduction._compare(lineage, None, made).lines
+
+
+class Tags(NamedTuple):
+    """A registered version, as far as the comparison by intervals reads it."""
+
+    lineage: dict
+    run: SimpleNamespace
+
+
+def registered_on(processor: str, portable: bool = False) -> Tags:
+    metrics = {"test_accuracy": 0.75, "test_accuracy_low": 0.7, "test_accuracy_high": 0.8, "test_loss": 0.3}
+    lineage = {"metrics": metrics, "identity": {"compute": {"portable": portable}}}
+    return Tags(lineage, SimpleNamespace(data=SimpleNamespace(tags={"convzoo.processor": processor})))
+
+
+def test_on_another_processor_metrics_are_compared_by_their_intervals():
+    different = reproduction.Verdict(False, ["weights.safetensors: DIFFERENT"])
+    version = registered_on("Another Xeon")
+    verdict = reproduction._on_this_processor(different, version, {"test_accuracy": 0.72, "test_loss": 0.9})
+    assert verdict.within and not verdict.identical
+    assert verdict.text == "other bits, as expected of another processor; the metrics are within their intervals"
+    assert "trained on Another Xeon" in verdict.lines[1] and "compute.portable was not true" in verdict.lines[1]
+    assert verdict.lines[2:] == ["  test_accuracy: registered 0.75, now 0.72, within 0.7 to 0.8"]
+    verdict = reproduction._on_this_processor(different, version, {"test_accuracy": 0.69})
+    assert not verdict.within and verdict.text == "DIFFERENT" and "OUTSIDE 0.7 to 0.8" in verdict.lines[2]
+
+
+def test_on_the_same_processor_or_with_portable_results_only_the_same_bytes_will_do():
+    different = reproduction.Verdict(False, [])
+    for version in (registered_on(processor()), registered_on("Another Xeon", portable=True), registered_on(None)):
+        assert reproduction._on_this_processor(different, version, {"test_accuracy": 0.75}) is different
 
 
 def test_a_file_that_the_registry_lost_is_said(made):

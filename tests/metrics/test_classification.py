@@ -179,3 +179,14 @@ def test_worst_mistakes_come_by_falling_probability():
 def test_what_is_no_probability_is_refused(probabilities, labels, message):
     with pytest.raises(ValueError, match=message):
         measures.check_probabilities(np.array(probabilities), np.array(labels))
+
+
+def test_last_bits_decide_no_ranking():
+    near = np.array([[0.3, 0.35, 0.35], [0.3, 0.35, 0.35]], np.float32)
+    near[0, 2] = np.nextafter(near[0, 1], np.float32(1))  # the later class is more probable by one bit
+    labels = np.array([1, 1])
+    assert measures.most_probable(near).tolist() == [1, 1]
+    assert measures.top_k_accuracy(near, labels, 1) == 1
+    assert measures.calibration_bins(near, labels, 1)[0].accuracy == 1
+    assert measures.worst_mistakes(near, np.array([0, 0]), 2).tolist() == [0, 1]
+    assert measures.most_probable(np.array([[0.3, 0.34998, 0.35002]])).tolist() == [2]

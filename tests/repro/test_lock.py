@@ -122,7 +122,3 @@ def test_a_training_that_differed_in_something_else_says_what_is_known(locked):
     locked[NET]["outs"][0]["md5"] = "of 64 threads"
     message = "  net: trained on another kind of machine before, with cpu and bf16 on this one (a processor)"
     assert lock.explained(locked, now)[1] == message
-
-
-def test_the_processor_has_a_name():
-    assert lock.processor().strip()

@@ -13,7 +13,9 @@ GIB = 1 << 30
 
 
 def compute(device: str = "cpu", threads: int | str = 1, devices: int = 1) -> ComputeSettings:
-    return ComputeSettings(device=device, devices=devices, precision="fp32", threads=threads, deterministic=True)
+    return ComputeSettings(
+        portable=False, device=device, devices=devices, precision="fp32", threads=threads, deterministic=True
+    )
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def progress():
 
 
 def lines_of(progress: Progress, *lock_lines: str) -> list[str]:
-    return "\n".join(summary(progress, PARAMS, list(lock_lines))).splitlines()
+    return "\n".join(summary(progress, PARAMS, list(lock_lines), [])).splitlines()
 
 
 def section(lines: list[str], title: str) -> list[str]:
@@ -111,6 +111,11 @@ def test_why_the_lock_changed_is_said(project, progress):
         "other settings: train@good"
     ]
     assert "Changed in dvc.lock:" not in lines_of(progress)
+
+
+def test_which_models_are_those_of_the_commit_stands_below_the_table(project, progress):
+    lines = "\n".join(summary(progress, PARAMS, [], ["2 of 3 models are those", "  c: differs"])).splitlines()
+    assert lines[lines.index("2 of 3 models are those") - 1] == "" and "  c: differs" in lines
 
 
 def test_a_network_without_files_has_no_row_but_a_reason(project, progress):

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from convzoo.training import optimizers
-from convzoo.training.optimizers import Muon, build, orthogonal, set_rates
+from convzoo.training.optimizers import Muon, RMSprop, build, orthogonal, set_rates
 
 RATES = {"learning_rate": 0.1, "momentum": 0.8, "beta2": 0.9, "weight_decay": 0.05, "muon_learning_rate": 0.02}
-TORCH = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}
+TORCH = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": RMSprop, "sgd": torch.optim.SGD}
 
 
 class Small(nn.Module):
@@ -132,3 +132,49 @@ def test_muon_steps_have_singular_values_near_one():
     for shaped in (matrix, matrix.T):
         values = torch.linalg.svdvals(optimizers.orthogonal(shaped, iterations=6))
         assert 0.6 < values.min() <= values.max() < 1.3
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.8])
+def test_rmsprop_takes_the_steps_of_torch(momentum):
+    rates = RATES | {"momentum": momentum}
+    found, expected = Small(), Small()
+    ours = build(found, optimizer="rmsprop", **rates)
+    groups = [{"params": group["params"], "weight_decay": group["weight_decay"]} for group in ours[0].param_groups]
+    same = dict(zip(found.parameters(), expected.parameters(), strict=True))
+    groups = [group | {"params": [same[weight] for weight in group["params"]]} for group in groups]
+    torchs = torch.optim.RMSprop(groups, lr=0.1, alpha=0.9, momentum=momentum)
+    for step in range(4):
+        for mine, theirs in same.items():
+            if mine.requires_grad:
+                generator = torch.Generator().manual_seed(step)
+                mine.grad = torch.randn(mine.shape, generator=generator) * (step != 1)  # also a gradient of zero
+                theirs.grad = mine.grad.clone()
+        ours[0].step(), torchs.step()
+        for mine, theirs in same.items():
+            torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize("optimizer", [*TORCH, "muon"])
+def test_no_step_takes_a_square_root_of_torch(optimizer):
+    network = Small()
+    built = build(network, optimizer=optimizer, **RATES)
+    for weight in network.parameters():
+        weight.grad = torch.ones_like(weight)
+    with torch.profiler.profile() as profile:
+        for one in built:
+            one.step()
+    names = {event.key for event in profile.key_averages()}
+    assert names and not {name for name in names if "sqrt" in name and "rsqrt" not in name}
+
+
+def test_a_loaded_state_has_the_layout_of_the_weights():
+    weight = nn.Parameter(torch.randn(4, 3, 2, 2).contiguous(memory_format=torch.channels_last))
+    (adam,) = build(nn.ParameterList([weight]), optimizer="adam", **RATES)
+    weight.grad = torch.randn(4, 3, 2, 2).contiguous(memory_format=torch.channels_last)
+    adam.step()
+    before = {name: value.clone() for name, value in adam.state[weight].items()}
+    adam.state[weight]["exp_avg"] = adam.state[weight]["exp_avg"].contiguous()
+    assert adam.state[weight]["exp_avg"].stride() != weight.stride()
+    optimizers.restore_layouts(adam)
+    assert adam.state[weight]["exp_avg"].stride() == adam.state[weight]["exp_avg_sq"].stride() == weight.stride()
+    assert all(torch.equal(value, before[name]) for name, value in adam.state[weight].items())

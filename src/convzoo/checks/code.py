@@ -24,6 +24,7 @@ FAMILY_STAGES = {
     "evaluate": ("evaluate", "settings"),
     "register": ("card",),
 }
+NOT_COMPUTING = ("check", "register")  # stages that digest files and move them; all others run with LEVERS
 ALL_FAMILIES = {"report": ("card",)}  # stages that find modules of every family
 
 # Modules that cannot change what a stage writes, with the reason. Whatever only they import does not count either.
@@ -76,6 +77,8 @@ def code_file(stage: str, family: str | None = None) -> Path:
 def roots(stage: str, family: str | None) -> list[str]:
     """The modules that a stage starts from: its entry, and those that the entry finds by the family's name."""
     found = [f"pipeline/{stage}.py"]
+    if stage not in NOT_COMPUTING:
+        found.append(f"{PACKAGE}.portable")  # which convzoo.checks imports, whose imports do not count
     if family:
         found += [f"{PACKAGE}.families.{family}.{name}" for name in FAMILY_STAGES[stage]]
     if stage not in ALL_FAMILIES:

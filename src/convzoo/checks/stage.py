@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from convzoo import errors
-from convzoo.checks.code import FAMILY_STAGES, code_file, stage_inputs
+from convzoo.checks.code import FAMILY_STAGES, NOT_COMPUTING, code_file, stage_inputs
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json
+from convzoo.portable import restart_with_levers
+from convzoo.settings.compute import compute_settings
 from convzoo.settings.load import block, check, read_params, shown
 
 NAMED = 3  # modules in a message
@@ -19,11 +21,14 @@ SECTIONS = {"dataset": "data", "network": "networks", "weights": "weights"}
 def main(run: Callable[..., object]) -> None:
     """Call `run` with the arguments of the command line, unless the stage's code changed since the check.
 
-    An error that the user can fix is printed, with exit code 1.
+    A stage that computes does so with convzoo.portable.LEVERS; a training only with compute.portable: true. An error
+    that the user can fix is printed, with exit code 1.
     """
     stage = Path(sys.argv[0]).stem
 
     def checked(*arguments: str) -> None:
+        if stage not in NOT_COMPUTING and (stage != "train" or compute_settings(read_params()).portable):
+            restart_with_levers()
         check_arguments(stage, run, arguments)
         if stage != "check":  # which writes what the others are compared with
             verify(stage, *arguments)

@@ -22,6 +22,7 @@ from convzoo.commands.shared import Network
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, read_json, write_json
 from convzoo.lineage.commits import head
+from convzoo.portable import processor
 from convzoo.settings.load import Params, read_params
 from convzoo.settings.search import with_values
 from convzoo.trials.trainings import Steps, checked_params, last_lines, run_step, write_copy
@@ -85,9 +86,7 @@ def _record(
 
 def _machine() -> str:
     """The processor and the number of cores, as in `Intel(R) Xeon(R) Processor, 2 cores`."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{(names or [platform.processor() or platform.machine()])[0]}, {os.cpu_count()} cores"
+    return f"{processor()}, {os.cpu_count()} cores"
 
 
 def _seed(network: str, seed: int, kept: Path | None, steps: Steps) -> dict[str, float]:

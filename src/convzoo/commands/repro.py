@@ -6,6 +6,7 @@ the rest will take; DVC's output goes to a file in .repro/. At the end come the 
 MLflow, why dvc.lock changed, and what to do next.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import typer
 from convzoo.commands import check
 from convzoo.errors import ConvzooError
 from convzoo.lineage.record import locked_stages
+from convzoo.portable import LEVERS
 from convzoo.repro.durations import FOLDER, REFERENCE, read_durations, save_durations
 from convzoo.repro.entries import put_in_order
 from convzoo.repro.jobs import can_run_at_once, due_md5s, dvc, run_networks
@@ -62,6 +64,8 @@ def command(
     if NOT_SHOWN & set(arguments):
         raise typer.Exit(_exit_code(subprocess.call(dvc(arguments), env=environment({}))))
     params = read_params()
+    if compute_settings(params).portable:
+        os.environ.update(LEVERS)  # so that no stage has to start itself again with them
     places = _places(params, jobs) if can_run_at_once(arguments) else [{}]
     before = locked_stages()
     plan = read_plan(params.values, arguments, due_md5s(params) if len(places) > 1 else {})
@@ -85,10 +89,14 @@ def command(
         remedy = "; fix it and run the same command again to continue" if failed else ""
         print(f"failed{': ' if failed else ''}{', '.join(failed)}; all output is in {log}{remedy}", file=sys.stderr)
     if not code or KEEP_GOING & set(arguments):
-        from convzoo.repro.lock import explained  # here, like the next: most failed runs need neither
+        from convzoo.repro.committed import committed_stages, compared_models  # here, like the next: most failed
+        from convzoo.repro.lock import explained  # runs need none of them
         from convzoo.repro.summary import summary
 
-        print(*summary(progress, params.values, explained(before, locked_stages())), sep="\n")
+        now = locked_stages()
+        is_portable = compute_settings(params).portable
+        models = list(compared_models(params.values["networks"], committed_stages(), now, is_portable))
+        print(*summary(progress, params.values, explained(before, now), models), sep="\n")
     raise typer.Exit(code)
 
 

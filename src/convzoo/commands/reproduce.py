@@ -1,7 +1,8 @@
 """Rebuild a version from its commit and compare the two.
 
 Runs every stage that leads to it in a temporary clone; pictures from a folder of yours are restored from DVC's cache.
-The exit code is 1 if weights, model or metrics differ.
+The exit code is 1 if weights, model or metrics differ. If another processor trained the version and compute.portable
+was false, bits cannot be compared; the exit code is then 1 if a metric is outside the registered interval.
 """
 
 import os
@@ -20,6 +21,7 @@ from convzoo.errors import ConvzooError
 from convzoo.files import project_root, read_json, sha256_of
 from convzoo.lineage import commits
 from convzoo.lineage.clones import make_clone, prepare_clone
+from convzoo.portable import processor
 from convzoo.shipping.graph import tensors_of
 from convzoo.tracking.versions import Version, find_version
 
@@ -33,14 +35,22 @@ class Verdict(NamedTuple):
 
     identical: bool
     lines: list[str]
+    within: bool = False  # bits cannot be compared, but all metrics with an interval are in it
+
+    @property
+    def text(self) -> str:
+        """As `reproduce` prints it."""
+        if self.within:
+            return "other bits, as expected of another processor; the metrics are within their intervals"
+        return "identical bytes" if self.identical else "DIFFERENT"
 
 
 def command(network: shared.Version) -> None:
     """Print the comparison."""
     verdict = reproduce(network)
     print(f"\n{network}:", *verdict.lines, sep="\n")
-    print("verdict: " + ("identical bytes" if verdict.identical else "DIFFERENT"))
-    if not verdict.identical:
+    print(f"verdict: {verdict.text}")
+    if not verdict.identical and not verdict.within:
         raise typer.Exit(1)
 
 
@@ -59,7 +69,10 @@ def reproduce(name: str) -> Verdict:
         make_clone(commit, clone)
         own_files = prepare_clone(clone, network, version.lineage["stages"])
         _repro(clone, network)
-        verdict = _compare(version.lineage, version.download(Path(folder)), clone / "models" / network)
+        rebuilt = clone / "models" / network
+        verdict = _compare(version.lineage, version.download(Path(folder)), rebuilt)
+        if not verdict.identical:
+            verdict = _on_this_processor(verdict, version, _results(rebuilt))
         return verdict._replace(lines=own_files + verdict.lines)
 
 
@@ -111,8 +124,7 @@ def _compare(lineage: Mapping[str, Any], registered: Path | None, rebuilt: Path)
         else:
             lines.append(f"{name}: DIFFERENT, sha256 {sha256}, registered {lineage[key] or 'unknown'}")
             identical = False
-    results = rebuilt / "evaluation.json"
-    metrics = read_json(results if results.is_file() else rebuilt / "metrics.json")  # all of them, in older commits
+    metrics = _results(rebuilt)
     changed = _differences(lineage["metrics"], {key: metrics.get(key) for key in lineage["metrics"]})
     lines += [f"metrics: {len(changed)} of {len(lineage['metrics'])} DIFFERENT" if changed else "metrics: identical"]
     lines += changed
@@ -121,6 +133,31 @@ def _compare(lineage: Mapping[str, Any], registered: Path | None, rebuilt: Path)
         lines += _tensors(registered, rebuilt / "model.onnx")
         lines += ["what else differs:", *(causes or ["  nothing that is recorded"])]
     return Verdict(identical and not changed, lines)
+
+
+def _results(rebuilt: Path) -> dict[str, Any]:
+    """All metrics, which older commits have in metrics.json."""
+    results = rebuilt / "evaluation.json"
+    return read_json(results if results.is_file() else rebuilt / "metrics.json")
+
+
+def _on_this_processor(verdict: Verdict, version: Version, metrics: Mapping[str, Any]) -> Verdict:
+    """Add a comparison by intervals if another kind of processor trained the version, and not with portable bits."""
+    before, now = version.run.data.tags.get("convzoo.processor"), processor()
+    if version.lineage["identity"].get("compute", {}).get("portable") or before in (None, now):
+        return verdict
+    registered, lines, inside = version.lineage["metrics"], [], []
+    for key, value in registered.items():
+        low, high = registered.get(f"{key}_low"), registered.get(f"{key}_high")
+        if low is not None and high is not None:
+            inside.append(low <= metrics.get(key, float("nan")) <= high)
+            where = "within" if inside[-1] else "OUTSIDE"
+            lines.append(f"  {key}: registered {value:.6g}, now {metrics.get(key)}, {where} {low:.6g} to {high:.6g}")
+    head = (
+        f"bits cannot be compared: this version was trained on {before}, this processor is {now}, and "
+        "compute.portable was not true; compared by intervals instead:"
+    )
+    return Verdict(False, [*verdict.lines, head, *lines], bool(inside) and all(inside))
 
 
 def _differences(registered: Mapping[str, Any], rebuilt: Mapping[str, Any]) -> list[str]:

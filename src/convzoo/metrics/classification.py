@@ -13,6 +13,9 @@ import numpy as np
 
 # The smallest normal float32: a probability that a file rounded to zero costs 87 nats, not infinitely many.
 SMALLEST = float(np.finfo(np.float32).tiny)
+# Digits after the point by which classes and images are ranked, so that no last bit decides. On ties the lower class
+# wins, and the earlier image. Of probabilities this far apart, both orders are as good.
+RANKED_DIGITS = 5
 
 
 class ClassScores(NamedTuple):
@@ -61,6 +64,16 @@ def check_probabilities(probabilities: np.ndarray, labels: np.ndarray) -> None:
         raise ValueError(f"expected labels from 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
 
 
+def ranked(probabilities: np.ndarray) -> np.ndarray:
+    """Return probabilities as they are ranked: rounded to RANKED_DIGITS."""
+    return np.round(probabilities, RANKED_DIGITS)
+
+
+def most_probable(probabilities: np.ndarray) -> np.ndarray:
+    """Return the most probable class of each image, int64 (N,); the lower class wins ties."""
+    return ranked(probabilities).argmax(axis=1)
+
+
 def wilson_interval(correct: int, images: int, confidence: float) -> tuple[float, float]:
     """Return the interval that contains the true accuracy with the given confidence, without continuity correction.
 
@@ -75,7 +88,7 @@ def wilson_interval(correct: int, images: int, confidence: float) -> tuple[float
 
 def top_k_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
     """Return the share of images whose class is among the `k` most probable; the lower class wins ties."""
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+    best = np.argsort(-ranked(probabilities), axis=1, kind="stable")[:, :k]
     return float((best == labels[:, None]).any(axis=1).mean())
 
 
@@ -88,7 +101,7 @@ def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
 def calibration_bins(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> list[Bin]:
     """Sort the images by top probability into `bins` of equal width (Guo et al. 2017, https://arxiv.org/abs/1706.04599)."""
     top = probabilities.max(axis=1).astype(np.float64)
-    correct = probabilities.argmax(axis=1) == labels
+    correct = most_probable(probabilities) == labels
     edges = np.linspace(0, 1, bins + 1)
     bin_of = np.digitize(top, edges[1:-1], right=True)
     filled = []
@@ -126,9 +139,9 @@ def class_scores(labels: np.ndarray, predictions: np.ndarray, classes: int) -> l
 
 def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
     """Return the rows of at most `count` wrong predictions, the most confident first, ties in row order."""
-    predictions = probabilities.argmax(axis=1)
+    predictions = most_probable(probabilities)
     wrong = np.flatnonzero(predictions != labels)
-    return wrong[np.argsort(-probabilities[wrong, predictions[wrong]], kind="stable")][:count]
+    return wrong[np.argsort(-ranked(probabilities)[wrong, predictions[wrong]], kind="stable")][:count]
 
 
 def superclass_probabilities(probabilities: np.ndarray, superclass_of: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ class FeatureNetwork:
         recorded = str(read_json(file.with_name("weights.json"))["files"].get(file.name))
         remedy = f"restore it: dvc checkout, or rebuild it: convzoo repro -f weights@{name}"
         self.name, self.sha256 = name, check_sha256(file, recorded, remedy, reference="as in weights.json")
-        self.model = Model(file)
+        self.model = Model(file, portable=True)
         if self.model.input.shape[-1] not in (channels, None):
             raise ConvzooError(f"{file}: takes {self.model.input}, the images have {channels} channels")
 

@@ -239,5 +239,3 @@ def _run_gate(
         if dry_run or result.failed:
             break
     return result
-
-

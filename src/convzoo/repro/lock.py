@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import json
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from convzoo.checks.code import CODE
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json
+from convzoo.portable import processor
 from convzoo.text import first_names
 
 NEW, SETTINGS, OWN_FILES = "new stages", "other settings", "other files in your folders"
@@ -21,7 +21,6 @@ OF_OWN_FILES = ("source-", "file-")  # how the files in data/code begin that dig
 CACHE = Path(".dvc/cache/files/md5")
 OTHER_RESULTS = "other results of the same settings, code, package versions and data"
 DEVICES, PRECISIONS = ("cpu", "cuda", "mps"), ("fp32", "bf16")
-CPU_INFO = Path("/proc/cpuinfo")
 DOCUMENT = "docs/reproducibility.md"
 
 
@@ -32,12 +31,13 @@ def changed_stages(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[
     """
     reasons: dict[str, list[str]] = {}
     for name, entry in after.items():
-        if entry.get("deps") and entry != before.get(name) and (reason := _reason(before.get(name), entry)):
+        if entry.get("deps") and entry != before.get(name) and (reason := reason_of(before.get(name), entry)):
             reasons.setdefault(reason, []).append(name)
     return reasons
 
 
-def _reason(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str | None:
+def reason_of(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str | None:
+    """Why a stage has another entry; None if only its deps differ, which follows from other stages."""
     if before is None:
         return NEW
     if any(before.get(key) != after.get(key) for key in ("cmd", "params")):
@@ -113,13 +113,6 @@ def _md5_with(identity: Mapping[str, Any], compute: Mapping[str, Any]) -> str:
     sha256 = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     text = json.dumps({"fingerprint": sha256, **parts}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-
-
-def processor() -> str:
-    """The name of the processor."""
-    lines = CPU_INFO.read_text(errors="replace").splitlines() if CPU_INFO.is_file() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
 
 
 def _md5s(entry: Mapping[str, Any], part: str) -> dict[str, str | None]:

@@ -37,7 +37,7 @@ def job_environments(compute: ComputeSettings, gpus: list[str], count: int) -> l
 
 def visible_gpus(compute: ComputeSettings) -> list[str]:
     """The GPUs that CUDA shows to a training of these settings, without the import of torch; none without CUDA."""
-    if compute.device not in (CUDA, "auto"):
+    if compute.portable or compute.device not in (CUDA, "auto"):
         return []
     if VISIBLE in os.environ:
         return [name for name in os.environ[VISIBLE].split(",") if name.strip() not in ("", "-1")]

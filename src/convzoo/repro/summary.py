@@ -28,8 +28,12 @@ COMMANDS = 3
 NEWS = re.compile(r"version \d+ registered| moved here ")  # in what the stage `register` prints
 
 
-def summary(progress: Progress, params: Mapping[str, Any], lock_lines: list[str]) -> Iterator[str]:
-    """The lines. `params` are the values of params.yaml, `lock_lines` say what changed in dvc.lock."""
+def summary(
+    progress: Progress, params: Mapping[str, Any], lock_lines: list[str], model_lines: list[str]
+) -> Iterator[str]:
+    """The lines. `params` are the values of params.yaml, `lock_lines` say what changed in dvc.lock, and `model_lines`
+    which models are those of the last commit.
+    """
     counts = {status: list(progress.status.values()).count(status) for status in ("ran", "cached", "unchanged")}
     yield (
         f"{sum(counts.values())} stages in {duration(progress.clock() - progress.begun)}: {counts['ran']} ran, "
@@ -38,6 +42,8 @@ def summary(progress: Progress, params: Mapping[str, Any], lock_lines: list[str]
     results, broken = _results(params)
     if results:
         yield from ("", in_columns([HEAD, *(_row(outcome, rating, progress) for outcome, rating in results)]))
+    if model_lines:
+        yield from ("", *model_lines)
     outcomes = [outcome for outcome, _ in results]
     failures = [f"{outcome.network}: {'; '.join(outcome.failures)}" for outcome in outcomes if outcome.failures]
     news = _registrations(progress)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from convzoo.errors import SettingsError, did_you_mean
 from convzoo.families.find import family_module
-from convzoo.settings.compute import ComputeSettings
+from convzoo.settings.compute import ComputeSettings, compute_settings
 from convzoo.settings.data import DataSettings, prepare_settings
 from convzoo.settings.load import Params, Settings, block, check, dotted, place, shown
 from convzoo.settings.networks import FAMILIES, SECTIONS, Network, network_settings
@@ -59,6 +59,7 @@ def check_all(params: Params) -> None:
     """Raises SettingsError with a line per mistake in the file."""
     check(params, (), Sections)
     mistakes = _mistakes(check, params, (), Blocks)
+    mistakes += _mistakes(compute_settings, params)
     for name in params.values["data"]:
         mistakes += _mistakes(_check_reference, params, ("data", name, "source"), "sources")
     for name in params.values["networks"]:

@@ -138,7 +138,7 @@ def _write(network: str, name: str, exported: Exported, path: Path, about: dict[
     """Write the file and compare its results with the module's. Raises ConvzooError if they differ."""
     module, inputs, input_name, output_name, unit = exported
     write_onnx(module, torch.from_numpy(inputs[:2]), input_name, output_name, path, about)
-    found = compare(results_of(module, inputs), run_in_batches(Model(path), inputs, BATCH), unit)
+    found = compare(results_of(module, inputs), run_in_batches(Model(path, portable=True), inputs, BATCH), unit)
     if not found.holds:
         raise ConvzooError(
             f"{network}: {name} does not agree with the weights: {output_name} differ by {found.measured} (expected "

@@ -17,7 +17,7 @@ WARM_UP, TIMED = 5, 50  # calls with one input, for the latency
 
 def shipped_model(folder: Path) -> tuple[Model, dict[str, Any]]:
     """The model.onnx in `folder`, and export.json. Raises ConvzooError if they do not belong together."""
-    model = Model(folder / "model.onnx")
+    model = Model(folder / "model.onnx", portable=True)
     described = folder / "export.json"
     if not described.is_file():
         raise ConvzooError(
@@ -32,7 +32,7 @@ def shipped_part(folder: Path, export: dict[str, Any], name: str) -> Model:
     """The file parts/`name` in `folder`. Raises ConvzooError if it is not the one in export.json."""
     file = folder / "parts" / name
     _check(file, export["parts_sha256"][name])
-    return Model(file)
+    return Model(file, portable=True)
 
 
 def _check(file: Path, sha256: str) -> None:

@@ -39,11 +39,17 @@ def write_onnx(
         # The TorchScript exporter, which torch calls legacy, takes half a second; the dynamo exporter takes seven.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.filterwarnings("ignore", "Constant folding", UserWarning)  # a flip is not folded, which is harmless
+        warnings.filterwarnings(
+            "ignore", "It is recommended that constant folding", UserWarning
+        )  # for modules in training
         torch.onnx.export(
             module,
             (example,),
             exported,
             dynamo=False,
+            # The module is in evaluation mode already. With EVAL the exporter would fold norms into convolutions by
+            # torch.sqrt, whose last bits depend on the processor; ONNX Runtime folds them when it loads the file.
+            training=torch.onnx.TrainingMode.PRESERVE,
             opset_version=OPSET,
             input_names=[input_name],
             output_names=[output_name],

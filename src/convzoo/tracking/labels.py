@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from convzoo.lineage import commits
+from convzoo.portable import processor
 
 DIFFERENCES_NAMED = 3  # in the name of a run; the others are counted
 UNCHANGED = "as committed"  # in the name of a run whose params do not differ from the commit
@@ -98,6 +99,7 @@ def origin() -> dict[str, str]:
         "mlflow.source.name": Path(sys.argv[0]).name,
         "mlflow.source.type": "LOCAL",
         "convzoo.machine": f"{platform.node()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "convzoo.processor": processor(),
     }
     return tags | command_tags()
 

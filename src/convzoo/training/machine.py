@@ -6,6 +6,7 @@ import torch
 from lightning_fabric import Fabric
 
 from convzoo.errors import ConvzooError
+from convzoo.portable import LEVERS, described_levers, has_levers, missing_features
 from convzoo.settings.compute import ComputeSettings
 from convzoo.training.memory import keep_freed_memory
 
@@ -13,9 +14,12 @@ from convzoo.training.memory import keep_freed_memory
 def start(compute: ComputeSettings, seed: int) -> Fabric:
     """Settle device, precision, threads and determinism, seed torch, and launch the processes.
 
-    Raises ConvzooError for a device that this machine lacks.
+    Raises ConvzooError for a device that this machine lacks, and for portable results in a process that was started
+    without the environment that they need.
     """
-    device = _device(compute.device)
+    if compute.portable:
+        _check_portable()
+    device = _device(compute)
     keep_freed_memory()
     if compute.threads != "auto":
         torch.set_num_threads(compute.threads)
@@ -24,7 +28,7 @@ def start(compute: ComputeSettings, seed: int) -> Fabric:
         torch.use_deterministic_algorithms(True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # a tenth of the time, for memory nobody reads
         torch.backends.cudnn.benchmark = False
-    precision = {"fp32": "32-true", "bf16": "bf16-mixed"}[_precision(compute.precision, device)]
+    precision = {"fp32": "32-true", "bf16": "bf16-mixed"}[_precision(compute, device)]
     strategy = "auto" if compute.devices == 1 else "ddp"
     fabric = Fabric(accelerator=device, devices=compute.devices, precision=precision, strategy=strategy)
     fabric.launch()
@@ -43,17 +47,41 @@ def seed_epoch(seed: int, epoch: int) -> torch.Generator:
 
 def resolved(compute: ComputeSettings) -> dict[str, str | int | bool]:
     """What `compute` comes to on this machine: the facts that can change the last bits of the weights."""
-    device = _device(compute.device)
+    device = _device(compute)
     return {
+        "portable": compute.portable,
         "device": device,
         "devices": compute.devices,
-        "precision": _precision(compute.precision, device),
+        "precision": _precision(compute, device),
         "threads": torch.get_num_threads() if compute.threads == "auto" else compute.threads,
         "deterministic": compute.deterministic,
+        **({"environment": described_levers()} if compute.portable else {}),
     }
 
 
-def _device(device: str) -> str:
+def _check_portable() -> None:
+    """Say where this machine matters. Raises ConvzooError if the variables of LEVERS are not set."""
+    if not has_levers():
+        missing = ", ".join(name for name, value in LEVERS.items() if os.environ.get(name) != value)
+        raise ConvzooError(
+            f"compute.portable: this process was started without {missing}, expected the environment that every stage "
+            "sets; run: convzoo repro, or python pipeline/train.py NETWORK"
+        )
+    if problem := missing_features():
+        print(f"compute.portable: warning: {problem}; the bits can differ from those of other machines", flush=True)
+    if gpu := _gpu():
+        print(f"compute.portable: trains on the CPU although there is {gpu}; set it to false to use that", flush=True)
+
+
+def _gpu() -> str:
+    """The accelerator of this machine; empty if there is none."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return "MPS" if torch.backends.mps.is_available() else ""
+
+
+def _device(compute: ComputeSettings) -> str:
+    device = "cpu" if compute.portable and compute.device == "auto" else compute.device
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     names = [name for name, yes in available.items() if yes]
     if device == "auto":
@@ -65,9 +93,11 @@ def _device(device: str) -> str:
     return device
 
 
-def _precision(precision: str, device: str) -> str:
-    if precision != "auto":
-        return precision
+def _precision(compute: ComputeSettings, device: str) -> str:
+    if compute.precision != "auto":
+        return compute.precision
+    if compute.portable:
+        return "fp32"
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     flags = torch.cpu.get_capabilities() if device == "cpu" else {}

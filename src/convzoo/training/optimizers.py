@@ -1,10 +1,43 @@
 """Optimizers by the field's names."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+SMALLEST = torch.finfo(torch.float32).tiny  # of a mean square whose root is taken, so that the root of zero is zero
+
 # Coefficients of the quintic Newton-Schulz iteration that Muon uses.
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+
+
+class RMSprop(torch.optim.Optimizer):
+    """RMSprop with momentum and weight decay, as torch.optim.RMSprop, but with the same bits on every processor.
+
+    That one calls torch.sqrt, whose last bits depend on the processor (docs/reproducibility.md). Hinton 2012,
+    https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf.
+    """
+
+    def __init__(
+        self, params: list[dict[str, Any]], lr: float, alpha: float, momentum: float, eps: float = 1e-8
+    ) -> None:
+        super().__init__(params, {"lr": lr, "alpha": alpha, "momentum": momentum, "eps": eps, "weight_decay": 0.0})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                state = self.state[weight]
+                if not state:
+                    state["square_avg"], state["momentum_buffer"] = torch.zeros_like(weight), torch.zeros_like(weight)
+                gradient = weight.grad.add(weight, alpha=group["weight_decay"])
+                mean = state["square_avg"].mul_(group["alpha"])
+                mean.addcmul_(gradient, gradient, value=1 - group["alpha"])
+                root = mean * mean.clamp_min(SMALLEST).rsqrt()
+                buffer = state["momentum_buffer"].mul_(group["momentum"]).addcdiv_(gradient, root.add_(group["eps"]))
+                weight.add_(buffer, alpha=-group["lr"])
 
 
 class Muon(torch.optim.Optimizer):
@@ -74,12 +107,12 @@ def build(
         {"params": biases, "weight_decay": 0.0, "lr": rate * bias_rate},
     ]
     groups = [group for group in groups if group["params"]]
-    if optimizer == "adam":
-        optimizers = [torch.optim.Adam(groups, lr=rate, betas=betas)]
+    if optimizer == "adam":  # fused: the other forms call torch.sqrt, whose last bits depend on the processor
+        optimizers = [torch.optim.Adam(groups, lr=rate, betas=betas, fused=True)]
     elif optimizer == "adamw":
-        optimizers = [torch.optim.AdamW(groups, lr=rate, betas=betas)]
+        optimizers = [torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True)]
     elif optimizer == "rmsprop":
-        optimizers = [torch.optim.RMSprop(groups, lr=rate, alpha=beta2, momentum=momentum)]
+        optimizers = [RMSprop(groups, lr=rate, alpha=beta2, momentum=momentum)]
     else:
         optimizers = [torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0)]
         if filters:
@@ -88,6 +121,17 @@ def build(
         for group in built.param_groups:
             group["peak"] = group["lr"]
     return optimizers
+
+
+def restore_layouts(optimizer: torch.optim.Optimizer) -> None:
+    """Give each tensor of a loaded state the order in memory of its weight, which a copy from an accelerator lost.
+
+    A fused step goes through weight, gradient and state in the order of the memory, whatever their strides say.
+    """
+    for weight, values in optimizer.state.items():
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape and value.stride() != weight.stride():
+                values[name] = torch.empty_like(weight).copy_(value)
 
 
 def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:

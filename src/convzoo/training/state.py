@@ -12,6 +12,7 @@ from convzoo.tracking.live import LiveRun
 from convzoo.training.averaging import MovingAverage
 from convzoo.training.checkpoints import Checkpoints
 from convzoo.training.history import Row
+from convzoo.training.optimizers import restore_layouts
 from convzoo.training.progress import Progress
 
 Part = nn.Module | MovingAverage | Optimizer
@@ -47,6 +48,8 @@ class TrainState:
         if self.saved_parts:
             for part, saved in zip(self._present(), self.saved_parts, strict=True):
                 part.load_state_dict(saved)
+                if isinstance(part, Optimizer):
+                    restore_layouts(getattr(part, "optimizer", part))  # the one inside Fabric's
             self.saved_parts = []
 
     def check_finite(self, losses: Mapping[str, Tensor]) -> None:

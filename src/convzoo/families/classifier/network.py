@@ -106,7 +106,7 @@ class Fast(nn.Module):
             patches = F.unfold(part, 2).transpose(0, 1).flatten(1)
             products, count = products + (patches @ patches.T).double(), count + patches.shape[1]
         variances, vectors = torch.linalg.eigh(products / count)
-        filters = (vectors / (variances + epsilon).sqrt()).T.reshape(-1, channels, 2, 2).flip(0)
+        filters = (vectors * (variances + epsilon).rsqrt()).T.reshape(-1, channels, 2, 2).flip(0)
         self.stem.weight.copy_(torch.cat([filters, -filters]))
         self.stem.bias.zero_()
 

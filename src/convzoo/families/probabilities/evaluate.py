@@ -39,7 +39,8 @@ class Predictions(NamedTuple):
     @classmethod
     def most_probable(cls, names: list[str], labels: np.ndarray, probabilities: np.ndarray) -> "Predictions":
         """Return the most probable classes, given probabilities (N, K)."""
-        return cls(names, labels, probabilities.argmax(axis=1), probabilities.max(axis=1))
+        predicted = classification.most_probable(probabilities)
+        return cls(names, labels, predicted, probabilities[np.arange(len(labels)), predicted])
 
     @property
     def correct(self) -> int:

@@ -27,7 +27,10 @@ class PixelClassifier(nn.Module):
         self.register_buffer("std", torch.tensor(std))
 
     def forward(self, images: Tensor) -> Tensor:
-        return (self.logits(images) / self.temperature).softmax(dim=1)
+        logits = self.logits(images) / self.temperature
+        # A softmax in steps: that of ONNX Runtime sums in an order that depends on the processor.
+        exponentials = (logits - logits.amax(dim=1, keepdim=True)).exp()
+        return exponentials / exponentials.sum(dim=1, keepdim=True)
 
     def logits(self, images: Tensor) -> Tensor:
         """Compute the logits (B, K), averaged over the views and before the temperature."""

@@ -29,7 +29,7 @@ class ProbabilityEvaluator:
             classification.check_probabilities(predicted, split.labels)
         except ValueError as error:
             raise ConvzooError(f"{model.path}: {error}, expected the classes of these images") from error
-        labels = predicted.argmax(axis=1)
+        labels = classification.most_probable(predicted)
         bins = classification.calibration_bins(predicted, split.labels, self.settings.calibration_bins)
         scores = classification.class_scores(split.labels, labels, predicted.shape[1])
         values = {
@@ -38,7 +38,9 @@ class ProbabilityEvaluator:
             "calibration_error": classification.calibration_error(bins),
         }
         if self.superclass_of is not None:
-            coarse = classification.superclass_probabilities(predicted, self.superclass_of).argmax(axis=1)
+            coarse = classification.most_probable(
+                classification.superclass_probabilities(predicted, self.superclass_of)
+            )
             values["coarse_accuracy"] = float((coarse == self.superclass_of[split.labels]).mean())
         return Measurement(values, labels == split.labels)
 

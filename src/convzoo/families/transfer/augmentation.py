@@ -38,7 +38,9 @@ def draw_crops(count: int, smallest: float, degrees: float, flip: bool, generato
     """
     area = 1 - torch.rand(count, generator=generator) * (1 - smallest)
     aspect = _uniform(count, math.log(ASPECT) * (smallest < 1), generator).exp()
-    width, height = ((area * factor).sqrt().clamp(max=1) for factor in (aspect, 1 / aspect))
+    # NumPy's square root is rounded correctly on every processor, that of torch is not (docs/reproducibility.md).
+    sides = (torch.from_numpy(np.sqrt((area * factor).numpy())) for factor in (aspect, 1 / aspect))
+    width, height = (side.clamp(max=1) for side in sides)
     angle = _uniform(count, math.radians(degrees), generator)
     mode = "random" if flip else "none"
     mirror = 1 - 2 * flips(mode, torch.arange(count), 0, count, 0, generator).float()
