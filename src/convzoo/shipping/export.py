@@ -81,8 +81,8 @@ def export_files(
 ) -> None:
     """Write models/NETWORK/model.onnx, `parts` into parts/ with an index, and export.json with `extras` as more keys.
 
-    `described` is architecture.json, `body` the trained network, whose parameters are counted. `features` names the part
-    that gives the features of images, for a network that takes images: with it, all of val is measured for
+    `described` is architecture.json, `body` the trained network, whose parameters are counted. `features` names the
+    part that gives the features of images, for a network that takes images: with it, all of val is measured for
     parts/reference.npz, which `convzoo drift` needs. Raises ConvzooError, and writes nothing, if a file does not agree
     with its module.
     """

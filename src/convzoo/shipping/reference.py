@@ -1,4 +1,4 @@
-"""What is measured of images and of the answers about them, and the measurements of val that later ones are compared with.
+"""Measurements of images and of the answers about them, and those of val, which later ones are compared with.
 
 The stage `export` writes them to parts/reference.npz, the server measures each image in the same way (`convzoo serve
 --log`), and `convzoo drift` compares the two.
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convzoo.data.image_statistics import statistics
-from convzoo.errors import ConvzooError
+from convzoo.errors import ConvzooError, first_line
 from convzoo.files import sha256_of
 from convzoo.shipping.model import Model, run_in_batches
 
@@ -94,8 +94,14 @@ def write_reference(path: Path, images: np.ndarray, model: Path, features: Path,
     return about
 
 
-def read_reference(path: Path) -> Reference:
-    """The content of a reference file. Raises ConvzooError if it cannot be read."""
+def read_reference(path: Path, model_sha256: str) -> Reference:
+    """The content of a reference file.
+
+    Raises ConvzooError if it is missing, cannot be read, or belongs to another file than the one with `model_sha256`.
+    """
+    remedy = "export the network again: convzoo repro, or choose a version that was exported with a reference"
+    if not path.is_file():
+        raise ConvzooError(f"{REFERENCE}: is missing, expected the measurements of val beside the network; {remedy}")
     try:
         with np.load(path, allow_pickle=False) as stored:
             entries = {name: stored[name] for name in stored.files}
@@ -106,7 +112,11 @@ def read_reference(path: Path) -> Reference:
             raise ValueError("its entries do not belong together")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise ConvzooError(
-            f"{path}: is not a reference that can be read ({error}), expected what the stage export wrote; restore it: "
-            "dvc checkout, or export again: convzoo repro"
+            f"{REFERENCE}: cannot be read ({first_line(error)}), expected the measurements of val; {remedy}"
         ) from error
+    if reference.about["model_sha256"] != model_sha256:
+        found = reference.about["model_sha256"][:12]
+        raise ConvzooError(
+            f"{REFERENCE}: belongs to the file with sha256 {found}, expected {model_sha256[:12]}; {remedy}"
+        )
     return reference

@@ -12,7 +12,8 @@ from convzoo.files import read_json
 def export(network: str, settings: ExportSettings) -> None:
     """Write models/NETWORK/model.onnx and export.json: raw uint8 (B, H, W, C) in, probabilities (B, K) out.
 
-    parts/features.onnx gives what the last layer gets, and parts/reference.npz has the measurements of val. Raises ConvzooError, and writes nothing, if the file's outputs differ from those of the weights.
+    parts/features.onnx gives what the last layer gets, and parts/reference.npz has the measurements of val. Raises
+    ConvzooError, and writes nothing, if a file's outputs differ from those of the weights.
     """
     described = read_json(Path("models", network, "architecture.json"))
     model = build(described["architecture"], described["arguments"])

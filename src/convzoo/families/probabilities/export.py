@@ -29,9 +29,9 @@ def export_probabilities(
     """Write models/NETWORK/model.onnx and export.json: raw uint8 (B, H, W, C) in, probabilities (B, K) out.
 
     `described` is the content of architecture.json and `model` the network that it describes; the weights are loaded
-    here. `features` is the part of it from raw images to features (B, D). `parts` are more networks from raw images to probabilities, written to parts/ under their keys; `extras` are
-    more keys of export.json. Raises ConvzooError, and writes nothing, if a file's outputs differ from those of the
-    weights.
+    here. `features` is the part of it from raw images to features (B, D). `parts` are more networks from raw images to
+    probabilities, written to parts/ under their keys; `extras` are more keys of export.json. Raises ConvzooError, and
+    writes nothing, if a file's outputs differ from those of the weights.
     """
     load_trained(model, network, described)
     classifier = PixelClassifier(model, described["mean"], described["std"], settings.views).eval()
