@@ -41,6 +41,7 @@ COMMANDS = (
     "serve",
     "demo",
     "shadow",
+    "drift",
     "sync",
     "repeat",
     "results",
