@@ -13,7 +13,7 @@ export PYTHONPATH := src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo
+.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages drift-study screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo
 
 help:
 	@echo "make repro      run the stages that are out of date and show the results"
@@ -29,6 +29,7 @@ help:
 	@echo "make mutants    break the code in one place at a time and show what no test notices; AREA=metrics COUNT=60 SEED=0"
 	@echo "make durations  save how long the stages took here, from which a fresh clone estimates the time left"
 	@echo "make bench-stages  measure what imports and DVC add to each stage, once all of them have run"
+	@echo "make drift-study  measure false alarms and power of convzoo drift, from the exported mnist-classifier"
 	@echo "make docs       draw the pictures of README.md and docs/networks/, from what make repro built"
 	@echo "make demo       try the networks in your browser, on http://127.0.0.1:8000"
 	@echo "make ui         start the MLflow UI on http://127.0.0.1:5000"
@@ -54,6 +55,9 @@ durations: setup
 
 bench-stages: setup
 	@python benchmarks/stages.py
+
+drift-study: setup
+	@python benchmarks/drift.py
 
 docs: setup
 	PYTHONPATH=src:docs/networks python -m figures

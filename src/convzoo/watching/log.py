@@ -187,7 +187,7 @@ class RequestLog:
             try:
                 self._kept.keep(network, day, name, image, answer.time)
             except (OSError, DiskFullError) as error:
-                self._warn(network, f"an image cannot be kept: {first_line(error)}")
+                self._warn(network, f"an image cannot be kept: {_reason(error)}")
                 name = None
             names.append(name)
         return names
@@ -216,7 +216,7 @@ class RequestLog:
                 stream.flush()
                 os.fsync(stream.fileno())
         except (OSError, DiskFullError, pa.ArrowException) as error:
-            self._warn(network, f"cannot be written: {first_line(error)}; tried again in {SECONDS:g} s")
+            self._warn(network, f"cannot be written: {_reason(error)}; tried again in {SECONDS:g} s")
             if part.new >= ROWS:  # not more, or the memory would fill up
                 while part.new:
                     dropped = len(part.tables.pop())
@@ -254,3 +254,7 @@ class RequestLog:
         if network not in self._troubled:
             log.warning("--log: %s: %s; /metrics counts the dropped rows", self.folder / network, reason)
         self._troubled.add(network)
+
+
+def _reason(error: Exception) -> str:
+    return "the disk is full" if isinstance(error, DiskFullError) else first_line(error)
