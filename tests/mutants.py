@@ -48,6 +48,15 @@ AREAS = {
     "optimizers": Area(["training/optimizers.py"], ["training/test_optimizers.py", "training/test_schedules.py"]),
     "schedules": Area(["training/schedules.py"], ["training/test_schedules.py"]),
     "augmentation": Area(["training/augmentation.py"], ["training/test_augmentation*.py", INPUTS]),
+    "serving": Area(
+        ["serving/*.py"],
+        ["serving/test_answers.py", "serving/test_bounds.py", "serving/test_champions.py", "serving/test_refusals.py"]
+        + ["serving/test_security.py", "serving/test_shadow.py", "serving/test_sources.py"],
+    ),
+    "drift": Area(
+        ["watching/*.py", "shipping/reference.py"],
+        ["watching/test_drift.py", "watching/test_log.py", "shipping/test_reference.py"],
+    ),
     "loops": Area(["families/*/train.py"], TRAINING),
 }
 
