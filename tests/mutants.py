@@ -50,8 +50,7 @@ AREAS = {
     "augmentation": Area(["training/augmentation.py"], ["training/test_augmentation*.py", INPUTS]),
     "serving": Area(
         ["serving/*.py"],
-        ["serving/test_answers.py", "serving/test_bounds.py", "serving/test_champions.py", "serving/test_refusals.py"]
-        + ["serving/test_security.py", "serving/test_shadow.py", "serving/test_sources.py"],
+        [f"serving/test_{name}.py" for name in ("answers", "bounds", "champions", "refusals", "security", "shadow")],
     ),
     "drift": Area(
         ["watching/*.py", "shipping/reference.py"],
