@@ -111,7 +111,7 @@ def test_rows_that_can_never_be_written_are_dropped_and_counted(open_log, ask, m
 
 
 def test_if_too_much_waits_rows_are_dropped_at_once(open_log, ask, monkeypatch, tmp_path):
-    one = images(20).nbytes
+    one = images(20).nbytes + 20 * len(CLASSES) * 4  # and the probabilities
     monkeypatch.setattr(logging, "WAITING_BYTES", 3 * one)
     blocked = threading.Event()
     measure = logging.measure

@@ -2,19 +2,19 @@
 
 import re
 import tempfile
-from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow.compute as pc
 
 from convzoo.errors import ConvzooError, did_you_mean
 from convzoo.serving.sources import Folder, Registry, Release, networks_of, wanted
 from convzoo.shipping.reference import CLASS, REFERENCE, Reference, read_reference
 from convzoo.watching.drift import LEAST_ROWS, compare
-from convzoo.watching.rows import DAY, Rows, read_rows
+from convzoo.watching.rows import DAY, Rows, counts_of, read_rows
 
 PERIOD = re.compile(r"(\d+)([dhm])")
 UNITS = {"d": "days", "h": "hours", "m": "minutes"}
@@ -76,17 +76,18 @@ def examine(
     reference = watched.reference
     logged = {name: _column(rows, name, reference) for name in reference.columns}
     comparisons = [row._asdict() for row in compare(reference, logged, level, least_distance)]
-    times = rows.table["time"].to_pylist()
+    times = rows.table["time"]
+    first, last = times[0].as_py(), times[-1].as_py()
     found = {
         "network": watched.network,
         "title": watched.title,
         "version": watched.version,
         "sha256": watched.sha256,
         "since": since,
-        "first": f"{times[0]:%Y-%m-%d %H:%M} UTC",
-        "last": f"{times[-1]:%Y-%m-%d %H:%M} UTC",
+        "first": f"{first:%Y-%m-%d %H:%M} UTC",
+        "last": f"{last:%Y-%m-%d %H:%M} UTC",
         "images": len(times),
-        "days": dict(Counter(time.strftime(DAY) for time in times)),
+        "days": counts_of(pc.strftime(times, format=DAY)),
         "others": rows.others,
         "split": reference.about["split"],
         "reference_images": reference.about["images"],

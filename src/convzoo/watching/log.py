@@ -5,6 +5,7 @@ import logging
 import os
 import queue
 import shutil
+import sys
 import threading
 import time
 import uuid
@@ -31,7 +32,7 @@ from convzoo.watching.rows import DAY, SUFFIX, table_of
 
 SECONDS = 10.0  # between two writes: what a kill loses at most
 ROWS = 5000  # in a file, after which the next one begins; so many new ones are written at once
-WAITING_BYTES = 64 * 2**20  # of images that wait to be measured; a server that is busy drops the others
+WAITING_BYTES = 64 * 2**20  # of images and answers that wait to be measured; a server that is busy drops the others
 CLOSING = 10.0  # seconds that the end of the server waits for what is not written yet
 NICENESS = 10  # of the thread, so that requests come first
 BUSY, FAILED = "busy", "failed"  # reasons why rows are dropped
@@ -98,11 +99,12 @@ class RequestLog:
         """Log an answer, or drop it if too much waits. Returns at once. Answers without images are left alone."""
         if operation == "sample" or self._closed:
             return
+        size = images.nbytes + outputs.nbytes
         with self._guard:
-            if self._bytes and self._bytes + images.nbytes > WAITING_BYTES:
+            if self._bytes and self._bytes + size > WAITING_BYTES:
                 self.counts[served.network, BUSY] += len(images)
                 return
-            self._bytes += images.nbytes
+            self._bytes += size
         self._queue.put(Answer(served, operation, images, outputs, seconds, datetime.now(UTC)))
 
     def close(self) -> None:
@@ -120,7 +122,7 @@ class RequestLog:
             return Counter(self.counts)
 
     def _work(self) -> None:
-        if hasattr(os, "setpriority"):  # Linux gives each thread a priority
+        if sys.platform == "linux":  # where each thread has a priority
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         due = time.monotonic() + SECONDS
@@ -157,7 +159,7 @@ class RequestLog:
             part.new += len(table)
         finally:
             with self._guard:
-                self._bytes -= images.nbytes
+                self._bytes -= images.nbytes + answer.outputs.nbytes
 
     def _measure(self, answer: Answer) -> pa.Table:
         served, images = answer.served, answer.images
@@ -215,7 +217,7 @@ class RequestLog:
                 pq.write_table(pa.concat_tables(part.tables), stream, compression="zstd")
                 stream.flush()
                 os.fsync(stream.fileno())
-        except (OSError, DiskFullError, pa.ArrowException) as error:
+        except Exception as error:  # whatever it is, the server goes on
             self._warn(network, f"cannot be written: {_reason(error)}; tried again in {SECONDS:g} s")
             if part.new >= ROWS:  # not more, or the memory would fill up
                 while part.new:

@@ -17,7 +17,7 @@ from convzoo.shipping.reference import CLASS, Reference
 from convzoo.watching.drift import class_counts
 
 TEMPLATE = Path(__file__).with_name("drift.html.jinja")
-ACROSS = 3  # panels in a row
+ACROSS = 5  # panels in a row
 BINS = 30
 CLASSES_NAMED = 20  # beyond it, the bars of classes have no names
 CAPTIONS = {
@@ -89,7 +89,7 @@ def _pictures(reference: Reference, logged: Mapping[str, np.ndarray]) -> list[Pi
     numeric = [name for name in names if name != CLASS]
     with tempfile.TemporaryDirectory() as folder:
         down = -(-len(numeric) // ACROSS)
-        with picture(Path(folder, "distributions.png"), 3.4 * ACROSS, 2.3 * down) as figure:
+        with picture(Path(folder, "distributions.png"), 2.7 * ACROSS, 2.1 * down) as figure:
             for place, name in enumerate(numeric, 1):
                 axes = figure.add_subplot(down, ACROSS, place)
                 _draw_histograms(axes, reference.columns[name], logged[name])
@@ -97,7 +97,7 @@ def _pictures(reference: Reference, logged: Mapping[str, np.ndarray]) -> list[Pi
                 if place == 1:
                     axes.legend()
         if CLASS in names:
-            with picture(Path(folder, "classes.png"), 3.4 * ACROSS, 3) as figure:
+            with picture(Path(folder, "classes.png"), 2.7 * ACROSS, 3) as figure:
                 _draw_classes(figure.add_subplot(), reference, logged[CLASS])
         return pictures_in(Path(folder), CAPTIONS)
 

@@ -66,7 +66,7 @@ def read_rows(folder: Path, network: str, sha256: str, since: datetime) -> Rows:
     files = list(_files(folder, network, since))
     tables = [_read(file, since) for file in files]
     rows = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
-    shas = Counter(rows["sha256"].to_pylist())
+    shas = Counter(counts_of(rows["sha256"]))
     own = rows.filter(pc.equal(rows["sha256"], sha256)).sort_by("time")
     others = {other[:12]: count for other, count in shas.most_common() if other != sha256}
     if not len(own) and others:
@@ -76,6 +76,11 @@ def read_rows(folder: Path, network: str, sha256: str, since: datetime) -> Rows:
             f"{since:%Y-%m-%d %H:%M} UTC, but found {listed}; name the version that was served, as in {network}@v2"
         )
     return Rows(own, others)
+
+
+def counts_of(column: pa.ChunkedArray) -> dict[str, int]:
+    """How often each value occurs."""
+    return {entry["values"]: entry["counts"] for entry in column.value_counts().to_pylist()}
 
 
 def _files(folder: Path, network: str, since: datetime) -> Iterator[Path]:
