@@ -18,7 +18,7 @@ export DVC_NO_ANALYTICS := 1
 SERVICES := python -c "import boto3, dvc_s3, dvc_ssh, flask_wtf, moto, psycopg" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[services]"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages bench-new-images screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo bench services test-services sweep-kills lock audit sbom bits
+.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages bench-new-images screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo bench services test-services sweep-kills lock audit sbom bits drift-study
 
 help:
 	@echo "make repro      run the stages that are out of date and show the results"
@@ -38,6 +38,7 @@ help:
 	@echo "make bench      measure training, inference and decoding, once all stages have run; NETWORKS=... REPEATS=5 SECONDS=3 RECORD=1"
 	@echo "make bench-stages  measure what imports and DVC add to each stage, once all of them have run"
 	@echo "make bench-new-images  measure what 100 new images cost in a data set of 10,000"
+	@echo "make drift-study  measure false alarms and power of convzoo drift, from the exported mnist-classifier"
 	@echo "make docs       draw the pictures of README.md and docs/networks/, from what make repro built"
 	@echo "make services   run MLflow on PostgreSQL with a login, an SSH server and moto as S3 on this machine, until Ctrl-C"
 	@echo "make test-services  test two clones that share such services, over real connections; TRIES=100"
@@ -75,6 +76,9 @@ bench-stages: setup
 
 bench-new-images: setup
 	@python benchmarks/new_images.py
+
+drift-study: setup
+	@python benchmarks/drift.py
 
 docs: setup
 	PYTHONPATH=src:docs/networks python -m figures

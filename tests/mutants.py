@@ -48,6 +48,14 @@ AREAS = {
     "optimizers": Area(["training/optimizers.py"], ["training/test_optimizers.py", "training/test_schedules.py"]),
     "schedules": Area(["training/schedules.py"], ["training/test_schedules.py"]),
     "augmentation": Area(["training/augmentation.py"], ["training/test_augmentation*.py", INPUTS]),
+    "serving": Area(
+        ["serving/*.py"],
+        [f"serving/test_{name}.py" for name in ("answers", "bounds", "champions", "refusals", "security", "shadow")],
+    ),
+    "drift": Area(
+        ["watching/*.py", "shipping/reference.py"],
+        ["watching/test_drift.py", "watching/test_log.py", "shipping/test_reference.py"],
+    ),
     "loops": Area(["families/*/train.py"], TRAINING),
 }
 

@@ -43,6 +43,7 @@ COMMANDS = (
     "serve",
     "demo",
     "shadow",
+    "drift",
     "sync",
     "prune",
     "repeat",

@@ -23,6 +23,7 @@ from convzoo.families.transfer import network as transfer
 from convzoo.files import read_json, sha256_of, write_json
 from convzoo.shipping import export as exporting
 from convzoo.shipping.model import Model
+from convzoo.weights.backbones import resized
 
 MEAN, STD = [0.3, 0.4, 0.6], [0.2, 0.3, 0.25]
 CLASSES = ["a", "b", "c", "d"]
@@ -118,6 +119,7 @@ def ports(folder: Path) -> dict[str, tuple[str, str, str]]:
 
 
 PROBABILITIES = ("images", "probabilities", "probability")
+FEATURES = ("images", "features", "feature")
 
 
 @pytest.mark.parametrize("calibrate", [True, False])
@@ -140,8 +142,22 @@ def test_a_classifiers_file_averages_views_and_divides_by_the_temperature(views,
     assert said["views"] == views and said["temperature"] == pytest.approx(expected, rel=6e-3)
     assert said["parity"]["images"] == 11
     assert said["parameters"] == sum(weight.numel() for weight in network.parameters())
-    assert ports(CLASSIFIER.folder) == {"model.onnx": PROBABILITIES}
+    assert ports(CLASSIFIER.folder) == {"model.onnx": PROBABILITIES, "parts/features.onnx": FEATURES}
     same(CLASSIFIER.folder / "model.onnx", images, (logits / said["temperature"]).softmax(1))
+
+
+@pytest.mark.parametrize("kind", ["fast, three convolutions", "reference"])
+def test_a_classifiers_features_are_what_its_last_layer_gets(kind):
+    images = write_val((28, 28, 1))
+    architecture, arguments = CLASSIFIER.zoo[kind][0]
+    network = shaken(build_classifier(architecture, arguments))
+    sha256 = save(network, CLASSIFIER.folder / "weights.safetensors")
+    more = {"architecture": architecture, "arguments": arguments, "mean": [0.3], "std": [0.2], "classes": CLASSES * 3}
+    write_described(CLASSIFIER, sha256, {}, **more)
+    CLASSIFIER.export(calibrate=False)
+    features = torch.from_numpy(Model(CLASSIFIER.folder / "parts/features.onnx")(images))
+    logits = network.head(features) * 0.125 if architecture == "fast" else network.layers[-1](features)
+    torch.testing.assert_close(logits, network(floats(images, [0.3], [0.2])), atol=1e-4, rtol=1e-3)
 
 
 def test_an_autoencoders_files_are_the_network_and_its_halves():
@@ -243,10 +259,17 @@ def test_a_transfer_network_has_its_first_head_on_the_published_backbone(method,
     logits = logits_over("mirror", tuned, x)
     assert said["temperature"] == pytest.approx(best_temperature(logits), rel=6e-3)
     same(folder / "model.onnx", images, (logits / said["temperature"]).softmax(1), atol=2e-5)
+    torch.testing.assert_close(
+        tuned.backbone(resized(x, 12)), torch.from_numpy(Model(folder / "parts/features.onnx")(images))
+    )
     if method == "features":
-        assert said["parts_sha256"] == {}
+        assert said["parts_sha256"].keys() == {"features.onnx"}
         return
-    assert ports(folder) == {"model.onnx": PROBABILITIES, "parts/features_head.onnx": PROBABILITIES}
+    assert ports(folder) == {
+        "model.onnx": PROBABILITIES,
+        "parts/features.onnx": FEATURES,
+        "parts/features_head.onnx": PROBABILITIES,
+    }
     same(folder / "parts/features_head.onnx", images, untouched(x).softmax(1), atol=2e-5)  # one view, as it is
     described = read_json(WEIGHTS / "weights.json")
     write_json(WEIGHTS / "weights.json", described | {"files": {"weights.safetensors": "0" * 64}})

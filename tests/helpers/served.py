@@ -16,6 +16,7 @@ import numpy as np
 
 from convzoo.data.image_statistics import ranges
 from convzoo.files import sha256_of, write_json
+from convzoo.shipping.reference import write_reference
 from helpers.onnx_files import describe, save_linear, save_linear_classifier
 from helpers.project import ROOT, environment
 
@@ -51,6 +52,17 @@ def write_classifier(folder: Path, network: str = "pets", seed: int = 0, **about
     describe(file, **({"network": network, "family": "classifier", "classes": CLASSES, "resize": "crop"} | about))
     known = {"source": {"name": "pets", "kind": "package"}, "ranges": ranges(images(50, seed=1))}
     return _export(file, images=known)
+
+
+def write_watched(folder: Path, network: str = "pets", seed: int = 0, count: int = 300) -> Path:
+    """The classifier of `write_classifier` with features and the measurements of `count` images."""
+    file = write_classifier(folder, network, seed)
+    features = file.with_name("parts") / "features.onnx"
+    weights = np.random.default_rng(seed + 1).normal(size=(SIDE * SIDE, 12)) / 500
+    save_linear(features, weights, ("uint8", (SIDE, SIDE, 1)), ("float32", (12,)), names=("images", "features"))
+    about = {"network": network, "classes": CLASSES, "split": "val"}
+    write_reference(file.parent / "parts/reference.npz", images(count, seed=2), file, features, **about)
+    return file
 
 
 def write_autoencoder(folder: Path, network: str = "copier", with_encoder: bool = True) -> Path:

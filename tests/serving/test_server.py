@@ -114,4 +114,7 @@ def test_away_from_loopback_it_asks_for_the_token(zoo, tmp_path, monkeypatch):
 
 def test_a_light_installation_asks_for_the_versions_of_the_whole_one():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert set(project["dependency-groups"]["serve"]) < set(project["project"]["dependencies"])
+    groups = project["dependency-groups"]
+    assert set(groups["serve"]) < set(project["project"]["dependencies"])
+    included, *more = groups["serve-log"]
+    assert included == {"include-group": "serve"} and set(more) < set(project["project"]["dependencies"])

@@ -97,6 +97,15 @@ def test_a_new_version_is_named_as_soon_as_it_answers(browser, tmp_path):
         assert before != new[:12]
 
 
+def test_a_new_version_is_named_without_a_question(browser, tmp_path):
+    write_photos(tmp_path)
+    with server(tmp_path, "--models", str(tmp_path)) as (address, _, _), demo_visitor(browser, address, 1400) as page:
+        open_network(page, address, PHOTOS)
+        write_photos(tmp_path, seed=1)
+        new = sha256_of(tmp_path / PHOTOS / "model.onnx")
+        expect(page.get_by_role("main").locator("code")).to_have_text(new[:12], timeout=60_000)
+
+
 def test_a_browser_that_knows_the_token_uses_the_demo(browser, demo_zoo, tmp_path):
     with server(tmp_path, "--models", str(demo_zoo), CONVZOO_TOKEN=TOKEN) as (address, _, _):
         known = {"http_credentials": {"username": "anybody", "password": TOKEN}}

@@ -61,7 +61,8 @@ VERSIONS = {
 # Imported packages that only read settings and files whose bytes are checked, move bytes, or show progress.
 WITHOUT_NUMBERS = {
     *("click", "dvc", "fastapi", "fastapi_offline", "filelock", "kagglehub", "mlflow", "mlxtend"),
-    *("packaging", "prometheus_client", "psutil", "pydantic", "pydantic_core", "requests", "ruamel", "starlette"),
+    *("packaging", "prometheus_client", "psutil", "pyarrow", "pydantic", "pydantic_core"),
+    *("requests", "ruamel", "starlette"),
     *("threadpoolctl", "tqdm", "typer", "urllib3", "uvicorn", "voluptuous"),
 }
 

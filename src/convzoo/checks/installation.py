@@ -20,7 +20,11 @@ from convzoo.errors import ConvzooError
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 OLDEST_PYTHON = (3, 11)
-PORTS = {5000: "convzoo ui --port 5005", 5001: "mlflow models serve -p 5005"}  # and a command that takes another
+PORTS = {  # and a command that takes another
+    5000: "convzoo ui --port 5005",
+    5001: "mlflow models serve -p 5005",
+    8000: "convzoo serve --port 8080",
+}
 GIGABYTE = 10**9
 FREE = {PROBLEM: 1, WARNING: 5}  # gigabytes; a clone takes about one after a run of the profile `starter`
 OPTIONAL = {"kagglehub": "kaggle", "pytest": "dev", "ruff": "dev", "playwright": "dev"}  # extras of pyproject.toml

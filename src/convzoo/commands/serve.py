@@ -14,7 +14,7 @@ import typer
 from convzoo.commands.shared import NETWORK_AT_ALIAS
 from convzoo.errors import ConvzooError
 from convzoo.project import find_project, in_project
-from convzoo.serving.limits import Limits
+from convzoo.serving.limits import MIB, ImageBounds, Limits, LogOptions
 
 PORT = 8000
 MLFLOW = "http://127.0.0.1:5000"  # where convzoo ui listens
@@ -24,6 +24,7 @@ EXAMPLES = (
     "convzoo serve mnist-classifier cifar10-classifier@v3 --port 8080",
     "convzoo serve --shadow candidate",
     "convzoo serve --models exported/ --signed-by key.pub",
+    "convzoo serve --log logs",
 )
 
 Networks = Annotated[
@@ -73,13 +74,30 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="Serve only files that the owner of this public key signed."),
     ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Log what came in and what was answered, without the images; see drift."),
+    ] = None,
+    log_days: Annotated[float, typer.Option(min=0, metavar="N", help="Days that the log is kept.")] = LogOptions.days,
+    log_images: Annotated[bool, typer.Option("--log-images", help="Also log the images.")] = False,
+    log_images_size: Annotated[
+        int, typer.Option(min=0, metavar="MIB", help="The most disk that logged images take, in MiB.")
+    ] = ImageBounds.bytes // MIB,
+    log_images_days: Annotated[
+        float, typer.Option(min=0, metavar="N", help="Days that logged images are kept.")
+    ] = ImageBounds.days,
 ) -> None:
     """Load the networks, print the address, and serve until the end."""
+    if log_images and log is None:
+        raise ConvzooError("--log-images: there is no log, expected a folder for it; add: --log DIR")
     limits = Limits(max_body, max_images, max_pixels, max_requests, timeout)
     compared = (shadow, shadow_share) if shadow else None
     hosts = allow_host or ()
+    kept = ImageBounds(log_images_size * MIB, log_images_days) if log_images else None
+    logged = LogOptions(log.absolute(), log_days, kept) if log else None
+    key = signed_by.absolute() if signed_by else None
     options = {"shadow": compared, "hosts": hosts, "limits": limits, "mlflow": mlflow}
-    serve(networks or [], (host, port), models, signed_by=signed_by.absolute() if signed_by else None, **options)
+    serve(networks or [], (host, port), models, signed_by=key, log=logged, **options)
 
 
 def serve(networks: Sequence[str], address: tuple[str, int], models: Path | None, **options: Any) -> None:

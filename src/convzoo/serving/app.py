@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -30,6 +31,9 @@ from convzoo.serving.metrics import MeasuredRequests, Metrics
 from convzoo.serving.security import Guard, has_token
 from convzoo.serving.served import Served
 from convzoo.serving.shadow import Shadow
+
+if TYPE_CHECKING:
+    from convzoo.watching.log import RequestLog  # imports pyarrow, which a server without a log does not need
 
 SHOWN = 80  # characters in a message of what a client sent
 Inputs = Annotated[bool, Query(description="Also return what the network was given: images in its size, or latents.")]
@@ -58,10 +62,11 @@ class Service:
     hosts: tuple[str, ...] = ()
     report: Path | None = None  # of the project whose networks these are
     mlflow: str | None = None  # where MLflow's UI may answer
+    log: "RequestLog | None" = None
 
     def __post_init__(self) -> None:
         self.workers = Workers(self.limits, allowed_cpus())
-        self.metrics = Metrics(self.champions, self.workers)
+        self.metrics = Metrics(self.champions, self.workers, self.log)
 
     def served(self, network: str, operation: str) -> Served:
         """The version that answers. Raises RefusedError if there is none, or if it does something else."""
@@ -77,7 +82,10 @@ class Service:
 
     def compute(self, served: Served, operation: str, body: Body, options: dict[str, Any]) -> tuple[bytes, int]:
         """The answer as JSON, and the number of images in it. Runs in a worker thread."""
+        started = time.perf_counter()
         computed = OPERATIONS[operation](served, body, self.limits, **options)
+        if self.log:
+            self.log.offer(served, operation, computed.inputs, computed.outputs, time.perf_counter() - started)
         if self.shadow and operation == served.task:
             other = self.champions.shadows.get(served.network)
             self.shadow.offer(served, other, computed.inputs, computed.outputs)
@@ -104,6 +112,8 @@ def create_app(service: Service) -> FastAPI:
         if service.shadow:
             service.shadow.close()
         service.workers.close()
+        if service.log:
+            await asyncio.to_thread(service.log.close)
 
     app = FastAPIOffline(
         title="convzoo",

@@ -27,8 +27,10 @@ class Champions:
     finishes with it. `problems` says, by network, why something else is served than should be.
     """
 
-    def __init__(self, source: Source, names: Sequence[str] = (), shadow: str | None = None) -> None:
-        self.source, self.shadow_alias = source, shadow
+    def __init__(
+        self, source: Source, names: Sequence[str] = (), shadow: str | None = None, logged: bool = False
+    ) -> None:
+        self.source, self.shadow_alias, self.logged = source, shadow, logged
         self.aliases = {name.partition("@")[0]: name.partition("@")[2] or None for name in names}
         self.serving: dict[str, Served] = {}
         self.shadows: dict[str, Served] = {}
@@ -117,7 +119,7 @@ class Champions:
         self._forget(topic)
         try:
             with tempfile.TemporaryDirectory(prefix="convzoo-serve-") as folder:
-                new = load(release, Path(folder))
+                new = load(release, Path(folder), self.logged and loaded is self.serving)
         except Exception as error:
             self._failed[topic, release.key] = time.monotonic()
             self._problem(topic, error, f"; {current.release.title} goes on answering" if current else "")

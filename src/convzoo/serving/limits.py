@@ -22,6 +22,23 @@ class Limits:
     seconds: float = 30  # to read a request, and to compute its answer
 
 
+@dataclass(frozen=True)
+class ImageBounds:
+    """Which images of the log are kept; the oldest are removed first."""
+
+    bytes: int = 1024 * MIB  # of the disk
+    days: float = 7
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """Where answers are logged, and for how long they are kept."""
+
+    folder: Path
+    days: float = 90  # that rows are kept
+    images: ImageBounds | None = None  # None: images are not kept
+
+
 class RefusedError(ConvzooError):
     """A request that is not answered; `status` is the HTTP status code."""
 

@@ -2,15 +2,20 @@
 
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from convzoo.serving.bounded import Workers
 from convzoo.serving.champions import Champions
 
+if TYPE_CHECKING:
+    from convzoo.watching.log import RequestLog
+
+WRITTEN = "written"  # what became of a row of the log; the others are reasons why it was dropped
 OPERATIONS = ("predict", "reconstruct", "sample", "encode")
 PAGES = ("/", "/demo/", "/report", "/v1/models", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json")
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)  # seconds
@@ -19,7 +24,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 class Metrics:
     """The metrics of one server, in a registry of its own."""
 
-    def __init__(self, champions: Champions, workers: Workers) -> None:
+    def __init__(self, champions: Champions, workers: Workers, log: "RequestLog | None" = None) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "convzoo_requests", "Answered requests.", ("network", "operation", "status"), registry=self.registry
@@ -37,6 +42,8 @@ class Metrics:
         self.underway = Gauge("convzoo_requests_underway", "Requests that are being answered.", registry=self.registry)
         self.underway.set_function(lambda: workers.requests + workers.abandoned)
         self.registry.register(Versions(champions))
+        if log:
+            self.registry.register(LoggedRows(log))
         ProcessCollector(registry=self.registry)
 
     def text(self) -> bytes:
@@ -62,6 +69,27 @@ class Versions(Collector):
         problems = GaugeMetricFamily("convzoo_problems", "Problems that /readyz lists.")
         problems.add_metric((), len(self.champions.problems))
         yield problems
+
+
+class LoggedRows(Collector):
+    """How many rows the log has got, and how many it has not."""
+
+    def __init__(self, log: "RequestLog") -> None:
+        self.log = log
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics as they are now."""
+        written = CounterMetricFamily("convzoo_log_rows", "Rows that were written to the log.", labels=("network",))
+        dropped = CounterMetricFamily(
+            "convzoo_log_dropped_rows", "Rows that are not in the log, by reason.", labels=("network", "reason")
+        )
+        for (network, outcome), rows in sorted(self.log.counted().items()):
+            if outcome == WRITTEN:
+                written.add_metric((network,), rows)
+            else:
+                dropped.add_metric((network, outcome), rows)
+        yield written
+        yield dropped
 
 
 class MeasuredRequests:

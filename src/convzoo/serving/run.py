@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -13,11 +14,14 @@ from convzoo.ports import check_address
 from convzoo.serving.app import Service, create_app
 from convzoo.serving.champions import Champions
 from convzoo.serving.demo_page import DEMO
-from convzoo.serving.limits import Limits
+from convzoo.serving.limits import Limits, LogOptions
 from convzoo.serving.security import token_for
 from convzoo.serving.shadow import Shadow
 from convzoo.serving.signed import Signed
 from convzoo.serving.sources import Folder, Registry
+
+if TYPE_CHECKING:
+    from convzoo.watching.log import RequestLog
 
 GRACE = 5  # seconds for the answers under way, beyond the longest that one may take
 LOGGING = {
@@ -43,13 +47,14 @@ def run(
     report: Path | None = None,
     mlflow: str | None = None,
     signed_by: Path | None = None,
+    log: LogOptions | None = None,
     on_start: Callable[[str], None] | None = None,
 ) -> None:
     """Serve `networks`, or all, at `address` until SIGTERM or Ctrl-C; then refuse what comes, and finish what runs.
 
     `models` is a folder instead of the registry, `signed_by` a public key without whose signature no file is served,
-    `shadow` an alias and the share of the requests to compare. The demo
-    links to the file `report` and to MLflow's UI at `mlflow`; `on_start` gets its address once the server listens.
+    `shadow` an alias and the share of the requests to compare. Answers are logged as `log` says. The demo links to the
+    file `report` and to MLflow's UI at `mlflow`; `on_start` gets its address once the server listens.
     Raises ConvzooError if nothing can be served, or not there.
     """
     limits = limits or Limits()
@@ -59,11 +64,13 @@ def run(
     if shadow and models:
         raise ConvzooError("--shadow: a folder has no aliases, expected registered versions; leave out --models")
     logging.config.dictConfig(LOGGING)
-    source = Folder(models) if models else Registry()
+    source, alias = Folder(models) if models else Registry(), shadow[0] if shadow else None
     source = Signed(source, signed_by) if signed_by else source
-    champions = Champions(source, networks, shadow[0] if shadow else None)
+    champions = Champions(source, networks, alias, logged=log is not None)
     champions.start()
-    service = Service(champions, limits, Shadow(shadow[1]) if shadow else None, token, (host, *hosts), report, mlflow)
+    answered = _open_log(log) if log else None
+    compared = Shadow(shadow[1]) if shadow else None
+    service = Service(champions, limits, compared, token, (host, *hosts), report, mlflow, answered)
     # uvicorn handles it while it serves, and raises it again at the end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     Server(
@@ -78,6 +85,17 @@ def run(
         ),
         on_start,
     ).run()
+
+
+def _open_log(log: LogOptions) -> "RequestLog":
+    try:
+        from convzoo.watching.log import RequestLog
+    except ImportError as error:
+        raise ConvzooError(
+            f"--log: cannot be written without pyarrow ({error}), expected an installation with it; run: "
+            "pip install --group serve-log"
+        ) from None
+    return RequestLog(log)
 
 
 class Server(uvicorn.Server):

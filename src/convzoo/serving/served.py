@@ -1,8 +1,9 @@
 """A version of a network that is ready to answer: its file loaded and checked, and what else an answer needs."""
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,10 +14,20 @@ from convzoo.files import check_sha256, read_json
 from convzoo.serving.sources import Release
 from convzoo.shipping.likely_wrong import drawn_warnings
 from convzoo.shipping.model import Model, run_in_batches
+from convzoo.shipping.reference import REFERENCE, Reference, batch_size, read_reference
 
 ENCODER = "parts/encoder.onnx"
-BATCH, BATCH_PIXELS = 128, 2**18  # images that a network gets at a time, and their pixels
+PARTS = "parts"
 REMEDY = "restore the file, or choose another version: convzoo models"
+
+log = logging.getLogger("convzoo.serve")
+
+
+class Watched(NamedTuple):
+    """What the log measures of the images that a network gets, besides their statistics."""
+
+    reference: Reference
+    extractor: "ServedModel"  # of the features
 
 
 class ServedModel(Model):
@@ -35,9 +46,7 @@ class ServedModel(Model):
     @property
     def batch(self) -> int:
         """How many images the network gets at a time."""
-        shape = self.input.shape if len(self.input.shape) == 4 else self.output.shape
-        pixels = (shape[1] or 1) * (shape[2] or 1) if len(shape) == 4 else 1
-        return max(1, min(BATCH, BATCH_PIXELS // pixels))
+        return batch_size(self.input.shape if len(self.input.shape) == 4 else self.output.shape)
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,7 @@ class Served:
     encoder: ServedModel | None
     export: dict[str, Any]  # export.json; empty if the version has none
     warnings: list[str] = field(default_factory=list)  # about every answer
+    watched: Watched | None = None  # if the answers are logged and the version was exported with a reference
 
     @property
     def network(self) -> str:
@@ -76,8 +86,9 @@ class Served:
         return {"network": self.network, "version": self.release.version, "sha256": self.sha256}
 
 
-def load(release: Release, folder: Path) -> Served:
-    """Fetch the files of a version into the empty `folder`, check and load them.
+def load(release: Release, folder: Path, logged: bool = False) -> Served:
+    """Fetch the files of a version into the empty `folder`, check and load them; for answers that are `logged` also
+    what measures their images.
 
     Raises ConvzooError if a file is missing or another one than was registered, and if the network fails on an input
     of zeros.
@@ -99,7 +110,8 @@ def load(release: Release, folder: Path) -> Served:
     for part in filter(None, (model, encoder)):
         _try(name, part)
     drawn = drawn_warnings(release.network, export.get("images", {}))
-    return Served(release, sha256, task, model, encoder, export, drawn)
+    watched = _watched(name, folder, sha256) if logged and task != "sample" else None
+    return Served(release, sha256, task, model, encoder, export, drawn, watched)
 
 
 def _export(folder: Path, sha256: str) -> dict[str, Any]:
@@ -121,6 +133,23 @@ def _encoder(name: str, folder: Path, export: dict[str, Any]) -> ServedModel | N
         return None
     check_sha256(file, expected, REMEDY, subject=f"{name}: encoder.onnx")
     return ServedModel(file)
+
+
+def _watched(name: str, folder: Path, sha256: str) -> Watched | None:
+    """What measures images for the log; None, with a warning, if the version has no reference or a damaged one."""
+    try:
+        reference = read_reference(folder / PARTS / REFERENCE, sha256)
+        features = reference.about["features"]
+        file = folder / PARTS / features["file"]
+        if not file.is_file():
+            raise ConvzooError(f"{file.name}: is missing, expected what was exported with the reference; {REMEDY}")
+        check_sha256(file, features["sha256"], REMEDY, subject=file.name)
+        extractor = ServedModel(file)
+        _try(name, extractor)
+    except ConvzooError as error:
+        log.warning("%s: the log has no features: %s", name, error)
+        return None
+    return Watched(reference, extractor)
 
 
 def _try(name: str, model: ServedModel) -> None:

@@ -16,6 +16,7 @@ from convzoo.files import check_sha256, new_file, new_folder, read_json, sha256_
 from convzoo.shipping.model import Model, run_in_batches
 from convzoo.shipping.onnx import OPSET, evaluation_mode, write_onnx
 from convzoo.shipping.parity import Parity, compare
+from convzoo.shipping.reference import REFERENCE, write_reference
 
 MODEL = "model.onnx"
 INDEX = "parts.json"  # of parts/: what each file takes and returns
@@ -75,12 +76,15 @@ def export_files(
     body: nn.Module,
     model: Exported,
     parts: dict[str, Exported] | None = None,
+    features: str | None = None,
     **extras: Any,
 ) -> None:
     """Write models/NETWORK/model.onnx, `parts` into parts/ with an index, and export.json with `extras` as more keys.
 
-    `described` is architecture.json, `body` the trained network, whose parameters are counted. Raises ConvzooError, and
-    writes nothing, if a file does not agree with its module.
+    `described` is architecture.json, `body` the trained network, whose parameters are counted. `features` names the
+    part that gives the features of images, for a network that takes images: with it, all of val is measured for
+    parts/reference.npz, which `convzoo drift` needs. Raises ConvzooError, and writes nothing, if a file does not agree
+    with its module.
     """
     folder = Path("models", network)
     about = {key: described[key] for key in ("family", "dataset", "classes")} | {"network": network}
@@ -94,6 +98,8 @@ def export_files(
         # Present also if there are no parts, since DVC warns about an empty folder.
         write_json(parts_folder / INDEX, {name: _ends(parts_folder / name) for name in parts})
         ends = _ends(model_file)
+        if features:
+            extras["reference"] = _reference(network, described, model_file, parts_folder, features)
 
     write_json(
         folder / "export.json",
@@ -116,6 +122,19 @@ def export_files(
             **extras,
         },
     )
+
+
+def _reference(network: str, described: dict[str, Any], model: Path, parts: Path, features: str) -> dict[str, Any]:
+    """Write the measurements of val, and say how they were made."""
+    images = load_split(Path("data/prepared", described["dataset"], SPLIT)).images
+    about = {"network": network, "classes": described["classes"], "split": SPLIT}
+    found = write_reference(parts / REFERENCE, images, model, parts / features, **about)
+    return {
+        "file": f"parts/{REFERENCE}",
+        "sha256": sha256_of(parts / REFERENCE),
+        "features": f"parts/{features}",
+        **{key: found[key] for key in ("split", "images", "projection")},
+    }
 
 
 def _images(dataset: str) -> dict[str, Any]:

@@ -29,20 +29,23 @@ RUNS_COLOURED = 1000  # the newest runs of an experiment, which a new one should
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as the description of a run or an experiment
 EXPERIMENT_KIND = "mlflow.experimentKind"  # the tag by which MLflow chooses the pages of an experiment
 EXPERIMENT_NOTE = "One run per training of {}, named by what differs from the commit's params.yaml; a step is an epoch."
+TRAININGS = "convzoo"  # the kind of the experiments with a run per training
 PROCESS = "convzoo.process"  # the run tag that identifies the process that trains
 CONTEXT = "mlflow.data.context"  # the tag of a run's data set that names the split
 
 
-def experiment_of(client: MlflowClient, network: str) -> str:
-    """The ID of the experiment `convzoo/NETWORK`. Creates it if it is missing, restores it if it was deleted.
+def experiment_of(client: MlflowClient, network: str, kind: str = TRAININGS, note: str = EXPERIMENT_NOTE) -> str:
+    """The ID of the experiment KIND/NETWORK. Creates it if it is missing, restores it if it was deleted.
 
-    A description that the user wrote stays.
+    `note` is its description; one that the user wrote stays.
     """
-    name = f"convzoo/{quote(network, safe='')}"
-    tags = {NOTE: EXPERIMENT_NOTE.format(network), EXPERIMENT_KIND: "custom_model_development"}
+    name = f"{kind}/{quote(network, safe='')}"
+    tags = {NOTE: note.format(network), EXPERIMENT_KIND: "custom_model_development"}
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        location = _artifact_location(client.tracking_uri, network)
+        # No network is called NETWORK@KIND, so that every experiment has a folder of its own.
+        folder = network if kind == TRAININGS else f"{network}@{kind}"
+        location = _artifact_location(client.tracking_uri, folder)
         try:
             return client.create_experiment(name, artifact_location=location, tags=tags)
         except MlflowException as error:

@@ -79,7 +79,10 @@ CLASSIFIER = Family(
     rate="learning_rate",
     columns=["epoch", "learning_rate", "train_petaflops", "train_loss", "train_accuracy", "val_loss", "val_accuracy"],
     extra={"augmented_batch.npy"},
-    files={"model.onnx": Port("uint8 (N, 28, 28, 1)", "float32 (N, 4)", "probability")},
+    files={
+        "model.onnx": Port("uint8 (N, 28, 28, 1)", "float32 (N, 4)", "probability"),
+        "parts/features.onnx": Port("uint8 (N, 28, 28, 1)", "float32 (N, 16)", "feature"),
+    },
     evaluated={"model.onnx"},
     metrics={
         *("classes", "test_images", "test_loss", "test_calibration_error", "test_macro_f1"),

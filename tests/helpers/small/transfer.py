@@ -78,7 +78,11 @@ TRANSFER = Family(
     rate="learning_rate",
     columns=["epoch", "phase", *classifier.CLASSIFIER.columns[1:]],
     extra={"augmented_batch.npy", "features_head.safetensors"},
-    files={"model.onnx": PROBABILITIES, "parts/features_head.onnx": PROBABILITIES},
+    files={
+        "model.onnx": PROBABILITIES,
+        "parts/features.onnx": Port(PROBABILITIES.input, "float32 (N, 1280)", "feature"),
+        "parts/features_head.onnx": PROBABILITIES,
+    },
     evaluated={"model.onnx", "parts/features_head.onnx"},
     metrics=classifier.CLASSIFIER.metrics
     | {

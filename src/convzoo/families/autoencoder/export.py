@@ -7,11 +7,13 @@ from convzoo.families.autoencoder.settings import ExportSettings
 from convzoo.files import read_json
 from convzoo.shipping.export import Exported, export_files, load_trained, results_of, val_images
 
+ENCODER = "encoder.onnx"
+
 
 def export(network: str, settings: ExportSettings) -> None:
     """Write to models/NETWORK/: model.onnx (uint8 images (B, H, W, C) in, reconstructions of the same shape out),
-    parts/encoder.onnx (images in, latents float32 (B, L) out), parts/decoder.onnx (latents in, reconstructions out) and
-    export.json.
+    parts/encoder.onnx (images in, latents float32 (B, L) out), parts/decoder.onnx (latents in, reconstructions out),
+    parts/reference.npz (the measurements of val, with the latents as features) and export.json.
 
     Raises ConvzooError, and writes nothing, if a file's outputs differ from those of the weights.
     """
@@ -26,8 +28,9 @@ def export(network: str, settings: ExportSettings) -> None:
         model,
         Exported(PixelAutoencoder(model), images, "images", "reconstructions", "grey level"),
         {
-            "encoder.onnx": Exported(PixelEncoder(model), images, "images", "latents", "latent"),
+            ENCODER: Exported(PixelEncoder(model), images, "images", "latents", "latent"),
             "decoder.onnx": Exported(PixelDecoder(model), latents, "latents", "reconstructions", "grey level"),
         },
+        ENCODER,
         latent=latents.shape[1],
     )

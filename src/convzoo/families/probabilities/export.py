@@ -11,6 +11,7 @@ from convzoo.data.arrays import Split, load_split
 from convzoo.families.probabilities.network import PixelClassifier
 from convzoo.families.probabilities.settings import ExportSettings
 from convzoo.shipping.export import Exported, export_files, load_trained, val_images
+from convzoo.shipping.reference import FEATURES
 
 TEMPERATURES = (0.05, 20.0)  # the range to search
 BATCH = 500
@@ -21,15 +22,16 @@ def export_probabilities(
     described: dict[str, Any],
     model: nn.Module,
     settings: ExportSettings,
+    features: nn.Module,
     parts: dict[str, nn.Module] | None = None,
     **extras: Any,
 ) -> None:
     """Write models/NETWORK/model.onnx and export.json: raw uint8 (B, H, W, C) in, probabilities (B, K) out.
 
     `described` is the content of architecture.json and `model` the network that it describes; the weights are loaded
-    here. `parts` are more networks from raw images to probabilities, written to parts/ under their keys; `extras` are
-    more keys of export.json. Raises ConvzooError, and writes nothing, if a file's outputs differ from those of the
-    weights.
+    here. `features` is the part of it from raw images to features (B, D). `parts` are more networks from raw images to
+    probabilities, written to parts/ under their keys; `extras` are more keys of export.json. Raises ConvzooError, and
+    writes nothing, if a file's outputs differ from those of the weights.
     """
     load_trained(model, network, described)
     classifier = PixelClassifier(model, described["mean"], described["std"], settings.views).eval()
@@ -47,7 +49,11 @@ def export_probabilities(
         described,
         model,
         exported(classifier),
-        {name: exported(part) for name, part in (parts or {}).items()},
+        {
+            FEATURES: Exported(features, images, "images", "features", "feature"),
+            **{name: exported(part) for name, part in (parts or {}).items()},
+        },
+        FEATURES,
         views=settings.views,
         temperature=classifier.temperature,
         **extras,

@@ -8,14 +8,15 @@ from convzoo.families.transfer.network import build
 from convzoo.families.transfer.settings import ExportSettings
 from convzoo.files import read_json
 from convzoo.shipping.export import load_trained
-from convzoo.weights.backbones import published
+from convzoo.weights.backbones import PixelFeatures, published
 
 
 def export(network: str, settings: ExportSettings) -> None:
     """Write models/NETWORK/model.onnx and export.json: raw uint8 (B, H, W, C) in, probabilities (B, K) out.
 
     If the backbone was fine-tuned, parts/features_head.onnx is the head of phase 1 on the backbone as published; its
-    only view is the image itself, whatever `views` is. Raises ConvzooError, and writes nothing, if a file's outputs
+    only view is the image itself, whatever `views` is. parts/features.onnx gives the features of the backbone, and
+    parts/reference.npz has the measurements of val. Raises ConvzooError, and writes nothing, if a file's outputs
     differ from those of the weights or the published weights are missing.
     """
     described = read_json(Path("models", network, "architecture.json"))
@@ -29,4 +30,5 @@ def export(network: str, settings: ExportSettings) -> None:
         load_trained(untouched.head, network, described, "features_head.safetensors")
         parts["features_head.onnx"] = PixelClassifier(untouched, described["mean"], described["std"], "identity")
     model = build(described["architecture"], described["arguments"])
-    export_probabilities(network, described, model, settings, parts, **extras)
+    features = PixelFeatures(model.backbone, described["mean"], described["std"], model.side)
+    export_probabilities(network, described, model, settings, features, parts, **extras)

@@ -13,11 +13,12 @@ const TASKS = {
   sample: { title: "Generate", panel: generator },
 };
 const SHORT = 12; // letters of a sha256
+const REFRESH = 5000; // milliseconds between two looks for a promotion
 
 const main = document.getElementById("panel");
 let networks = [];
 let links = { report: null, mlflow: null };
-let current = { name: null, take: null };
+let current = { name: null, take: null, showFacts: null };
 
 const taskOf = (network) => network.operations.find((operation) => operation in TASKS);
 const named = (name) => networks.find(({ network }) => network === name);
@@ -70,14 +71,15 @@ function open(name, isAsked) {
   const network = named(name);
   const { panel, title } = TASKS[taskOf(network)];
   const about = element("div", { class: "facts" }, ...facts(network));
+  const showFacts = () => about.replaceChildren(...facts(named(name)));
   // A promotion takes effect while the page is open.
   const answered = async ({ sha256 }) => {
     if (named(name).sha256 === sha256) return;
     await load();
-    about.replaceChildren(...facts(named(name)));
+    showFacts();
   };
   const { node, take } = panel(network, answered);
-  current = { name, take };
+  current = { name, take, showFacts };
   const heading = element("h2", { tabindex: -1 }, name);
   main.replaceChildren(heading, about, node);
   main.setAttribute("aria-label", `${title} with ${name}`);
@@ -90,6 +92,16 @@ function openChosen(isAsked) {
   const name = decodeURIComponent(location.hash.slice(1));
   if (named(name)) open(name, isAsked);
   else if (!current.name) open(networks[0].network, false);
+}
+
+// Shows a promotion also if nothing is asked. A server that does not answer is named by the next question.
+async function refresh() {
+  if (document.hidden) return;
+  const before = JSON.stringify(networks);
+  await load().catch(() => {});
+  if (JSON.stringify(networks) === before || !named(current.name)) return;
+  current.showFacts();
+  fillNavigation();
 }
 
 function takePasted(event) {
@@ -108,6 +120,7 @@ async function start() {
     openChosen(false);
     addEventListener("hashchange", () => openChosen(true));
     document.addEventListener("paste", takePasted);
+    setInterval(refresh, REFRESH);
     // A file that is dropped beside the place for it would otherwise replace the page.
     for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
   });
