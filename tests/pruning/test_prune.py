@@ -157,7 +157,13 @@ def test_snapshots_go_with_the_trainings_that_they_were_kept_for(three, reposito
 
 def test_checkpoints_go_by_age_unless_a_training_has_them(project):
     old = time.time() - 40 * 86_400
-    for name in (".checkpoints/a-1", ".checkpoints/b-2", ".sweeps/study/one/.checkpoints/c-3", ".features/d"):
+    for name in (
+        ".checkpoints/a-1",
+        ".checkpoints/b-2",
+        ".sweeps/study/one/.checkpoints/c-3",
+        ".features/d",
+        ".decoded/e",
+    ):
         folder = Path(name)
         folder.mkdir(parents=True)
         for file in (folder / "last.safetensors", folder / "lock"):
@@ -166,14 +172,14 @@ def test_checkpoints_go_by_age_unless_a_training_has_them(project):
     Path(".sweeps/study/one/src").symlink_to(Path("src").absolute())
     with FileLock(".checkpoints/b-2/lock"):
         os.utime(".checkpoints/b-2/lock", (old, old))
-        names = {".checkpoints/a-1", ".sweeps/study/one", ".features/d"}
+        names = {".checkpoints/a-1", ".sweeps/study/one", ".features/d", ".decoded/e"}
         assert items("checkpoints", later=0).keys() == names
         assert items("checkpoints", days=50, later=0) == {}
         for item in items("checkpoints", later=0).values():
             item.remove()
     assert Path(".checkpoints/b-2/last.safetensors").exists() and Path("src/convzoo").is_dir()
     assert not any(map(os.path.exists, names))
-    subprocess.run(["rm", "-rf", ".checkpoints", ".sweeps", ".features"], check=True)
+    subprocess.run(["rm", "-rf", ".checkpoints", ".sweeps", ".features", ".decoded"], check=True)
 
 
 def test_a_dry_run_prints_what_a_run_removes(three):

@@ -20,6 +20,7 @@ from convzoo.tracking.live import tracking_is_off
 
 VERSIONS, RUNS, SNAPSHOTS, CHECKPOINTS, CACHE = KINDS = ("versions", "runs", "snapshots", "checkpoints", "cache")
 BY_AGE = KINDS[:-1]  # DVC's cache has no ages: what no commit needs goes
+CACHES = (".features/*", ".decoded/*")  # of stages: features of backbones, decoded pictures
 DAY = 86_400  # seconds
 # Keeps what the workspace, every commit and every experiment of DVC need.
 DVC_GC = ("gc", "--workspace", "--all-commits", "--all-experiments", "--force")
@@ -94,9 +95,10 @@ def _tracked(kinds: Sequence[str], stays: Needed, before: float, now: float) -> 
 
 
 def _checkpoints(before: float, now: float) -> Iterator[Item]:
-    """Checkpoints of stopped trainings, copies in which trials of sweeps were stopped, and features of backbones."""
+    """Checkpoints of stopped trainings, copies in which trials of sweeps were stopped, and caches of stages."""
     root = project_root()
-    for place in [*_checkpoint_folders(), *sorted(root.glob(".sweeps/*/*/")), *sorted(root.glob(".features/*"))]:
+    others = (place for pattern in (".sweeps/*/*/", *CACHES) for place in sorted(root.glob(pattern)))
+    for place in [*_checkpoint_folders(), *others]:
         files = list(_files(place))
         last = max((file.stat().st_mtime for file in files), default=place.stat().st_mtime)
         if last < before and not any(_is_locked(file) for file in files if file.name == "lock"):
