@@ -9,12 +9,18 @@ import torch
 from helpers.project import ROOT, convzoo, python
 from torch import nn
 
-from convzoo.bits.record import GROUPS, PACKAGES, compare, read_record
+from convzoo.bits.record import GROUPS, PACKAGES, compare, read_record, write_record
 from convzoo.errors import ConvzooError
 from convzoo.families.probabilities.network import PixelClassifier
 from convzoo.portable import LEVERS, missing_features
 from convzoo.shipping.onnx import write_onnx
 
+# What the emulated processors could not run, or have not run since the exported files changed.
+NOT_EMULATED = {
+    *("rotate and scale", "resized crop"),
+    *("ONNX Runtime, classifier of 10 classes", "ONNX Runtime, classifier of 100 classes"),
+    *("ONNX Runtime, features of a discriminator", "ONNX Runtime, EfficientNet-Lite0"),
+}
 FILES = sorted((ROOT / "tests/bits").glob("*.json"))
 
 
@@ -33,7 +39,7 @@ def test_this_machine_has_the_bits_of_every_processor_that_was_seen(here, file):
     other = [line for line in comparison.versions if line.partition(":")[0] in PACKAGES]
     assert other == [], "recorded with other versions: run make bits, and convzoo bits on the machines in tests/bits"
     assert comparison.differing == []
-    assert len(comparison.equal) > 100 and len(comparison.one_sided) <= 2
+    assert len(comparison.equal) > 100 and set(comparison.one_sided) <= NOT_EMULATED
 
 
 def test_there_are_files_of_intel_and_amd():
@@ -74,6 +80,13 @@ def test_two_files_show_the_first_difference(records, tmp_path):
         "  not compared, only one of the files has it: d",
         "  other versions of libc: glibc 2.36 and glibc 2.41",
     ]
+
+
+def test_the_first_difference_is_the_first_in_the_order_of_the_file(tmp_path):
+    record = {"processor": "One", "versions": {}, "operations": {"b": "1", "a": "2"}}
+    write_record(tmp_path / "one.json", record)
+    found = compare(read_record(tmp_path / "one.json"), record | {"operations": {"a": "3", "b": "3"}})
+    assert found.differing == ["b", "a"]
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -1,6 +1,7 @@
 """The digests of all operations on this machine, as a file, and the comparison of two such files."""
 
 import hashlib
+import json
 import platform
 from collections.abc import Callable, Collection, Iterator
 from importlib import import_module
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convzoo.errors import ConvzooError
-from convzoo.files import read_json
+from convzoo.files import new_file, read_json
 from convzoo.portable import LEVERS, processor
 
 # The modules of this package with operations, in the order of the pipeline. Each imports what its operations need.
@@ -59,7 +60,7 @@ def record(name: str | None, without: Collection[str], progress: Callable[[str],
     return {
         "processor": name or processor(),
         "versions": {"python": platform.python_version(), "libc": " ".join(platform.libc_ver())}
-        | {package: version(package) for package in PACKAGES},
+        | {package: version(package).partition("+")[0] for package in PACKAGES},
         "environment": LEVERS,
         "operations": digests,
     }
@@ -71,6 +72,12 @@ def _digest(results: list[Any]) -> str:
         array = result.detach().contiguous().numpy() if hasattr(result, "detach") else np.ascontiguousarray(result)
         sha256.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
     return sha256.hexdigest()[:DIGITS]
+
+
+def write_record(file: Path, content: dict[str, Any]) -> None:
+    """Write what `record` returns, with the operations in their order: the first difference is the first of them."""
+    with new_file(file) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_record(file: Path) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import typer
 
 from convzoo.bits import record as bits
 from convzoo.errors import ConvzooError
-from convzoo.files import write_json
 from convzoo.portable import missing_features, restart_with_levers
 
 EXAMPLES = (
@@ -48,7 +47,7 @@ def command(
         if problem := missing_features():
             print(f"warning: {problem}; its bits are expected to differ", file=sys.stderr)
         made = bits.record(name, without or (), lambda operation: print(operation, file=sys.stderr, flush=True))
-        write_json(out, made)
+        bits.write_record(out, made)
         print(f"{made['processor']}: {len(made['operations'])} operations; digests in {out}")
         records.append(made)
     if len(records) == 1:
