@@ -60,7 +60,7 @@ def test_without_a_key_nothing_is_signed_and_a_refused_version_never_is(network,
     assert promote(network).done
     assert SIGNATURE not in store.open_store().get_model_version(network, "1").tags
     assert f"1 error: {network}: version 1: nobody signed it" in run(network, "--key", keys / "mine.pub")
-    worse = version(network, "worse")
+    worse = version(network, "bad")
     assert not promote(network, key=keys / "mine.pem").done
     assert SIGNATURE not in store.open_store().get_model_version(network, str(worse)).tags
 
@@ -84,7 +84,7 @@ def test_a_server_that_wants_signatures_serves_no_other_file(network, keys):
     champions.start()
     assert champions.serving[network].release.version == 1
 
-    version(network, "better")
+    version(network, "best")
     assert promote(network).done
     champions.refresh()
     assert champions.serving[network].release.version == 1, "the unsigned champion is refused, the last one stays"

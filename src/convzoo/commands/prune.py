@@ -1,4 +1,4 @@
-"""Remove old runs, versions, snapshots and checkpoints that nothing needs.
+"""Remove old runs, versions, snapshots and checkpoints.
 
 Keeps whatever an alias, the ledger of promotions, a commit or models/ needs. DVC's cache is collected only if it is
 named, with dvc gc. MLflow keeps deleted runs and models until mlflow gc.
