@@ -82,6 +82,7 @@ def write_project(folder: Path, epochs: int = 2) -> Path:
     return folder
 
 
-def trainings(file: Path) -> list[list[str]]:
-    """What the trainings told: what happened, the learning rate, the process."""
-    return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+def trainings(file: Path, epochs: bool = False) -> list[list[str]]:
+    """What the trainings told, with or without their epochs: what happened, the learning rate, the process."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [line.split() for line in lines if epochs or not line.startswith("epoch")]

@@ -74,7 +74,8 @@ def test_a_key_that_cannot_sign_leaves_the_champion_as_it_was(network, keys):
 
 
 def test_a_server_that_wants_signatures_serves_no_other_file(network, keys):
-    version(network, "good")
+    about = {"network": network, "family": "classifier", "classes": ["a", "b", "c"], "resize": "none"}
+    version(network, "good", about=about)
     source = Signed(Registry(), keys / "mine.pub")
     champions = Champions(source, [network])
     with pytest.raises(ConvzooError, match="no network can be served"):
@@ -84,7 +85,7 @@ def test_a_server_that_wants_signatures_serves_no_other_file(network, keys):
     champions.start()
     assert champions.serving[network].release.version == 1
 
-    version(network, "best")
+    version(network, "best", about=about)
     assert promote(network).done
     champions.refresh()
     assert champions.serving[network].release.version == 1, "the unsigned champion is refused, the last one stays"
