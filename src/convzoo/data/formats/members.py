@@ -238,9 +238,7 @@ def _zip_entries(file: Path) -> Iterator[tuple[str, int, int]]:
             name, kind = entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16)
             member = f"{file}: {name!a}"
             if entry.flag_bits & 1:
-                raise ArchiveError(
-                    f"{member}: is encrypted, expected an unencrypted file; repack it without a password"
-                )
+                raise ArchiveError(f"{member}: is encrypted, expected an unencrypted file; repack it without a password")
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 what = "a symbolic link" if kind == stat.S_IFLNK else "neither a file nor a folder"
                 raise ArchiveError(f"{member}: is {what}, expected a file or a folder; repack without it")
