@@ -1,4 +1,4 @@
-"""Compare what a server was asked with the images that its network was selected on.
+"""Compare what a server was asked with the val images.
 
 Tests the log of `convzoo serve --log` against the val images: image statistics, the network's features, predicted
 classes and confidence. Writes a page and a run of MLflow. The exit code is 3 if something has drifted.
