@@ -16,7 +16,12 @@ from convzoo.families.find import family_module, family_names, has_module
 from convzoo.files import read_json
 
 # Modules outside families/ in which the name of a family is an import or a text, with the reason.
+OPERATIONS = "convzoo bits runs single operations of these families, and a new family need not add any"
 NAMING_FAMILIES = {
+    "src/convzoo/bits/arrays.py": OPERATIONS,
+    "src/convzoo/bits/onnx_files.py": OPERATIONS,
+    "src/convzoo/bits/pictures.py": OPERATIONS,
+    "src/convzoo/bits/training.py": OPERATIONS,
     "src/convzoo/commands/structure.py": "the command for backbones, which transfer networks have",
     "src/convzoo/weights/backbones.py": "the name of a layer in torchvision's networks",
     "src/convzoo/weights/digits.py": "the committed feature network is a trained classifier",
