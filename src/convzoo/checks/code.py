@@ -60,9 +60,9 @@ VERSIONS = {
 }
 # Imported packages that only read settings and files whose bytes are checked, move bytes, or show progress.
 WITHOUT_NUMBERS = {
-    *("click", "dvc", "fastapi", "fastapi_offline", "filelock", "kagglehub", "mlflow", "mlxtend"),
-    *("packaging", "prometheus_client", "psutil", "pyarrow", "pydantic", "pydantic_core"),
-    *("requests", "ruamel", "starlette"),
+    *("click", "dvc", "fastapi", "fastapi_offline", "filelock", "kagglehub", "mlflow", "mlxtend", "model_signing"),
+    *("optuna", "packaging", "prometheus_client", "psutil", "pyarrow", "pydantic", "pydantic_core"),
+    *("requests", "ruamel", "sqlalchemy", "starlette"),
     *("threadpoolctl", "tqdm", "typer", "urllib3", "uvicorn", "voluptuous"),
 }
 

@@ -11,12 +11,9 @@ from __future__ import annotations
 import datetime
 import json
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from convzoo.tracking import store
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 RECORD = "convzoo.promotions."  # the tags' keys are RECORD and the ID of a promotion
 UNFINISHED = "unfinished"  # what a line says until the promotion is over
@@ -27,7 +24,7 @@ TEXT_LENGTH = 2000  # characters of each text in a tag
 class Attempt:
     """One promotion or rollback; records nothing if the registry is not shared."""
 
-    def __init__(self, client: MlflowClient, network: str, line: dict[str, Any] | None = None) -> None:
+    def __init__(self, client: store.MlflowClient, network: str, line: dict[str, Any] | None = None) -> None:
         self.client, self.network = client, network
         self._line = line or {}
 
@@ -65,14 +62,14 @@ class Attempt:
         self.client.set_registered_model_tag(self.network, RECORD + self._line["id"], text)
 
 
-def recorded_lines(client: MlflowClient, network: str) -> list[dict[str, Any]]:
+def recorded_lines(client: store.MlflowClient, network: str) -> list[dict[str, Any]]:
     """The lines in the registry of a network, oldest first; tags that were changed by hand to no line are left out."""
     tags = client.get_registered_model(network).tags
     lines = [_parsed(value) for key, value in sorted(tags.items()) if key.startswith(RECORD)]
     return [line for line in lines if line]
 
 
-def interrupted(client: MlflowClient, network: str, version: str, previous: str | None) -> Attempt | None:
+def interrupted(client: store.MlflowClient, network: str, version: str, previous: str | None) -> Attempt | None:
     """The newest change to this champion that was interrupted after the aliases moved; None if there is none.
 
     `previous` is the version with the alias previous, which must be the champion that the change replaced.
