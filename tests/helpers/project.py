@@ -76,7 +76,7 @@ def environment(**more: str) -> dict[str, str]:
     return cleared | {"PATH": path, "PYTHONPATH": "src", "NO_COLOR": "1"} | more
 
 
-def python(folder: Path, *arguments: str, expected: int = 0, timeout: float = 540, **more: str) -> str:
+def python(folder: Path, *arguments: str, expected: int = 0, timeout: float = 1200, **more: str) -> str:
     """Run `python ARGUMENTS` in `folder` with its own src; what it printed, which must end with the expected code."""
     done = subprocess.run(
         [sys.executable, *arguments],
@@ -91,7 +91,7 @@ def python(folder: Path, *arguments: str, expected: int = 0, timeout: float = 54
     return told
 
 
-def dvc(folder: Path, *arguments: str, expected: int = 0, timeout: float = 540, **more: str) -> str:
+def dvc(folder: Path, *arguments: str, expected: int = 0, timeout: float = 1200, **more: str) -> str:
     """Run dvc in `folder`."""
     return python(folder, "-m", "dvc", *arguments, expected=expected, timeout=timeout, **more)
 
