@@ -16,7 +16,7 @@ from PIL import Image
 from benchmarks.inference import alternated
 from convzoo.data.arrays import load_split
 from convzoo.data.formats.decoding import PictureFormat, decode
-from convzoo.data.formats.pictures import THREADS
+from convzoo.data.formats.threads import THREADS
 from convzoo.settings.load import Params
 
 # How each kind of file is written here, by Pillow.

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from convzoo.errors import first_line, without_account
+from convzoo.processes import process_name
 from convzoo.tracking import store
 
 if TYPE_CHECKING:
@@ -178,9 +179,8 @@ def locked(network: str, purpose: str) -> Iterator[Lock]:
 
 def _me() -> str:
     from convzoo.tracking.labels import user_name
-    from convzoo.tracking.runs import this_process  # imports MLflow
 
-    host, number, _ = this_process().rsplit(" ", 2)
+    host, number, _ = process_name().rsplit(" ", 2)
     return f"{user_name()} on {host} (process {number})"
 
 
