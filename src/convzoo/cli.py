@@ -144,11 +144,21 @@ class LazyGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            message = explained(error)
+            message = explained(error) or _missing_package(error)
             if message is None:
                 raise
             show(message)
             raise typer.Exit(1) from None
+
+
+def _missing_package(error: Exception) -> str | None:
+    """What to do if a package is missing, as in a light installation; None for another error."""
+    if not isinstance(error, ModuleNotFoundError) or (error.name or "convzoo").partition(".")[0] == "convzoo":
+        return None
+    return (
+        f"{error.name}: is not installed, expected the full installation for this command (a light one serves and "
+        "predicts); run make setup in the clone, and activate .venv"
+    )
 
 
 def _file(name: str) -> str:

@@ -1,8 +1,10 @@
 """A light installation, without torch, DVC, Great Expectations and MLflow, serves and predicts from a folder."""
 
 import json
+import re
 
-from helpers.project import python
+import pytest
+from helpers.project import ROOT, python
 from helpers.served import HEAVY, get, images, light, server
 from PIL import Image
 
@@ -19,6 +21,13 @@ def test_convzoo_predict_runs_without_them(zoo, tmp_path):
     printed = python(tmp_path, *arguments, **light(tmp_path))
     [row] = json.loads(printed[printed.index("[") : printed.rindex("]") + 1])
     assert row["file"] == "a.png" and 0 < row["probability"] <= 1
+
+
+@pytest.mark.parametrize("words", [("drift", "mnist-classifier"), ("bits",), ("sync",)])
+def test_other_commands_name_the_package_that_they_lack(tmp_path, words):
+    printed = python(ROOT, "-m", "convzoo", *words, expected=1, **light(tmp_path))
+    assert "Traceback" not in printed
+    assert re.search(r"error: \w+: is not installed, expected the full installation .* make setup", printed), printed
 
 
 def test_what_is_blocked_here_cannot_be_imported(tmp_path):
