@@ -132,7 +132,8 @@ def test_the_better_file_of_every_family_is_the_one_that_passes(family, tmp_path
     evaluator = evaluator_for(family, settings, META, "means")
     better, worse = measured = [evaluator.measure(model, pair.split) for model in pair.models]
     for number, found in enumerate(measured):
-        assert found.values == pytest.approx(pair.reference(number), rel=1e-4)
+        # A KID near zero is a small difference of large float32 sums.
+        assert found.values == pytest.approx(pair.reference(number), rel=1e-4, abs=1e-6)
 
     sign = -1 if family == "dcgan" else 1  # KID is a distance
     gain = sign * (better.values[evaluator.main] - worse.values[evaluator.main])
