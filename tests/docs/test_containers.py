@@ -1,4 +1,4 @@
-"""The Dockerfile and the compose file: linted, and held against what the project says elsewhere. Nothing runs them."""
+"""The Dockerfile and the compose file: linted, and compared with what the project says elsewhere. Nothing runs them."""
 
 import re
 import shutil

@@ -40,10 +40,10 @@ class Down:
         patched.setattr(handlers.utils, "set_tracking_uri", lambda _: None)
         patched.setattr(handlers.registry_utils, "set_registry_uri", lambda _: None)
         self.port = 0
-        self.mend()
+        self.restore()
         patched.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{self.port}")
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         self.server = make_server("127.0.0.1", self.port, app, threaded=True)
         self.port = self.server.port
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -79,13 +79,13 @@ class Locked:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "held\n"
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         self.process.communicate()
         self.process = None
 
     def close(self) -> None:
         if self.process:
-            self.mend()
+            self.restore()
         event.remove(Engine, "before_cursor_execute", self._impatient)
 
 
@@ -106,7 +106,7 @@ class Full:
     def fail(self) -> None:
         self.full = True
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         self.full = False
 
     def close(self) -> None:

@@ -128,7 +128,7 @@ class Connection:
                 with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
 
-    def mend(self, cut_after: int | None = None) -> None:
+    def restore(self, cut_after: int | None = None) -> None:
         """Let connections through again."""
         self.is_cut, self.cut_after, self.passed = False, cut_after, 0
 

@@ -83,6 +83,6 @@ def write_project(folder: Path, epochs: int = 2) -> Path:
 
 
 def trainings(file: Path, epochs: bool = False) -> list[list[str]]:
-    """What the trainings told, with or without their epochs: what happened, the learning rate, the process."""
+    """The events that trainings logged, with or without their epochs: what happened, the learning rate, the process."""
     lines = file.read_text().splitlines() if file.exists() else []
     return [line.split() for line in lines if epochs or not line.startswith("epoch")]

@@ -130,7 +130,7 @@ class Requests:
 
         monkeypatch.setattr(requests.Session, "send", answered)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         self.lost, self.is_down = None, False
 
 
@@ -155,7 +155,7 @@ def test_a_promotion_whose_connection_is_lost_is_completed_by_the_next_one(clone
             patched.setattr(module, function, lose)
             with pytest.raises(store.TrackingError, match="the connection is lost"):
                 promote.promote(registered, candidate)
-        sent.mend()
+        sent.restore()
         for tag in store.use_store().get_registered_model(registered).tags:
             if tag.startswith("convzoo.lock."):  # as if it had expired
                 store.use_store().delete_registered_model_tag(registered, tag)

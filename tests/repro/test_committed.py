@@ -65,9 +65,9 @@ def test_the_first_stage_with_other_bits_is_named_and_the_operation(locked, no_b
     change(after, "train@b", "other"), change(after, "export@b", "other")
     first, *rest = lines(locked, after)
     assert first == "1 of 2 models are byte for byte those of this repository"
-    told = "b: the first stage with other bits from the same inputs is train@b"
-    assert rest == [told, "the first operation is: GELU"]
-    assert lines(locked, after, portable=False)[1:] == [told]
+    message = "b: the first stage with other bits from the same inputs is train@b"
+    assert rest == [message, "the first operation is: GELU"]
+    assert lines(locked, after, portable=False)[1:] == [message]
     change(after, "prepare@digits", "other"), change(after, "train@a", "other"), change(after, "export@a", "other")
     assert [line.rpartition(" ")[2] for line in lines(locked, after)[1:3]] == ["prepare@digits"] * 2
 

@@ -133,10 +133,10 @@ def test_what_one_clone_pushes_another_pulls_and_repro_runs_nothing(made, runnin
     with Connection(port_of(getattr(running, kind))) as to_remote:
         add_remote(made, kind, running, to_remote.port)
         # The connection breaks in the middle of the push, and again in the middle of the pull.
-        to_remote.mend(cut_after=SIZE // 2)
+        to_remote.restore(cut_after=SIZE // 2)
         failure = run(made, "dvc", "push", expected=None)
         assert to_remote.is_cut and "Traceback" not in failure
-        to_remote.mend()
+        to_remote.restore()
         started = time.monotonic()
         run(made, "dvc", "push")
         pushed = time.monotonic() - started
@@ -144,10 +144,10 @@ def test_what_one_clone_pushes_another_pulls_and_repro_runs_nothing(made, runnin
 
         second = clone_of(made, tmp_path / "second")
         add_remote(second, kind, running, to_remote.port)
-        to_remote.mend(cut_after=SIZE // 2)
+        to_remote.restore(cut_after=SIZE // 2)
         run(second, "dvc", "pull", expected=None)
         assert to_remote.is_cut and content_of(second) != content_of(made)
-        to_remote.mend()
+        to_remote.restore()
         started = time.monotonic()
         run(second, "dvc", "pull")
         pulled = time.monotonic() - started
@@ -183,18 +183,18 @@ def test_sync_promote_and_serve_work_from_both_clones_and_outlive_a_lost_connect
     subprocess.run(["cp", "-a", str(made), str(second)], check=True)
     through = login(running, f"http://127.0.0.1:{connection.port}")
 
-    connection.mend(cut_after=5000)
+    connection.restore(cut_after=5000)
     printed = run(second, "convzoo", "sync", NETWORK, expected=1, **through)
     assert connection.is_cut and "run: convzoo sync" in printed and "Traceback" not in printed
-    connection.mend()
+    connection.restore()
     expected = f"{NETWORK}: already registered as version 1, alias candidate"
     assert expected in run(second, "convzoo", "sync", NETWORK, **through)
     assert expected in run(made, "convzoo", "sync", NETWORK, **login(running))
 
-    connection.mend(cut_after=12000)
+    connection.restore(cut_after=12000)
     printed = run(second, "convzoo", "promote", NETWORK, expected=1, **through)
     assert connection.is_cut and "run the same command again" in printed and "Traceback" not in printed
-    connection.mend()
+    connection.restore()
     run(second, "convzoo", "promote", NETWORK, **through)
     assert aliases(NETWORK)["champion"] == 1
     assert "version 1 is already the champion" in run(made, "convzoo", "promote", NETWORK, **login(running))
@@ -212,7 +212,7 @@ def test_sync_promote_and_serve_work_from_both_clones_and_outlive_a_lost_connect
         assert done.returncode == 0
         run(made, "convzoo", "promote", NETWORK, **login(running))
         assert get(f"{address}/readyz")["serving"] == {NETWORK: 1}, "it goes on answering"
-        connection.mend()
+        connection.restore()
         wait_until(lambda: get(f"{address}/readyz")["serving"] == {NETWORK: 2}, 120)
         assert process.poll() is None
     with server(made, PYTHONPATH=CODE, **login(running)) as (address, *_):

@@ -94,7 +94,7 @@ def test_a_store_that_fails_costs_a_warning_and_sync_brings_everything_in(
     done = CliRunner().invoke(app, ["sync", NETWORK])
     assert done.exit_code == 1 and done.stderr.startswith(f"error: {NETWORK}: not registered (")
 
-    failing.mend()
+    failing.restore()
     assert sync([NETWORK]) == [f"{NETWORK}: version 1 registered, alias candidate"]
     client = store.open_store()
     (run,) = runs.runs_of(client, runs.experiment_of(client, NETWORK), fingerprint)
@@ -136,5 +136,5 @@ def test_a_database_of_the_users_own_that_is_locked_is_a_warning_too(
     failing.fail()
     told = register(NETWORK, warn=True)
     assert told.startswith(f"warning: {NETWORK}: not registered (") and "database is locked" in told
-    failing.mend()
+    failing.restore()
     assert sync([NETWORK]) == [f"{NETWORK}: version 1 registered, alias candidate"]
