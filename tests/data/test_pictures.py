@@ -7,7 +7,7 @@ import pytest
 from helpers.raw_sets import LIMITS, SPLITS, encoded, gathered, noise, note, prepared, settings, tar, zipped
 from PIL import Image
 
-from convzoo.data.formats import pictures
+from convzoo.data.formats import pictures, threads
 from convzoo.data.formats.layout import compiled
 from convzoo.data.prepare import prepare
 from convzoo.errors import ConvzooError
@@ -163,7 +163,7 @@ def test_the_order_and_kind_of_an_archive_decide_nothing_but_the_order(tmp_path)
 
 def test_pictures_come_in_order_however_many_are_decoded_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "BATCH", 3)
-    monkeypatch.setattr(pictures, "THREADS", 4)
+    monkeypatch.setattr(threads, "THREADS", 4)
     files = [(f"{n}.png", encoded(image)) for n, image in enumerate(noise(50, 8, 8, 3))]
     ids, images, _ = gathered(read(raw(tmp_path / "raw", files, "*.png")))["all"]
     assert ids == [name for name, _ in files]

@@ -12,6 +12,7 @@ import pytest
 from helpers.killing import until
 from helpers.project import convzoo, copy_project, dvc, environment
 from helpers.sweeping import NETWORK, trainings, write_project
+from optuna.trial import TrialState
 
 from convzoo.trials import study
 from convzoo.trials.study import DROPPED, RETRY_OF, VALUES
@@ -65,8 +66,11 @@ def test_a_sweep_killed_twice_loses_no_trial_and_runs_none_twice(tmp_path):
     assert process.wait(200) == 0, (folder / "told.txt").read_text()
     assert check(folder, 6), "the kills met trials that ran"
     ended = Counter(rate for what, rate, _ in trainings(log) if what == "finished")
+    pruned = {
+        str(trial.user_attrs[VALUES]["learning_rate"]) for trial in attempts(folder) if trial.state == TrialState.PRUNED
+    }
     begun = {rate for _, rate, _ in trainings(log)}
-    assert begun == ended.keys()
+    assert begun == ended.keys() | pruned
     if sys.platform == "linux":  # where a training ends with its worker
         epochs = Counter((what, rate) for what, rate, _ in trainings(log, True) if what.startswith("epoch"))
         assert set(epochs.values()) == {1}, "no epoch is trained twice"

@@ -172,13 +172,14 @@ def test_without_optuna_the_extra_is_named(project, monkeypatch):
 @pytest.mark.parametrize(
     ("storage", "problem"),
     [
-        ("postgresql+psycopg://me:secret@127.0.0.1:1/sweeps", "cannot be opened"),
+        ("postgresql+psycopg://me:secret@127.0.0.1:1/sweeps", "run: python -m pip install 'psycopg[binary]'"),
         ("sqlite:////proc/none/studies.db", "error: /proc/none: "),
         ("nonsense", "nonsense: cannot be opened"),
         ("firebird://host/name", "cannot be opened"),
     ],
 )
-def test_a_storage_that_cannot_be_opened_is_named_without_its_password(project, storage, problem):
+def test_a_storage_that_cannot_be_opened_is_named_without_its_password(project, storage, problem, monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
     printed = run("--storage", storage, expected=1)
     assert problem in printed and "secret" not in printed
 

@@ -10,7 +10,6 @@ from convzoo.checks.code import FAMILY_STAGES, NOT_COMPUTING, code_file, stage_i
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json
 from convzoo.portable import restart_with_levers
-from convzoo.settings.compute import compute_settings
 from convzoo.settings.load import block, check, read_params, shown
 
 NAMED = 3  # modules in a message
@@ -27,7 +26,7 @@ def main(run: Callable[..., object]) -> None:
     stage = Path(sys.argv[0]).stem
 
     def checked(*arguments: str) -> None:
-        if stage not in NOT_COMPUTING and (stage != "train" or compute_settings(read_params()).portable):
+        if stage not in NOT_COMPUTING and (stage != "train" or _trains_portably()):
             restart_with_levers()
         check_arguments(stage, run, arguments)
         if stage != "check":  # which writes what the others are compared with
@@ -35,6 +34,12 @@ def main(run: Callable[..., object]) -> None:
         run(*arguments)
 
     errors.main(checked)
+
+
+def _trains_portably() -> bool:
+    from convzoo.settings.compute import compute_settings  # here: the other stages do not depend on it
+
+    return compute_settings(read_params()).portable
 
 
 def check_arguments(stage: str, run: Callable[..., object], arguments: tuple[str, ...]) -> None:

@@ -81,7 +81,12 @@ def problem_with(uri: str) -> str | None:
 
 def missing_driver(error: ImportError) -> str:
     """The message about a database whose Python package is not installed."""
-    package = DRIVERS.get(error.name or "", error.name or "of this database")
+    cause: BaseException | None = error
+    while cause is not None and not (name := getattr(cause, "name", None)):
+        cause = cause.__cause__  # Optuna raises an ImportError of its own
+    if cause is None:
+        return f"needs a Python package that is not installed ({error}); install it, {LOCAL}"
+    package = DRIVERS.get(name, name)
     return (
         f"needs the Python package {package}, which is not installed; run: python -m pip install '{package}', {LOCAL}"
     )

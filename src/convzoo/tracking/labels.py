@@ -72,9 +72,12 @@ def flat(block: Mapping[str, Any], architecture: str | None = None) -> dict[str,
 
 
 def run_params(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """The flat params of a run, from fingerprint.json: of the training and of the machine."""
+    """The flat params of a run, from fingerprint.json: of the training and of the machine.
+
+    The environment of portable trainings is not among them: it is always the same.
+    """
     params = flat(identity["params"], identity["params"].get("architecture"))
-    return params | {key: value for key, value in identity["compute"].items() if key not in params}
+    return params | {key: value for key, value in identity["compute"].items() if key not in {*params, "environment"}}
 
 
 def param_text(value: Any) -> str:
