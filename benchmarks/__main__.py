@@ -19,8 +19,10 @@ from typing import Any
 from benchmarks import tables
 from convzoo.errors import ConvzooError
 from convzoo.files import new_file, write_json
+from convzoo.portable import restart_with_levers
 from convzoo.repro.lock import processor
 from convzoo.repro.machine import core_count
+from convzoo.settings.compute import compute_settings
 from convzoo.settings.load import Params, read_params
 
 FOLDER = Path("reports/bench")
@@ -38,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(json.dumps(_measured(part, network, options.repeats, options.seconds)))
             return 0
         params = read_params()
+        if compute_settings(params).portable:
+            restart_with_levers()
         networks = options.networks or list(params.values["networks"])
         if unknown := [name for name in networks if name not in params.values["networks"]]:
             known = ", ".join(params.values["networks"])
@@ -111,7 +115,6 @@ def _in_child(part: str, network: str, repeats: int, seconds: float) -> Any:
 
 
 def _about(params: Params, repeats: int, seconds: float) -> dict[str, Any]:
-    from convzoo.settings.compute import compute_settings
     from convzoo.training.machine import resolved
 
     compute = resolved(compute_settings(params))

@@ -6,6 +6,7 @@ from helpers.project import ROOT
 from benchmarks import tables
 from benchmarks.__main__ import main
 from benchmarks.preparing import FORMATS, encoded
+from convzoo import portable
 from convzoo.data.formats.decoding import PictureFormat, decode
 from convzoo.errors import ConvzooError
 
@@ -83,6 +84,21 @@ def test_an_unknown_network_is_refused(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert main(["mnist-classifer"]) == 1
     assert "mnist-classifer: is not a network of params.yaml, expected some of: mnist-class" in capsys.readouterr().err
+
+
+def test_portable_trainings_are_measured_in_their_environment(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    started = []
+
+    def start(path, arguments, environment):
+        started.append(environment)
+        raise SystemExit
+
+    monkeypatch.setattr(portable.os, "execve", start)
+    with pytest.raises(SystemExit):
+        main(["mnist-classifier"])
+    assert [portable.has_levers(environment) for environment in started] == [True]
 
 
 @pytest.mark.parametrize("option", [["--repeats", "0"], ["--seconds", "-1"], ["--only", "nothing"]])

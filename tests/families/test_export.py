@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from helpers.small import FAMILIES
@@ -61,6 +62,19 @@ def test_files_say_what_they_are_and_agree_with_the_weights(family, shipped):
             assert found.top1_agreement == 1
         if found.unit == "grey level":
             assert found.share <= found.allowed_share == ALLOWED_SHARE
+
+
+def test_files_run_with_the_bits_that_every_processor_computes(family, shipped, monkeypatch):
+    levels, run = [], onnxruntime.InferenceSession.run
+
+    def recorded(session, *arguments):
+        levels.append(session.get_session_options().graph_optimization_level)
+        return run(session, *arguments)
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", recorded)
+    family.export()
+    family.evaluate()
+    assert set(levels) == {onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED}
 
 
 def test_the_same_weights_give_the_same_bytes_and_nothing_of_this_machine(family, shipped):

@@ -77,7 +77,8 @@ def write_reference(path: Path, images: np.ndarray, model: Path, features: Path,
 
     `about` is more that it says.
     """
-    network, extractor, size = Model(model), Model(features), batch_size(images.shape)
+    network, extractor = Model(model, portable=True), Model(features, portable=True)
+    size = batch_size(images.shape)
     outputs = run_in_batches(network, images, size)
     known = run_in_batches(extractor, images, size).reshape(len(images), -1)
     projection = projection_of(known)
