@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from benchmarks.stopwatch import Stopwatch
+from convzoo.training.flops import operation_flops
 
 
 class Layout(NamedTuple):
@@ -61,9 +61,9 @@ class Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func.overloadpacket)
-        if formula and (self.watch is None or (self.watch.inside and not self.watch.first)):
-            flops = formula(*args, **(kwargs or {}), out_val=result)
+        if self.watch is not None and (self.watch.first or not self.watch.inside):
+            return result
+        if flops := operation_flops(func, args, kwargs or {}, result):
             self.counts[Operation(func, tuple(map(_frozen, args)), flops)] += 1
         return result
 

@@ -21,6 +21,25 @@ def test_a_layer_costs_its_forward_pass_and_the_gradients_of_its_weights_and_of_
     assert image_flops(network(), (3, 16, 16)) == 2 * CONV + 3 * LINEAR  # nobody needs the gradient of the image
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(8, 8, 3, padding=1, groups=8),
+        nn.Conv2d(8, 16, 3, stride=2, padding=1, groups=4),
+        nn.ConvTranspose2d(8, 8, 4, stride=2, padding=1, groups=8),
+        nn.ConvTranspose2d(8, 4, 3, stride=2),
+    ],
+)
+def test_each_gradient_of_a_grouped_convolution_costs_what_its_forward_pass_does(layer):
+    images = torch.ones(2, 8, 16, 16)
+    # Of a transposed convolution each input is multiplied with the kernel, of another one each output is.
+    pixels = images[0, 0].numel() if isinstance(layer, nn.ConvTranspose2d) else layer(images)[0, 0].numel()
+    forward = 2 * 2 * layer.weight.numel() * pixels
+    assert flops(lambda: layer(images).detach()) == forward
+    assert flops(lambda: layer(images)) == 2 * forward
+    assert flops(lambda: layer(images.clone().requires_grad_())) == 3 * forward
+
+
 def test_frozen_layers_cost_their_forward_pass_alone():
     frozen = network()
     frozen[0].requires_grad_(False), frozen[1].requires_grad_(False)

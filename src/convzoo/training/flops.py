@@ -7,13 +7,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import conv_flop_count, flop_registry
 
 PETA = 1e15
 
 
+def operation_flops(func: Any, args: tuple, kwargs: dict[str, Any], result: Any) -> int | None:
+    """The floating-point operations of a call of a convolution or a matrix product; None for other operations.
+
+    By torch's formulas, but for gradients of convolutions: torch's formula ignores groups, and counts the gradients of
+    depthwise convolutions many times. Each gradient costs as much as the forward pass.
+    """
+    formula = flop_registry.get(func.overloadpacket)
+    if formula is None:
+        return None
+    if func.overloadpacket is not torch.ops.aten.convolution_backward:
+        return formula(*args, **kwargs, out_val=result)
+    gradient, inputs, weight, transposed, wanted = args[0], args[1], args[2], args[7], args[10]
+    return sum(wanted[:2]) * conv_flop_count(inputs.shape, weight.shape, gradient.shape, transposed)
+
+
 class _Counter(TorchDispatchMode):
-    """Adds up the floating-point operations of convolutions and matrix products, by torch's formulas.
+    """Adds up the floating-point operations of convolutions and matrix products.
 
     torch's FlopCounterMode also follows modules, which rules out gradients of gradients.
     """
@@ -24,9 +39,7 @@ class _Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func.overloadpacket)
-        if formula:
-            self.total += formula(*args, **(kwargs or {}), out_val=result)
+        self.total += operation_flops(func, args, kwargs or {}, result) or 0
         return result
 
 
