@@ -59,16 +59,17 @@ def quantised(source: Path, target: Path, images: np.ndarray) -> Model:
 
 
 def equalised(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same function, with the scale of a BatchNormalization moved before the MaxPool that it follows.
+    """The same function, with the scale of each BatchNormalization moved into the convolution before it.
 
-    The scale, without its sign, goes into the filters of the convolution, so that its outputs have similar ranges: in
-    int8 all of a tensor's channels share one scale.
+    A MaxPool may stand between the two. The filters get the scale without its sign, so that the channels have similar
+    ranges: in int8 all channels of a tensor share one scale.
     """
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     makers = {output: node for node in model.graph.node for output in node.output}
     for norm in model.graph.node:
-        pool = makers.get(norm.input[0]) if norm.op_type == "BatchNormalization" else None
-        conv = makers.get(pool.input[0]) if pool is not None and pool.op_type == "MaxPool" else None
+        conv = makers.get(norm.input[0]) if norm.op_type == "BatchNormalization" else None
+        if conv is not None and conv.op_type == "MaxPool":
+            conv = makers.get(conv.input[0])
         if conv is None or conv.op_type != "Conv":
             continue
         names = list(norm.input[1:])
