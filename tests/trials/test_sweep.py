@@ -126,6 +126,14 @@ def test_several_failures_in_a_row_end_the_sweep(project, tmp_path):
     )
 
 
+def test_a_metric_that_is_no_number_is_a_failure_and_not_tried_again(project, monkeypatch):
+    for value, got in ((float("nan"), "nan"), (None, "nothing")):
+        monkeypatch.setattr(sweep, "kept_value", lambda *arguments, value=value: value)
+        printed = run("--trials", "1" if value else "2", expected=1)
+        assert f"failed: history.csv has {got} as val_accuracy of the kept epoch" in printed
+    assert len(attempts()) == 2
+
+
 def test_values_that_were_all_tried_end_the_sweep(project, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "DUPLICATES", 15)
     text = Path("params.yaml").read_text()

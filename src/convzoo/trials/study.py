@@ -95,30 +95,30 @@ class Study:
         """Run one trial, if there are less than `wanted` ones, or one that a worker left; the trial, or None.
 
         `objective` trains and returns the metric; it raises optuna.TrialPruned or the error of `Attempt.failed`.
-        Raises what else `objective` raises: that trial gets a new attempt.
+        Any other error of `objective` is raised, and the trial gets a new attempt at the next call.
         """
         self.recover()
         counted = counted_trials(self.trials())
         if self.is_exhausted or (len(counted) >= wanted and not any(map(_is_waiting, counted.values()))):
             return None
-        numbers: list[int] = []
+        started: list[int] = []
+        errors: list[Exception] = []
 
         def run(trial: optuna.Trial) -> float:
-            numbers.append(trial.number)
-            trial.set_user_attr(WORKER, process_name())  # raises an error if another worker gave it up
-            values = trial.user_attrs.get(VALUES) or self._suggest(trial)
-            trial.set_user_attr(VALUES, values)
-            if reason := self._reason_to_drop(trial, values, wanted):
-                trial.set_user_attr(DROPPED, reason)
-                raise DroppedError
-            return objective(Attempt(trial, values, trial.user_attrs.get(RETRY_OF)))
+            started.append(trial.number)
+            try:
+                return self._run(trial, wanted, objective)
+            except (ValueError, AssertionError) as error:
+                errors.append(error)
+                raise
 
         try:
             self.study.optimize(run, n_trials=1, catch=(DroppedError, FailedError, UpdateFinishedTrialError))
-        except ValueError:
-            if not _is_lost(self.trials()[numbers[0]]):
-                raise  # else another worker took this one for dead and gave the trial a new attempt
-        trial = self.trials()[numbers[0]]
+        except (ValueError, AssertionError):
+            # Optuna raises one if another worker took this one for dead meanwhile, and gave the trial a new attempt.
+            if errors or not started or not _is_lost(self.trials()[started[0]]):
+                raise
+        trial = self.trials()[started[0]]
         is_duplicate = trial.user_attrs.get(DROPPED, "").startswith("same values")
         self.duplicates = self.duplicates + 1 if is_duplicate else 0
         self.is_exhausted = self.duplicates >= DUPLICATES
@@ -159,11 +159,14 @@ class Study:
                 )
                 self.study.add_trial(again)
 
-    def _suggest(self, trial: optuna.Trial) -> Values:
-        values = {}
-        for setting in self.searched:
-            values[setting.name] = _drawn(trial, setting)
-        return values
+    def _run(self, trial: optuna.Trial, wanted: int, objective: Callable[[Attempt], float]) -> float:
+        trial.set_user_attr(WORKER, process_name())  # raises an error if another worker gave it up
+        values = trial.user_attrs.get(VALUES) or {setting.name: _drawn(trial, setting) for setting in self.searched}
+        trial.set_user_attr(VALUES, values)
+        if reason := self._reason_to_drop(trial, values, wanted):
+            trial.set_user_attr(DROPPED, reason)
+            raise DroppedError
+        return objective(Attempt(trial, values, trial.user_attrs.get(RETRY_OF)))
 
     def _reason_to_drop(self, trial: optuna.Trial, values: Values, wanted: int) -> str | None:
         """Why a trial must not train; None if it may."""

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import hashlib
 import json
+import math
 import shutil
 import signal
 import struct
@@ -173,8 +174,9 @@ class Worker:
         watch.report(rows)
         value = kept_value(rows, search.metric, params.values["networks"][search.network], search.higher_is_better)
         shutil.rmtree(folder)
-        if value is None:
-            raise attempt.failed(f"history.csv has no {search.metric}, expected one for the epoch that was kept")
+        if value is None or math.isnan(value):
+            got = "nothing" if value is None else value
+            raise attempt.failed(f"history.csv has {got} as {search.metric} of the kept epoch, expected a number")
         return value
 
 
