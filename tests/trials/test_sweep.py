@@ -138,7 +138,7 @@ def test_values_that_were_all_tried_end_the_sweep(project, tmp_path, monkeypatch
     monkeypatch.setattr(study, "DUPLICATES", 15)
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace(RANGE, "{choices: [0.1, 0.2]}"))
-    assert "all further values were tried before" in run("--trials", "3")
+    assert "all other values have been tried" in run("--trials", "3")
     assert len(trainings(tmp_path / "trainings.txt")) == 4
 
 

@@ -1,8 +1,8 @@
 """Compare the bits that processors compute, operation by operation.
 
-Without arguments, runs each operation that the zoo uses, at the zoo's shapes, and writes a digest per operation with
-the processor's name and the versions. With two such files, prints the first operation that differs. With one, compares
-this machine with it. The exit code is 1 if an operation differs.
+Without arguments, runs each operation that the zoo uses, at the zoo's shapes, and writes a digest per operation, the
+processor's name and the package versions to a file. With one such file, compares this machine with it; with two,
+compares them and prints the first operation that differs. The exit code is 1 if an operation differs.
 """
 
 import sys
@@ -30,11 +30,15 @@ def command(
     ] = None,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the digests of this machine.")] = OUT,
     name: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="The processor's name. Default: as Linux names it.")
+        str | None,
+        typer.Option(metavar="TEXT", help="The name of the processor in the file. Default: as Linux names it."),
     ] = None,
     without: Annotated[
         list[str] | None,
-        typer.Option(metavar="OPERATION", help="An operation to leave out, which an emulator may lack; repeatable."),
+        typer.Option(
+            metavar="OPERATION",
+            help="An operation to leave out, for example one that an emulator lacks; can be repeated.",
+        ),
     ] = None,
 ) -> None:
     """Print what is equal and what differs."""

@@ -1,8 +1,8 @@
-"""Search good values for a network's settings.
+"""Search for good values of a network's settings.
 
-Trains with the values that the block `search` of params.yaml allows, judges each training on val, and prints the best
-values. Continues after an interruption, and several workers can share one study. Nothing in models/ changes; --apply
-writes the best values so far into params.yaml.
+Trains with values that the block `search` of params.yaml allows, judges each training on val, and prints the best
+values. An interrupted sweep continues, and several workers can share one. Does not change models/; --apply writes the
+best values so far into params.yaml.
 """
 
 import json
@@ -30,17 +30,21 @@ EXAMPLES = (
 
 def command(
     network: Network,
-    trials: Annotated[int, typer.Option(metavar="N", min=1, help="The number of trials of the whole study.")] = 20,
+    trials: Annotated[int, typer.Option(metavar="N", min=1, help="The number of trials in the whole study.")] = 20,
     jobs: Annotated[int, typer.Option(metavar="N", min=1, help="The number of trials that run side by side.")] = 1,
     storage: Annotated[
         str | None,
         typer.Option(metavar="URL", help="The database of the study. Default: .sweeps/studies.db in the project."),
     ] = None,
     pruning: Annotated[
-        bool, typer.Option("--pruning/--no-pruning", help="End trials that are worse than the median at an epoch.")
+        bool,
+        typer.Option(
+            "--pruning/--no-pruning",
+            help="End trials that are worse than the median of earlier ones at the same epoch.",
+        ),
     ] = True,
     apply: Annotated[
-        bool, typer.Option("--apply", help="Write the best values so far into params.yaml; trains nothing.")
+        bool, typer.Option("--apply", help="Write the best values so far into params.yaml, without training.")
     ] = False,
 ) -> None:
     """Print a line per trial, and the best values."""
@@ -56,7 +60,9 @@ def command(
             print("\n".join(["", *sweeps.summary(search, study, trials)]), flush=True)
     best = study.best()
     if best is None:
-        raise ConvzooError(f"{search.study}: no trial is completed, expected one; run: convzoo sweep {network}")
+        raise ConvzooError(
+            f"{search.study}: no trial has completed, expected at least one; run: convzoo sweep {network}"
+        )
     changes = _changes(network, sweeps.by_path(sweeps.values_of(best)))
     print(f"best: trial {best.number}, {search.metric} {best.value:.6g}")
     for path, old, new in changes:

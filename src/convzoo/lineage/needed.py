@@ -1,4 +1,4 @@
-"""What commits, promotions and files of this clone need, so that `convzoo prune` keeps it."""
+"""What the commits, promotions and files of this clone need, which `convzoo prune` therefore keeps."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Which models are byte for byte those of dvc.lock in the last commit, and where the others came apart."""
+"""Which models are byte for byte those of dvc.lock in the last commit, and where the others first differ."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The runs of a sweep in MLflow: a parent, under which the runs of its trainings are."""
+"""The runs of a sweep in MLflow: a parent run, and the runs of its trainings as children."""
 
 import json
 import sys
@@ -103,7 +103,7 @@ class SweepRun:
                 raise
             self.run_id = None
             print(
-                f"warning: {self.network}: the sweep goes on without MLflow ({without_account(store.describe(error))})",
+                f"warning: {self.network}: continues without MLflow ({without_account(store.describe(error))})",
                 file=sys.stderr,
                 flush=True,
             )

@@ -26,10 +26,10 @@ from convzoo.processes import end_process, is_alive, is_here, process_name
 from convzoo.settings.search import Choices, Searched
 from convzoo.tracking.addresses import missing_driver, sqlite_path
 
-HEARTBEAT, GRACE = 15, 60  # seconds between two signs of life, and without one until a trial's worker counts as dead
+HEARTBEAT, GRACE = 15, 60  # seconds between heartbeats, and without one until a worker counts as dead
 WAIT = 60  # seconds for another worker that holds the sqlite database
 END_WAIT = 10  # seconds until a training whose worker died is killed
-POLL = 0.05  # seconds between two looks at trials that were just started
+POLL = 0.05  # seconds between two checks of trials that were just started
 OPEN_TRIES = 10  # a second apart
 CREATED_MEANWHILE = re.compile("already exists|duplicate key|UNIQUE constraint")  # in the message of a database
 DIGITS = 4  # significant ones of a value
@@ -92,7 +92,7 @@ class Study:
         self.lock = threading.Lock()
 
     def run_one(self, wanted: int, objective: Callable[[Attempt], float]) -> FrozenTrial | None:
-        """Run one trial, if there are less than `wanted` ones, or one that a worker left; the trial, or None.
+        """Run a trial if there are fewer than `wanted`, or one that a worker left; return it, or None if there is none.
 
         `objective` trains and returns the metric; it raises optuna.TrialPruned or the error of `Attempt.failed`.
         Any other error of `objective` is raised, and the trial gets a new attempt at the next call.
@@ -135,7 +135,7 @@ class Study:
         return min(completed, key=lambda trial: (sign * trial.value, trial.number), default=None)
 
     def recover(self) -> None:
-        """Give each trial a new attempt whose worker on this machine died, or on another one gave no sign of life."""
+        """Give trials a new attempt whose worker died on this machine, or sent no heartbeat on another one."""
         with self.lock:  # or two threads would add one each, of which the second is then dropped
             self._recover()
 
@@ -190,7 +190,7 @@ class Study:
 def open_study(
     name: str, storage: str, searched: Sequence[Searched], higher_is_better: bool, prunes: bool = True
 ) -> Study:
-    """The study with this name in a storage, an address as SQLAlchemy takes it; a new one if there is none.
+    """Open the study with this name in a storage, given as a SQLAlchemy URL; create it if there is none.
 
     Raises ConvzooError if the storage cannot be opened.
     """
@@ -238,9 +238,9 @@ def _open_storage(storage: str, is_file: bool) -> optuna.storages.RDBStorage:
 
 
 def counted_trials(trials: Iterable[FrozenTrial]) -> dict[int, FrozenTrial]:
-    """The attempt that counts of each trial that was not dropped, by the number of its first attempt.
+    """For each trial that was not dropped, the attempt that counts, by the number of the first attempt.
 
-    One that died before it had values counts for nothing.
+    A trial that died before it had values does not count.
     """
     chains: dict[int, list[FrozenTrial]] = defaultdict(list)
     for trial in trials:
@@ -267,7 +267,7 @@ def described(values: Mapping[str, Any]) -> str:
 
 
 def _drawn(trial: optuna.Trial, setting: Searched) -> Any:
-    """A value that Optuna draws, with few digits, so that it can be read in params.yaml."""
+    """A value that Optuna draws, rounded to DIGITS digits so that it is readable in params.yaml."""
     space = setting.space
     if isinstance(space, Choices):  # as JSON, since Optuna's storage has no lists
         return json.loads(trial.suggest_categorical(setting.name, [json.dumps(value) for value in space.choices]))
@@ -282,7 +282,7 @@ def _first(trial: FrozenTrial) -> int:
 
 
 def _is_lost(trial: FrozenTrial) -> bool:
-    """Whether a trial ended without an outcome, since its worker was killed or stopped."""
+    """Whether a trial ended without an outcome, because its worker was killed or stopped."""
     return trial.state == TrialState.FAIL and not {DROPPED, ERROR} & trial.user_attrs.keys()
 
 
@@ -291,7 +291,7 @@ def _is_waiting(trial: FrozenTrial) -> bool:
 
 
 def _is_dead(trial: FrozenTrial) -> bool:
-    """Whether the worker of a running trial on this machine has died, or no worker ever took it up."""
+    """Whether the worker of a running trial died on this machine, or no worker ever picked the trial up."""
     worker = trial.user_attrs.get(WORKER)
     if worker is None:
         age = datetime.datetime.now() - (trial.datetime_start or datetime.datetime.now())

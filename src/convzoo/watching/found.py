@@ -1,4 +1,4 @@
-"""What `convzoo drift` finds: the log of one version against the reference that it was exported with."""
+"""Compares the log of one version with the reference that was exported with it, for `convzoo drift`."""
 
 import re
 import tempfile
@@ -32,7 +32,7 @@ class WatchedVersion(NamedTuple):
 
 
 def period(text: str) -> timedelta:
-    """The time that a text such as 7d, 12h or 30m stands for. Raises ConvzooError for any other."""
+    """The duration that a text such as 7d, 12h or 30m stands for. Raises ConvzooError for any other text."""
     match = PERIOD.fullmatch(text)
     if match is None or int(match[1]) == 0:
         raise ConvzooError(
@@ -63,7 +63,7 @@ def find_watched(name: str) -> WatchedVersion:
 def examine(
     watched: WatchedVersion, log: Path, since: str, level: float, least_distance: float, now: datetime | None = None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What differs between the log and the reference, and the logged measurements.
+    """Compare the log with the reference; return what was found, and the logged measurements.
 
     Raises ConvzooError for a log that is missing, damaged, of other versions, or too short.
     """
