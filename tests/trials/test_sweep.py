@@ -1,8 +1,10 @@
 """Sweeps: what they try, how they judge it, and what they change."""
 
+import contextlib
 import difflib
 import json
 import re
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from typer.testing import CliRunner
 from convzoo import trials
 from convzoo.cli import app
 from convzoo.trials import study, sweep
+from convzoo.trials.trainings import Steps
 
 
 @pytest.fixture
@@ -124,6 +127,30 @@ def test_several_failures_in_a_row_end_the_sweep(project, tmp_path):
     assert (
         "error: mnist-classifier: 3 trainings in a row failed, the last one with: mnist-classifier: the loss" in printed
     )
+
+
+def test_a_database_that_fails_in_the_middle_is_named_with_what_to_do(project, monkeypatch):
+    def lose(*arguments) -> float:
+        with contextlib.closing(sqlite3.connect(".sweeps/studies.db")) as database:
+            for table in ("trials", "trial_values", "trial_user_attributes"):
+                database.execute(f"DROP TABLE {table}")
+        return 0.5
+
+    monkeypatch.setattr(sweep, "kept_value", lose)
+    printed = run("--trials", "1", expected=1)
+    assert f"error: sqlite:///{Path('.sweeps/studies.db').absolute()}: the database of the study failed (" in printed
+    assert "no such table" in printed and "run the same command again to continue" in printed
+
+
+def test_what_a_watcher_ends_is_no_longer_among_the_running_commands():
+    steps = Steps()
+
+    def watch(process) -> None:
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        steps.run([sys.executable, "-c", "import time; time.sleep(60)"], watch)
+    assert steps.running == set()
 
 
 def test_a_metric_that_is_no_number_is_a_failure_and_not_tried_again(project, monkeypatch):

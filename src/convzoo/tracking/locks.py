@@ -69,6 +69,8 @@ class ServerLock(Lock):
                 tags = self._tags()
                 others = self._alive(tags)
                 if not others and self.key in tags and self._renewed and _now() - self._renewed < SAFE:
+                    for dead in self._seen.keys() & tags.keys():
+                        self._remove(dead)
                     break
                 if others and min(others) < self.key and self._renewed is not None:
                     self._remove(self.key)
@@ -89,8 +91,6 @@ class ServerLock(Lock):
         except BaseException:
             self._withdraw()
             raise
-        for dead in self._seen.keys() & tags.keys():
-            self._remove(dead)
         self._thread.start()
 
     def release(self) -> None:

@@ -8,7 +8,6 @@ number of their first attempt, are dropped before they train: all workers decide
 import contextlib
 import datetime
 import json
-import re
 import threading
 import time
 import warnings
@@ -17,21 +16,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import optuna
-from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from convzoo.errors import ConvzooError, first_line, without_account
 from convzoo.processes import end_process, is_alive, is_here, process_name
 from convzoo.settings.search import Choices, Searched
 from convzoo.tracking.addresses import missing_driver, sqlite_path
+from convzoo.trials.storage import FAILURES, open_storage
 
 HEARTBEAT, GRACE = 15, 60  # seconds between heartbeats, and without one until a worker counts as dead
-WAIT = 60  # seconds for another worker that holds the sqlite database
 END_WAIT = 10  # seconds until a training whose worker died is killed
 POLL = 0.05  # seconds between two checks of trials that were just started
-OPEN_TRIES = 10  # a second apart
-CREATED_MEANWHILE = re.compile("already exists|duplicate key|UNIQUE constraint")  # in the message of a database
 DIGITS = 4  # significant ones of a value
 DUPLICATES = 100  # in a row, after which all values count as tried
 
@@ -83,10 +79,10 @@ class Attempt(NamedTuple):
 
 
 class Study:
-    """The trials of one search."""
+    """The trials of one search, in the database at `address`."""
 
-    def __init__(self, study: optuna.Study, searched: Sequence[Searched]) -> None:
-        self.study, self.searched = study, searched
+    def __init__(self, study: optuna.Study, searched: Sequence[Searched], address: str) -> None:
+        self.study, self.searched, self.address = study, searched, address
         self.is_exhausted = False
         self.duplicates = 0
         self.lock = threading.Lock()
@@ -199,7 +195,7 @@ def open_study(
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        stored = _open_storage(storage, is_file=file is not None)
+        stored = open_storage(storage, is_file=file is not None, heartbeat=HEARTBEAT, grace=GRACE)
         study = optuna.create_study(
             study_name=name,
             storage=stored,
@@ -211,30 +207,13 @@ def open_study(
     except ImportError as error:
         driver = missing_driver(error).partition(", or unset")[0]
         raise ConvzooError(f"{without_account(storage)}: {driver}") from error
-    except (SQLAlchemyError, StorageInternalError, ValueError, OSError) as error:
+    except (*FAILURES, ValueError, OSError) as error:
         raise ConvzooError(
             f"{without_account(storage)}: cannot be opened ({first_line(error.__cause__ or error)}), expected a "
             "database that can be written to, such as sqlite:///sweeps.db or postgresql+psycopg://USER@HOST/NAME; "
             "correct --storage, or start the server"
         ) from error
-    return Study(study, searched)
-
-
-def _open_storage(storage: str, is_file: bool) -> optuna.storages.RDBStorage:
-    """Optuna's storage. Creates its tables, which another worker may do at the same moment: one of the two fails."""
-    options = {"connect_args": {"timeout": WAIT}} if is_file else {"pool_pre_ping": True}
-    for _ in range(OPEN_TRIES):
-        try:
-            with warnings.catch_warnings(action="ignore"):  # that heartbeats are experimental
-                return optuna.storages.RDBStorage(
-                    storage, engine_kwargs=options, heartbeat_interval=HEARTBEAT, grace_period=GRACE
-                )
-        except (IntegrityError, ProgrammingError, OperationalError) as error:
-            if not CREATED_MEANWHILE.search(str(error)):
-                raise
-            failure = error
-            time.sleep(1)
-    raise failure
+    return Study(study, searched, storage)
 
 
 def counted_trials(trials: Iterable[FrozenTrial]) -> dict[int, FrozenTrial]:

@@ -60,10 +60,11 @@ class Steps:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(process.pid, 0)
             raise
+        finally:
+            with self.lock:
+                if self.running:
+                    self.running.discard(process)
         process.returncode = os.waitstatus_to_exitcode(status)
-        with self.lock:
-            if self.running:
-                self.running.discard(process)
         # Linux counts in KiB, macOS in bytes.
         return process.returncode, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
