@@ -45,6 +45,8 @@ def command(
     files = files or []
     if len(files) > 2:
         raise ConvzooError(f"got {len(files)} files, expected at most two; name those that should be compared")
+    if len(files) == 1 and files[0].resolve() == out.resolve():
+        raise ConvzooError(f"{out}: would be overwritten, expected another file for this machine; add: --out FILE")
     records = [bits.read_record(file) for file in files]
     if len(records) < 2:
         restart_with_levers()

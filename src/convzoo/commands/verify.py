@@ -26,7 +26,6 @@ EXAMPLES = (
     "convzoo verify mnist-classifier@v3 --key key.pub --out exported/",
     "convzoo verify exported/mnist-classifier --key key.pub",
 )
-COPIED = ("model.onnx", "export.json", "parts", FILE)
 
 
 def command(
@@ -69,7 +68,10 @@ def _copy(folder: Path, release: "Release", target: Path) -> None:
 
     Raises ConvzooError if the folder holds anything else, such as the weights in models/NETWORK.
     """
-    others = sorted(file.name for file in target.iterdir() if file.name not in COPIED) if target.is_dir() else []
+    from convzoo.serving.sources import EXPORT, MODEL, PARTS
+
+    existing = {file.name for file in target.iterdir()} if target.is_dir() else set()
+    others = sorted(existing - {MODEL, EXPORT, PARTS, FILE})
     if others:
         raise ConvzooError(
             f"--out: {target} contains {first_names(others)}, expected no such folder, or an earlier copy of these "

@@ -34,6 +34,7 @@ SECONDS = 10.0  # between two writes: what a kill loses at most
 ROWS = 5000  # in a file, after which the next one begins; this many new rows are written at once
 WAITING_BYTES = 64 * 2**20  # of images and answers in the queue; rows beyond it are dropped
 CLOSING = 10.0  # seconds that a server waits at its end for rows that are not written yet
+LOCK = ".lock"  # in the folder of every log
 NICENESS = 10  # of the thread, so that requests come first
 BUSY, FAILED = "busy", "failed"  # reasons why rows are dropped
 
@@ -69,14 +70,19 @@ class RequestLog:
 
     A file gets its name when it is complete; while it is filled it is replaced by a longer one, at most SECONDS or
     ROWS rows later. `counts` are the rows by network and by what became of them: written, BUSY or FAILED. Raises
-    ConvzooError if another server writes to the folder.
+    ConvzooError if another server writes to the folder, or if it is not the folder of a log.
     """
 
     def __init__(self, options: LogOptions) -> None:
         folder = options.folder
         folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / LOCK).exists() and any(folder.iterdir()):  # old days will be removed from it
+            raise ConvzooError(
+                f"--log: {folder}: contains other files, expected a new folder or one that --log wrote; name another "
+                "folder"
+            )
         self.folder, self.days = folder.absolute(), options.days
-        self._lock = FileLock(self.folder / ".lock")
+        self._lock = FileLock(self.folder / LOCK)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
