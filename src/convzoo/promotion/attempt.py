@@ -1,7 +1,7 @@
 """Records promotions and rollbacks in a registry that clones share, so that each clone knows those of the others.
 
 The ledger is a file of the clone. In a server or a database other than sqlite, each promotion that looks at the test
-split or changes the champion is also a tag of the network's registered model, with a key of its own: two clones that
+split or changes the champion is also a tag of the network's registered model, with a unique key: two clones that
 write at once write two tags. The tag is there before the test split is looked at, and its line is complete only after
 the champion changed. So a look counts even if the promotion is interrupted, and an interrupted change can be completed.
 """

@@ -33,7 +33,7 @@ RENEW_EVERY = 10  # seconds
 SAFE = 30
 EXPIRY = 90  # seconds without a renewal after which a holder counts as dead
 WAIT = 240  # seconds to wait for the lock: a dead holder's EXPIRY, and the turns of others that waited longer
-ANNOUNCE = 2  # seconds of waiting after which the user is told
+ANNOUNCE = 2  # seconds of waiting after which a message is printed
 POLL = 0.2  # seconds between two reads of the tags
 ACTIONS = {"promote": "changes the champion", "register": "registers a version"}
 

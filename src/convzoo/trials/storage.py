@@ -40,7 +40,7 @@ def open_storage(storage: str, is_file: bool, heartbeat: int, grace: int) -> opt
 
 @contextmanager
 def failures_explained(storage: str) -> Iterator[None]:
-    """Raises ConvzooError if the storage fails inside, whatever Optuna makes of that."""
+    """Raises ConvzooError if the storage fails inside, for any error that Optuna raises then."""
     try:
         yield
     except ConvzooError:

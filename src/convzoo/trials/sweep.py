@@ -102,7 +102,7 @@ def sweep(search: Search, study: Study, wanted: int, jobs: int) -> None:
             try:
                 for finished in as_completed([executor.submit(worker.work, wanted) for _ in range(jobs)]):
                     finished.result()
-            except BaseException:  # an interrupt, too: the trainings beside it would go on
+            except BaseException:  # also of an interrupt: the other trainings would continue
                 steps.stop()
                 raise
         status = "FINISHED"
@@ -165,7 +165,7 @@ class Worker:
             shutil.rmtree(folder)
             raise optuna.TrialPruned
         if status:
-            if self.steps.is_stopped or status < 0 or status == INTERRUPTED:  # it can go on later
+            if self.steps.is_stopped or status < 0 or status == INTERRUPTED:  # it can continue later
                 raise StoppedError(f"trial {attempt.number} was stopped; to continue, run the same command again")
             reason = last_lines(folder, "train")
             shutil.rmtree(folder)
