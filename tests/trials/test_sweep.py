@@ -228,10 +228,11 @@ def test_a_network_without_a_search_is_named(project):
     assert "search.mnist-classifier: is missing; there are no keys here" in run(expected=1)
 
 
-def test_only_the_study_imports_optuna():
+def test_only_trials_import_optuna():
     statement = re.compile(r"^\s*(import|from) optuna\b", re.MULTILINE)
-    found = {file.name for file in (ROOT / "src").rglob("*.py") if statement.search(file.read_text())}
-    assert {"study.py"} <= found <= {"study.py", "sweep.py"}
+    files = [file for file in (ROOT / "src").rglob("*.py") if statement.search(file.read_text())]
+    assert {file.parent for file in files} == {ROOT / "src/convzoo/trials"}
+    assert {file.name for file in files} == {"storage.py", "study.py", "sweep.py"}
 
 
 def test_a_checkpoint_of_a_real_training_has_a_history_that_can_be_read(tmp_path):

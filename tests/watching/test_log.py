@@ -204,9 +204,9 @@ def test_images_stay_within_the_disk_and_the_days_that_were_set(open_log, ask, m
 
 def test_rows_that_are_too_old_are_removed(open_log, ask, tmp_path):
     today = datetime.now(UTC)
+    log = open_log()
     for days in (89, 91):
         (tmp_path / "log/pets" / f"{today - timedelta(days=days):{DAY}}").mkdir(parents=True)
-    log = open_log()
     ask(log)
     log.close()
     kept = sorted(path.name for path in (tmp_path / "log/pets").iterdir())
