@@ -16,6 +16,7 @@ from PIL import Image, ImageFilter
 from scipy.stats import binomtest
 from sklearn.datasets import load_digits
 
+from convzoo.cards.markdown import percent
 from convzoo.data.arrays import load_split
 from convzoo.files import read_json
 from convzoo.shipping.model import Model, run_in_batches
@@ -140,14 +141,15 @@ def as_markdown(found: dict[str, list[dict[str, Any]]], options: argparse.Namesp
         "| --- |" + " --- |" * (len(sizes) + 1),
     ]
     for name, results in found.items():
-        shares = [f"{result['alarms'] / result['draws']:.1%}" for result in results]
+        shares = [percent(result["alarms"] / result["draws"], 1) for result in results]
         most = sum((Counter(result["measurements"]) for result in results), Counter()).most_common(3)
         lines.append(f"| {name} | {' | '.join(shares)} | {', '.join(key for key, _ in most)} |")
     alarms, draws = sum(result["alarms"] for result in first), sum(result["draws"] for result in first)
     interval = binomtest(alarms, draws).proportion_ci(0.95)
     lines += [
         "",
-        f"False alarms: {alarms} of {draws} draws, {alarms / draws:.1%} ({interval.low:.1%} to {interval.high:.1%})",
+        f"False alarms: {alarms} of {draws} draws, {percent(alarms / draws, 1)} "
+        f"({percent(interval.low, 1)} to {percent(interval.high, 1)})",
     ]
     return "\n".join(lines)
 

@@ -1,10 +1,10 @@
 """The results of the benchmarks as Markdown, and as a plot."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from convzoo.cards.markdown import number
+from convzoo.cards.markdown import number, percent
 from convzoo.errors import ConvzooError
 from convzoo.files import new_file
 
@@ -84,124 +84,122 @@ def write(results: dict[str, Any], folder: Path) -> list[Path]:
     return files
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+def _rows(results: list[dict[str, Any]], columns: dict[str, Callable[[dict[str, Any]], str]]) -> str:
+    """A table with a row per result; `columns` has the text of a cell by the head of its column."""
+    return table([*columns], ([cell(row) for cell in columns.values()] for row in results))
+
+
+def _network(row: dict[str, Any]) -> str:
+    return f"`{row['network']}`"
 
 
 def _training(rows: list[dict[str, Any]]) -> str:
-    head = ("network", "batch", "images/s", "lowest to highest", "GFLOP/s", "alone", "share", "outside the network")
-    head += ("peak memory", "petaflops", "reached")
-    cells = []
-    for row in rows:
-        reached = row["quality"]
-        metric = reached and reached["metric"]
-        cells.append(
-            (
-                f"`{row['network']}`",
-                str(row["batch"]),
-                f"{row['images']:.0f}",
-                f"{row['images_low']:.0f} to {row['images_high']:.0f}",
-                f"{row['gflops']:.0f}",
-                f"{row['gflops_alone']:.0f}",
-                _percent(row["alone"]),
-                f"{100 * row['outside']:.1f} %",
-                f"{row['peak_bytes'] / 1e9:.2f} GB",
-                f"{reached['petaflops']:.3g}" if reached else NOT_KNOWN,
-                f"{metric.removeprefix('test_')} {number(metric, reached['value'])}" if reached else NOT_KNOWN,
-            )
-        )
-    return table(head, cells)
+    return _rows(
+        rows,
+        {
+            "network": _network,
+            "batch": lambda row: str(row["batch"]),
+            "images/s": lambda row: f"{row['images']:.0f}",
+            "lowest to highest": lambda row: f"{row['images_low']:.0f} to {row['images_high']:.0f}",
+            "GFLOP/s": lambda row: f"{row['gflops']:.0f}",
+            "alone": lambda row: f"{row['gflops_alone']:.0f}",
+            "share": lambda row: percent(row["alone"], 0),
+            "outside the network": lambda row: percent(row["outside"], 1),
+            "peak memory": lambda row: f"{row['peak_bytes'] / 1e9:.2f} GB",
+            "petaflops": lambda row: f"{row['quality']['petaflops']:.3g}" if row["quality"] else NOT_KNOWN,
+            "reached": _reached,
+        },
+    )
+
+
+def _reached(row: dict[str, Any]) -> str:
+    if not row["quality"]:
+        return NOT_KNOWN
+    metric, value = row["quality"]["metric"], row["quality"]["value"]
+    return f"{metric.removeprefix('test_')} {number(metric, value)}"
 
 
 def _textbook(rows: list[dict[str, Any]]) -> str:
-    head = ("network", "settings", "images/s", "textbook, images/s", "ratio", "whole training, extrapolated")
-    cells = []
-    for row in rows:
-        whole = NOT_KNOWN
-        if "extrapolated" in row:
-            epochs = f"{row['epochs']} epochs against {row['textbook_epochs']}"
-            whole = f"{row['extrapolated']:.1f} times less time ({epochs})"
-        changes = ", ".join(f"{key}: {value}" for key, value in row["changes"].items()) or "of the profile"
-        cells.append(
-            (
-                f"`{row['network']}`",
-                changes,
-                f"{row['images']:.0f}",
-                f"{row['textbook_images']:.0f}",
-                f"{row['times_as_fast']:.2f}",
-                whole,
-            )
-        )
-    return table(head, cells)
+    return _rows(
+        rows,
+        {
+            "network": _network,
+            "settings": lambda row: ", ".join(f"{k}: {v}" for k, v in row["changes"].items()) or "of the profile",
+            "images/s": lambda row: f"{row['images']:.0f}",
+            "textbook, images/s": lambda row: f"{row['textbook_images']:.0f}",
+            "ratio": lambda row: f"{row['times_as_fast']:.2f}",
+            "whole training, extrapolated": _extrapolated,
+        },
+    )
+
+
+def _extrapolated(row: dict[str, Any]) -> str:
+    if "extrapolated" not in row:
+        return NOT_KNOWN
+    epochs = f"{row['epochs']} epochs against {row['textbook_epochs']}"
+    return f"{row['extrapolated']:.1f} times less time ({epochs})"
 
 
 def _inference(rows: list[dict[str, Any]]) -> str:
-    head = ("network", "batch", "ONNX, ms", "eager PyTorch, ms", "ONNX, images/s", "ratio")
-    return table(
-        head,
-        (
-            (
-                f"`{row['network']}`",
-                str(row["batch"]),
-                f"{1e3 * row['onnx_seconds']:.2f}",
-                f"{1e3 * row['eager_seconds']:.2f}",
-                f"{row['batch'] / row['onnx_seconds']:.0f}",
-                f"{row['times_as_fast']:.2f}",
-            )
-            for row in rows
-        ),
+    return _rows(
+        rows,
+        {
+            "network": _network,
+            "batch": lambda row: str(row["batch"]),
+            "ONNX, ms": lambda row: f"{1e3 * row['onnx_seconds']:.2f}",
+            "eager PyTorch, ms": lambda row: f"{1e3 * row['eager_seconds']:.2f}",
+            "ONNX, images/s": lambda row: f"{row['batch'] / row['onnx_seconds']:.0f}",
+            "ratio": lambda row: f"{row['times_as_fast']:.2f}",
+        },
     )
 
 
 def _int8(rows: list[dict[str, Any]]) -> str:
-    head = ("network", "val", "in int8", "same class", "kept", "test", "in int8", "size", "ratio, batch 1", "batch 256")
-    return table(
-        head,
-        (
-            (
-                f"`{row['network']}`",
-                f"{row['val_float']:.2%}",
-                f"{row['val_int8']:.2%}",
-                f"{row['val_agreement']:.2%}",
-                "yes" if row["kept"] else "no",
-                f"{row['test_float']:.2%}",
-                f"{row['test_int8']:.2%}",
-                f"{row['bytes']['int8'] / row['bytes']['float']:.2f}",
-                f"{row['times_as_fast_1']:.2f}",
-                f"{row['times_as_fast_256']:.2f}",
-            )
-            for row in rows
-        ),
+    return _rows(
+        rows,
+        {
+            "network": _network,
+            "val": lambda row: percent(row["val_float"]),
+            "val in int8": lambda row: percent(row["val_int8"]),
+            "same class": lambda row: percent(row["val_agreement"]),
+            "kept": lambda row: "yes" if row["kept"] else "no",
+            "test": lambda row: percent(row["test_float"]),
+            "test in int8": lambda row: percent(row["test_int8"]),
+            "size": lambda row: f"{row['bytes']['int8'] / row['bytes']['float']:.2f}",
+            "ratio, batch 1": lambda row: f"{row['times_as_fast_1']:.2f}",
+            "ratio, batch 256": lambda row: f"{row['times_as_fast_256']:.2f}",
+        },
     )
 
 
 def _decoding(rows: list[dict[str, Any]]) -> str:
-    head = ("data set", "side", "file", "bytes", "one thread, images/s", "all threads, images/s", "threads")
-    return table(
-        head,
-        (
-            (
-                f"`{row['dataset']}`",
-                str(row["side"]),
-                row["kind"],
-                f"{row['bytes']:.0f}",
-                f"{row['one_thread']:.0f}",
-                f"{row['all_threads']:.0f}",
-                str(row["threads"]),
-            )
-            for row in rows
-        ),
+    return _rows(
+        rows,
+        {
+            "data set": lambda row: f"`{row['dataset']}`",
+            "side": lambda row: str(row["side"]),
+            "file": lambda row: row["kind"],
+            "bytes": lambda row: f"{row['bytes']:.0f}",
+            "one thread, images/s": lambda row: f"{row['one_thread']:.0f}",
+            "all threads, images/s": lambda row: f"{row['all_threads']:.0f}",
+            "threads": lambda row: str(row["threads"]),
+        },
     )
 
 
-def _validation(row: dict[str, Any]) -> str:
-    cells = (f"{row['images']:,}", f"{row['seconds']:.1f} s", f"{row['milliseconds_per_image']:.2f} ms")
-    return table(("images", "`validate`, without imports", "per image"), [cells])
+def _validation(result: dict[str, Any]) -> str:
+    return _rows(
+        [result],
+        {
+            "images": lambda row: f"{row['images']:,}",
+            "`validate`, without imports": lambda row: f"{row['seconds']:.1f} s",
+            "per image": lambda row: f"{row['milliseconds_per_image']:.2f} ms",
+        },
+    )
 
 
 def _profile(rows: list[dict[str, Any]]) -> str:
-    cells = [
-        (f"`{row['network']}`", ", ".join(f"{item['operation']} {_percent(item['share'])}" for item in row["profile"]))
-        for row in rows
-    ]
-    return table(("network", "operations of a step, by their time"), cells)
+    def shares(row: dict[str, Any]) -> str:
+        return ", ".join(f"{item['operation']} {percent(item['share'], 0)}" for item in row["profile"])
+
+    return _rows(rows, {"network": _network, "operations of a step, by their time": shares})

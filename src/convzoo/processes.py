@@ -1,4 +1,4 @@
-"""Which process does something, and whether it still runs."""
+"""Names for processes, with which another process can tell later whether they still run."""
 
 import contextlib
 import platform
@@ -16,17 +16,17 @@ def process_name(number: int | None = None) -> str:
 
 
 def is_here(name: str) -> bool:
-    """Whether a process is, or was, on this machine."""
+    """Whether the named process runs, or ran, on this machine."""
     return name.rpartition(" ")[0].rpartition(" ")[0] == platform.node()
 
 
 def is_alive(name: str) -> bool:
-    """Whether a process of this machine still runs."""
+    """Whether the named process, of this machine, still runs."""
     return _process(name) is not None
 
 
 def end_process(name: str, seconds: float) -> None:
-    """End a process of this machine; wait for so long until it has ended, then kill it."""
+    """Terminate a process of this machine, and kill it if it has not ended after `seconds`."""
     if process := _process(name):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process.terminate()

@@ -1,7 +1,7 @@
-"""Signatures of the files of a network, with a key pair of the user's, by the package model-signing.
+"""Signs the files of a network with the user's own key pair, through the package model-signing.
 
-A signature covers model.onnx, export.json and parts/ together, which is what `convzoo serve` uses of a version.
-It needs no network and no service: who has the public key can verify it.
+A signature covers model.onnx, export.json and parts/ together: the files of a version that `convzoo serve` uses.
+It needs no internet access and no service; anyone with the public key can verify it.
 """
 
 import tempfile
@@ -16,26 +16,25 @@ LONGEST = 100_000  # characters that can be a signature
 
 
 class SignatureError(ConvzooError):
-    """Files that are not what the owner of a key signed."""
+    """Files that the owner of the key did not sign."""
 
 
 def sign(folder: Path, key: Path) -> str:
     """The signature of all files in `folder` with the private key in a PEM file. Raises ConvzooError."""
-    package = _package()
+    signer = _signer(key)
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary, FILE)
-        try:
-            package.signing.Config().use_elliptic_key_signer(private_key=key).sign(folder, file)
-        except (OSError, ValueError, TypeError) as error:
-            raise ConvzooError(
-                f"{key}: cannot sign ({first_line(error)}), expected an elliptic private key in PEM without a "
-                "password; make one: openssl ecparam -name prime256v1 -genkey -noout -out key.pem"
-            ) from error
+        signer.sign(folder, file)
         return file.read_text(encoding="utf-8")
 
 
+def check_private_key(key: Path) -> None:
+    """Raise ConvzooError unless a file holds a private key that can sign."""
+    _signer(key)
+
+
 def verify(folder: Path, signature: str | None, key: Path, subject: str) -> None:
-    """Raise SignatureError unless `signature` is one of all files in `folder` by the owner of a public key (PEM).
+    """Raise SignatureError unless the owner of the public key (PEM) made `signature` for the files in `folder`.
 
     `subject` is what the message calls the files.
     """
@@ -47,16 +46,27 @@ def verify(folder: Path, signature: str | None, key: Path, subject: str) -> None
         file.write_text(signature, encoding="utf-8")
         try:
             verifier.verify(folder, file)
-        except Exception as error:  # whatever a forged text makes the package raise, it is no signature
+        except Exception as error:  # a forged signature can make the package raise anything
             raise SignatureError(
                 f"{subject}: is not what the owner of {key} signed, expected the files that were signed with its "
-                f"private key ({type(error).__name__}); take the files from where they were signed, or another key"
+                f"private key ({type(error).__name__}); copy the signed files again, or use the right public key"
             ) from error
 
 
 def check_public_key(key: Path) -> None:
     """Raise ConvzooError unless a file holds a public key that can verify signatures."""
     _verifier(key)
+
+
+def _signer(key: Path) -> Any:
+    package = _package()
+    try:
+        return package.signing.Config().use_elliptic_key_signer(private_key=key)
+    except (OSError, ValueError, TypeError) as error:
+        raise ConvzooError(
+            f"{key}: cannot sign ({first_line(error)}), expected an elliptic private key in PEM without a password; "
+            "make one: openssl ecparam -name prime256v1 -genkey -noout -out key.pem"
+        ) from error
 
 
 def _verifier(key: Path) -> Any:

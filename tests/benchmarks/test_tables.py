@@ -47,7 +47,7 @@ def test_every_table_says_how_it_was_measured_and_has_a_row_per_result():
     row = "| `net` | of the profile | 100 | 25 | 4.00 | 20.0 times less time (7 epochs against 35) |"
     assert row in texts["textbook"]
     assert "| `net` | 256 | 500.00 | 1000.00 | 512 | 2.00 |" in texts["inference"]
-    row = "| `net` | 96.00% | 95.75% | 99.00% | no | 95.00% | 94.00% | 0.26 | 0.90 | 1.25 |"
+    row = "| `net` | 96.00 % | 95.75 % | 99.00 % | no | 95.00 % | 94.00 % | 0.26 | 0.90 | 1.25 |"
     assert row in texts["int8"]
     assert "| `set` | 32 | PNG | 2222 | 1000 | 1900 | 2 |" in texts["decoding"]
     assert "| 2,000 | 4.0 s | 2.00 ms |" in texts["validation"]

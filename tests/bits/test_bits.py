@@ -8,8 +8,10 @@ import pytest
 import torch
 from helpers.project import ROOT, convzoo, python
 from torch import nn
+from typer.testing import CliRunner
 
 from convzoo.bits.record import GROUPS, PACKAGES, compare, read_record, write_record
+from convzoo.cli import app
 from convzoo.errors import ConvzooError
 from convzoo.families.probabilities.network import PixelClassifier
 from convzoo.portable import LEVERS, missing_features
@@ -97,3 +99,12 @@ def test_an_exported_classifier_has_a_softmax_whose_sum_has_one_order(tmp_path):
     kinds = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
     assert "Softmax" not in kinds and {"Exp", "ReduceMax", "ReduceSum"} <= kinds
     torch.testing.assert_close(classifier(images), (classifier.logits(images) / 0.3).softmax(1))
+
+
+def test_the_file_to_compare_with_is_not_overwritten(records, monkeypatch):
+    monkeypatch.chdir(records[0].parent)
+    records[0].rename("bits.json")
+    before = Path("bits.json").read_bytes()
+    said = CliRunner().invoke(app, ["bits", "bits.json"]).stderr
+    assert said == "error: bits.json: would be overwritten, expected another file for this machine; add: --out FILE\n"
+    assert Path("bits.json").read_bytes() == before

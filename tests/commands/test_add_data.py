@@ -213,6 +213,15 @@ def test_unreadable_and_other_files_are_left_out_on_request_and_named(project):
     assert read_params().values["data"]["pets"]["prepare"]["unreadable"] == "drop"
 
 
+def test_a_class_of_which_nothing_can_be_read_is_named(project):
+    for broken in (("fish",), KINDS):
+        for kind in broken:
+            for file in Path("../Our Pets", kind).iterdir():
+                file.write_bytes(b"no image")
+        said = error_of("../Our Pets", "--name", "pets", "--drop-unreadable")
+        assert f"too few images of {', '.join(f'{kind} (0)' for kind in broken)}" in said
+
+
 def test_windows_line_ends_and_a_missing_last_one_are_kept(project):
     Path("params.yaml").write_text(Path("params.yaml").read_text().rstrip("\n"), newline="\r\n")
     add_data("../Our Pets", "--name", "pets")

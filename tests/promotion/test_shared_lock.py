@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from helpers.shared_server import start
@@ -89,6 +90,25 @@ def test_a_holder_that_dies_or_stands_still_keeps_it_until_it_expires(
     with locked(registered, "promote"):
         assert len(seen) > 1 and all(dead in tags for tags in seen), "it waited, and removed the tag afterwards"
         assert dead not in tags_of(registered)
+
+
+def test_a_connection_that_is_lost_while_it_is_acquired_leaves_no_lock(monkeypatch):
+    tags = {f"{LOCK}promote.dead": "of a holder that died"}
+
+    def remove(network: str, key: str) -> None:
+        if key.endswith("dead"):
+            raise ConnectionError("lost")
+        del tags[key]
+
+    client = SimpleNamespace(
+        get_registered_model=lambda network: SimpleNamespace(tags={**tags}),
+        set_registered_model_tag=lambda network, key, value: tags.update({key: value}),
+        delete_registered_model_tag=remove,
+    )
+    monkeypatch.setattr(locks, "EXPIRY", 0)
+    with pytest.raises(ConnectionError):
+        ServerLock(client, "net", "promote").acquire()
+    assert [*tags] == [f"{LOCK}promote.dead"]
 
 
 def test_a_holder_that_renews_is_not_dead(registered, monkeypatch):

@@ -50,6 +50,10 @@ def test_a_promoted_version_is_signed_and_verified_with_the_public_key_alone(net
     assert f"copied to {out / network}" in run(f"{network}@v1", "--key", keys / "mine.pub", "--out", out)
     assert {file.name for file in (out / network).iterdir()} == {"model.onnx", "export.json", "model.sig"}
     assert run(out / network, "--key", keys / "mine.pub").startswith("0 ")
+    assert run(network, "--key", keys / "mine.pub", "--out", out).startswith("0 "), "an earlier copy is replaced"
+    refused = run(network, "--key", keys / "mine.pub", "--out", "models")
+    assert refused.startswith("1 ") and f"error: --out: {Path('models', network).absolute()} contains " in refused
+    assert Path("models", network, "fingerprint.json").is_file()
     export = json.loads((out / network / "export.json").read_text())
     (out / network / "export.json").write_text(json.dumps(export | {"classes": ["b", "a", "c"]}))
     assert run(out / network, "--key", keys / "mine.pub").startswith("1 "), "names of classes are signed, too"
@@ -65,8 +69,9 @@ def test_without_a_key_nothing_is_signed_and_a_refused_version_never_is(network,
     assert SIGNATURE not in store.open_store().get_model_version(network, str(worse)).tags
 
 
-def test_a_key_that_cannot_sign_leaves_the_champion_as_it_was(network, keys):
+def test_a_key_that_cannot_sign_leaves_the_champion_as_it_was(network, keys, monkeypatch):
     version(network, "good")
+    monkeypatch.setattr("convzoo.promotion.promote._run_gate", None)  # nothing may look at the test split
     for key in (keys / "none.pem", keys / "mine.pub"):
         with pytest.raises(ConvzooError, match=r"cannot sign .*, expected an elliptic private key in PEM"):
             promote(network, key=key)

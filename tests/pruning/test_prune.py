@@ -140,6 +140,33 @@ def test_what_a_commit_needs_stays_also_if_the_branch_is_gone(three, repository)
     assert not [name for name in items("versions") if name.startswith(three)], "not committed yet"
 
 
+def test_what_a_merged_branch_needs_stays_also_if_the_merge_took_another_lock_file(three, repository):
+    content = stored_file(versions_of(three)[0]).read_bytes()
+    git("checkout", "-q", "-b", "side")
+    Path("dvc.lock").write_text(f"outs:\n- md5: {hashlib.md5(content).hexdigest()}\n")
+    git("commit", "-q", "-am", "with version 1")
+    git("checkout", "-q", "main")
+    git("commit", "-q", "--allow-empty", "-m", "meanwhile")
+    git("merge", "-q", "-s", "ours", "side")
+    git("branch", "-q", "-D", "side")
+    subprocess.run(["rm", "-rf", ".git/logs"], check=True)  # as in a clone
+    git("rm", "-q", "dvc.lock")
+    git("commit", "-q", "-m", "without a lock file")
+    assert [name for name in items("versions") if name.startswith(three)] == [f"{three} version 2"]
+
+
+def test_a_commit_that_cannot_be_read_stops_the_search(three, repository):
+    blob = git("rev-parse", "HEAD:dvc.lock")
+    Path(f".git/objects/{blob[:2]}/{blob[2:]}").unlink()
+    with pytest.raises(ConvzooError, match=f"git cannot read {blob}, expected the dvc.lock of some commit"):
+        items("versions")
+
+
+def test_a_version_whose_file_cannot_be_found_stays(three):
+    stored_file(versions_of(three)[0]).unlink()
+    assert [name for name in items("versions") if name.startswith(three)] == [f"{three} version 2"]
+
+
 def test_snapshots_go_with_the_trainings_that_they_were_kept_for(three, repository):
     fingerprints = [version.tags["convzoo.fingerprint"] for version in versions_of(three)]
     commit = git("rev-parse", "HEAD")
@@ -182,6 +209,14 @@ def test_checkpoints_go_by_age_unless_a_training_has_them(project):
     subprocess.run(["rm", "-rf", ".checkpoints", ".sweeps", ".features", ".decoded"], check=True)
 
 
+def test_a_checkpoint_that_its_training_removes_meanwhile_is_left_alone(project, monkeypatch):
+    folder = Path(".checkpoints/a-1")
+    folder.mkdir(parents=True)
+    monkeypatch.setattr("convzoo.pruning.prune._files", lambda place: [place / "gone"])
+    assert items("checkpoints") == {}
+    folder.rmdir()
+
+
 def test_a_dry_run_prints_what_a_run_removes(three):
     name = f"{three} version 1"
     for _ in range(2):
@@ -189,7 +224,8 @@ def test_a_dry_run_prints_what_a_run_removes(three):
         assert f"would remove version {name}: 0 days old" in printed and "would be removed (dry run)" in printed
     assert len(versions_of(three)) == 3
     printed = CliRunner().invoke(app, ["prune", "versions", "--older-than", "0"]).output
-    assert f"removing version {name}: 0 days old" in printed and "python -m mlflow gc --backend-store-uri" in printed
+    assert f"removing version {name}: 0 days old\n" in printed
+    assert printed.endswith("run: python -m mlflow gc --backend-store-uri sqlite:///mlruns/mlflow.db\n")
     assert [version.version for version in versions_of(three)] == [3]
 
 

@@ -165,7 +165,7 @@ def test_no_link_leads_to_another_file(text):
 
 def test_results_have_the_interval_the_size_and_the_parameters(text):
     words = Page(text).text
-    assert "95.00%\n90.00% to 97.50%" in words
+    assert "95.00 %\n90.00 % to 97.50 %" in words
     assert "1.23 MB" in words
     assert "1,200" in words  # 40 x 30, without the running mean
     assert "31.42" in words

@@ -90,6 +90,16 @@ def test_the_lock_file_is_that_of_the_last_commit(locked):
         assert committed_stages() == (YAML(typ="safe").load(text)["stages"] if "stages" in text else {})
 
 
+def test_a_project_in_a_folder_of_its_repository_has_its_own_lock_file(locked, monkeypatch):
+    Path("project").mkdir()
+    monkeypatch.chdir("project")
+    Path("dvc.lock").write_text(json.dumps({"stages": locked}))
+    subprocess.run(["git", "init", "-q", ".."], check=True)
+    subprocess.run(["git", "add", "dvc.lock"], check=True)
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=b", "commit", "-qmx"], check=True)
+    assert committed_stages() == locked
+
+
 def test_the_operation_comes_from_the_command_bits(locked, monkeypatch, capsys):
     calls = []
 
@@ -113,6 +123,9 @@ def test_the_operation_comes_from_the_command_bits(locked, monkeypatch, capsys):
 
 
 def test_a_failure_of_the_command_bits_is_said(locked, monkeypatch):
+    Path(".repro").mkdir()
+    earlier = {"processor": "this", "versions": {}, "operations": {"exp": "1"}}
+    Path(".repro/bits.json").write_text(json.dumps(earlier))
     done = subprocess.CompletedProcess([], 1, "", "first\nno memory\n")
     monkeypatch.setattr(committed.subprocess, "run", lambda *arguments, **options: done)
     assert committed.first_operation().startswith("convzoo bits failed (no memory); run it")

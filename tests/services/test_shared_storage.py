@@ -211,7 +211,7 @@ def test_sync_promote_and_serve_work_from_both_clones_and_outlive_a_lost_connect
         done = subprocess.run(["python", "better.py"], cwd=made, env=environment(PYTHONPATH=CODE), check=True)
         assert done.returncode == 0
         run(made, "convzoo", "promote", NETWORK, **login(running))
-        assert get(f"{address}/readyz")["serving"] == {NETWORK: 1}, "it goes on answering"
+        assert get(f"{address}/readyz")["serving"] == {NETWORK: 1}, "it continues to answer"
         connection.restore()
         wait_until(lambda: get(f"{address}/readyz")["serving"] == {NETWORK: 2}, 120)
         assert process.poll() is None

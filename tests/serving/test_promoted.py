@@ -107,7 +107,7 @@ def test_promotions_and_rollbacks_take_effect_under_load_and_broken_files_never_
         load.settle_on(1)
         [problem] = get(f"{address}/readyz")["problems"]
         assert problem.startswith(f"{NETWORK}: version 3: model.onnx: has sha256 ")
-        assert problem.endswith("; version 1 goes on answering")
+        assert problem.endswith("; version 1 continues to answer")
         assert problem in log.read_text()
         assert get(f"{address}/readyz")["ready"]
 

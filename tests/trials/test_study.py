@@ -104,6 +104,28 @@ def test_a_stopped_trial_is_tried_again_and_a_failed_one_is_not(storage):
     assert [trial.user_attrs.get(ERROR) for trial in shared.trials()] == [None, "not finite", None]
 
 
+def test_an_error_in_the_training_of_any_kind_is_raised(storage):
+    shared = opened(storage)
+    for kind in (ValueError, KeyError):
+
+        def broken(attempt, kind=kind):
+            raise kind("a bug")
+
+        with pytest.raises(kind, match="a bug"):
+            shared.run_one(1, broken)
+
+
+def test_a_training_that_another_worker_gave_a_new_attempt_meanwhile_ends_without_an_error(storage):
+    shared = opened(storage)
+
+    def slow(attempt) -> float:
+        opened(storage).study.tell(attempt.number, state=optuna.trial.TrialState.FAIL)
+        return 0.5
+
+    assert shared.run_one(1, slow).state.name == "FAIL"
+    assert shared.run_one(1, lambda attempt: 0.5).user_attrs[RETRY_OF] == 0
+
+
 def test_of_trials_with_the_same_values_the_first_one_trains(storage):
     shared = opened(storage, COUNT)
     start(shared, {"shift": 1}, "another-machine 1 1.00")

@@ -1,8 +1,10 @@
 """Sweeps: what they try, how they judge it, and what they change."""
 
+import contextlib
 import difflib
 import json
 import re
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from typer.testing import CliRunner
 from convzoo import trials
 from convzoo.cli import app
 from convzoo.trials import study, sweep
+from convzoo.trials.trainings import Steps
 
 
 @pytest.fixture
@@ -126,11 +129,43 @@ def test_several_failures_in_a_row_end_the_sweep(project, tmp_path):
     )
 
 
+def test_a_database_that_fails_in_the_middle_is_named_with_what_to_do(project, monkeypatch):
+    def lose(*arguments) -> float:
+        with contextlib.closing(sqlite3.connect(".sweeps/studies.db")) as database:
+            for table in ("trials", "trial_values", "trial_user_attributes"):
+                database.execute(f"DROP TABLE {table}")
+        return 0.5
+
+    monkeypatch.setattr(sweep, "kept_value", lose)
+    printed = run("--trials", "1", expected=1)
+    assert f"error: sqlite:///{Path('.sweeps/studies.db').absolute()}: the database of the study failed (" in printed
+    assert "no such table" in printed and "run the same command again to continue" in printed
+
+
+def test_what_a_watcher_ends_is_no_longer_among_the_running_commands():
+    steps = Steps()
+
+    def watch(process) -> None:
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        steps.run([sys.executable, "-c", "import time; time.sleep(60)"], watch)
+    assert steps.running == set()
+
+
+def test_a_metric_that_is_no_number_is_a_failure_and_not_tried_again(project, monkeypatch):
+    for value, got in ((float("nan"), "nan"), (None, "nothing")):
+        monkeypatch.setattr(sweep, "kept_value", lambda *arguments, value=value: value)
+        printed = run("--trials", "1" if value else "2", expected=1)
+        assert f"failed: history.csv has {got} as val_accuracy of the kept epoch" in printed
+    assert len(attempts()) == 2
+
+
 def test_values_that_were_all_tried_end_the_sweep(project, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "DUPLICATES", 15)
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace(RANGE, "{choices: [0.1, 0.2]}"))
-    assert "all further values were tried before" in run("--trials", "3")
+    assert "all other values have been tried" in run("--trials", "3")
     assert len(trainings(tmp_path / "trainings.txt")) == 4
 
 
@@ -193,10 +228,11 @@ def test_a_network_without_a_search_is_named(project):
     assert "search.mnist-classifier: is missing; there are no keys here" in run(expected=1)
 
 
-def test_only_the_study_imports_optuna():
+def test_only_trials_import_optuna():
     statement = re.compile(r"^\s*(import|from) optuna\b", re.MULTILINE)
-    found = {file.name for file in (ROOT / "src").rglob("*.py") if statement.search(file.read_text())}
-    assert {"study.py"} <= found <= {"study.py", "sweep.py"}
+    files = [file for file in (ROOT / "src").rglob("*.py") if statement.search(file.read_text())]
+    assert {file.parent for file in files} == {ROOT / "src/convzoo/trials"}
+    assert {file.name for file in files} == {"storage.py", "study.py", "sweep.py"}
 
 
 def test_a_checkpoint_of_a_real_training_has_a_history_that_can_be_read(tmp_path):

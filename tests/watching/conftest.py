@@ -32,7 +32,7 @@ def served(models: Path, tmp_path: Path) -> Served:
 
 @pytest.fixture
 def open_log(tmp_path: Path) -> Iterator[Callable[..., RequestLog]]:
-    """Opens logs in `tmp_path`/log, and closes them."""
+    """Opens logs in `tmp_path`/log, and closes them at the end."""
     opened = []
 
     def make(**options: object) -> RequestLog:

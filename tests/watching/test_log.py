@@ -1,5 +1,6 @@
 """What a server logs: every answer, in files that are complete, and never at the cost of a request."""
 
+import shutil
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -59,6 +60,19 @@ def test_what_has_no_image_is_not_logged(served, open_log, tmp_path):
     log.offer(served, "sample", np.zeros((2, 5), np.float32), images(2), 0.1)
     log.close()
     assert not files(tmp_path / "log") and not log.counted()
+
+
+def test_a_folder_with_other_files_is_refused_and_left_alone(open_log, tmp_path):
+    old = tmp_path / "log/photos/2020-01-01"
+    old.mkdir(parents=True)
+    with pytest.raises(ConvzooError, match="contains other files, expected a new folder or one that --log wrote"):
+        open_log()
+    assert old.is_dir()
+    shutil.rmtree(old.parent)
+    log = open_log()
+    old.mkdir(parents=True)
+    log.close()
+    assert not old.exists(), "in the folder of a log, days that are too old are removed"
 
 
 def test_rows_are_written_while_the_server_runs_and_a_full_file_is_followed_by_another(
@@ -190,9 +204,9 @@ def test_images_stay_within_the_disk_and_the_days_that_were_set(open_log, ask, m
 
 def test_rows_that_are_too_old_are_removed(open_log, ask, tmp_path):
     today = datetime.now(UTC)
+    log = open_log()
     for days in (89, 91):
         (tmp_path / "log/pets" / f"{today - timedelta(days=days):{DAY}}").mkdir(parents=True)
-    log = open_log()
     ask(log)
     log.close()
     kept = sorted(path.name for path in (tmp_path / "log/pets").iterdir())

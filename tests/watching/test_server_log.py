@@ -67,7 +67,7 @@ def test_a_kill_loses_only_what_metrics_has_not_counted_and_sigterm_loses_nothin
     ("arguments", "message"),
     [
         (("--log", "log"), "--log: cannot be written without pyarrow"),
-        (("--log-images",), "--log-images: there is no log, expected a folder for it; add: --log DIR"),
+        (("--log-images",), "--log-images: needs a log, expected a folder for it; add: --log DIR"),
     ],
 )
 def test_a_log_that_cannot_be_written_is_refused_at_the_start(arguments, message, models, tmp_path):

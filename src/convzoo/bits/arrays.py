@@ -1,4 +1,4 @@
-"""What the stages besides the training compute: NumPy, SciPy, scikit-learn, scikit-image, and metrics made of them."""
+"""Operations of the stages other than `train`: NumPy, SciPy, scikit-learn, scikit-image, and the metrics."""
 
 from collections.abc import Callable
 from functools import partial

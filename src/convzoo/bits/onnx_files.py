@@ -1,4 +1,4 @@
-"""Exported files, and what ONNX Runtime computes with them: one network per family, with weights that are given."""
+"""Exported files, and what ONNX Runtime computes with them: one network per family, with fixed weights."""
 
 import tempfile
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Pictures that the stages read, resample, draw and write: Pillow, Matplotlib and the drawn data sets."""
+"""Operations on pictures, which stages read, resample, draw and write: Pillow, Matplotlib, the drawn data sets."""
 
 import io
 import tempfile

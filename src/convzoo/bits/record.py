@@ -15,10 +15,10 @@ from convzoo.errors import ConvzooError
 from convzoo.files import new_file, read_json
 from convzoo.portable import LEVERS, processor
 
-# The modules of this package with operations, in the order of the pipeline. Each imports what its operations need.
+# The modules with operations, in the order of the pipeline. Each imports what its operations need.
 GROUPS = ("pictures", "layers", "training", "onnx_files", "arrays")
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "scikit-image", "onnx", "onnxruntime", "pillow", "matplotlib")
-FOLDER = Path("tests/bits")  # in the project: a file per processor that was seen
+FOLDER = Path("tests/bits")  # in the project: a file per processor that was measured
 DIGITS = 16  # of a digest, in hexadecimal
 
 

@@ -1,4 +1,4 @@
-"""What a training does besides its layers: random numbers, augmentation, optimizers, averages, decompositions."""
+"""Operations of a training other than layers: random numbers, augmentation, optimizers, averages, decompositions."""
 
 from collections.abc import Callable
 from functools import partial
@@ -170,7 +170,7 @@ OPERATIONS: dict[str, Operation] = {
     "norm of gradients": lambda: [
         nn.utils.get_total_norm([torch.from_numpy(floats(32, 16, 3, 3, seed=seed)) for seed in range(3)])
     ],
-    # Last: an emulator without AVX2's gather instructions ends here.
+    # Last: an emulator without AVX2's gather instructions crashes here.
     "rotate and scale": _rotated,
     "resized crop": _cropped,
 }

@@ -1,8 +1,8 @@
 """Compare the bits that processors compute, operation by operation.
 
-Without arguments, runs each operation that the zoo uses, at the zoo's shapes, and writes a digest per operation with
-the processor's name and the versions. With two such files, prints the first operation that differs. With one, compares
-this machine with it. The exit code is 1 if an operation differs.
+Without arguments, runs each operation that the zoo uses, at the zoo's shapes, and writes a digest per operation, the
+processor's name and the package versions to a file. With one such file, compares this machine with it; with two,
+compares them and prints the first operation that differs. The exit code is 1 if an operation differs.
 """
 
 import sys
@@ -30,17 +30,23 @@ def command(
     ] = None,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the digests of this machine.")] = OUT,
     name: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="The processor's name. Default: as Linux names it.")
+        str | None,
+        typer.Option(metavar="TEXT", help="The name of the processor in the file. Default: as Linux names it."),
     ] = None,
     without: Annotated[
         list[str] | None,
-        typer.Option(metavar="OPERATION", help="An operation to leave out, which an emulator may lack; repeatable."),
+        typer.Option(
+            metavar="OPERATION",
+            help="An operation to leave out, for example one that an emulator lacks; can be repeated.",
+        ),
     ] = None,
 ) -> None:
     """Print what is equal and what differs."""
     files = files or []
     if len(files) > 2:
         raise ConvzooError(f"got {len(files)} files, expected at most two; name those that should be compared")
+    if len(files) == 1 and files[0].resolve() == out.resolve():
+        raise ConvzooError(f"{out}: would be overwritten, expected another file for this machine; add: --out FILE")
     records = [bits.read_record(file) for file in files]
     if len(records) < 2:
         restart_with_levers()

@@ -1,7 +1,7 @@
-"""Compare what a server was asked with the val images.
+"""Check whether requests to a server still resemble the val images.
 
-Tests the log of `convzoo serve --log` against the val images: image statistics, the network's features, predicted
-classes and confidence. Writes a page and a run of MLflow. The exit code is 3 if something has drifted.
+Compares the log of `convzoo serve --log` with the val images: image statistics, the network's features, predicted
+classes and confidence. Writes a page and an MLflow run. The exit code is 3 if something has drifted.
 """
 
 import sys
@@ -27,10 +27,10 @@ def command(
     ),
     level: Annotated[
         float,
-        typer.Option(min=0, max=1, metavar="X", help="The probability of a false alarm, of all tests together."),
+        typer.Option(min=0, max=1, metavar="X", help="The probability of a false alarm in all tests together."),
     ] = 0.05,
     distance: Annotated[
-        float, typer.Option(min=0, max=1, metavar="X", help="Ignore differences that are smaller than this distance.")
+        float, typer.Option(min=0, max=1, metavar="X", help="Ignore differences below this distance.")
     ] = 0.0,
     as_json: Json = False,
 ) -> None:
@@ -77,11 +77,11 @@ def as_text(found: dict[str, Any]) -> str:
 
 
 def _track(found: dict[str, Any], page: Path) -> str | None:
-    """Log a run, and return its name; None, with a note, if MLflow is off, missing or fails."""
+    """Log a run and return its name; print a note and return None if MLflow is off, missing or fails."""
     from convzoo.tracking.live import tracking_is_off
 
     if tracking_is_off():
-        print("note: not logged to MLflow, since CONVZOO_TRACKING is off", file=sys.stderr)
+        print("note: not logged to MLflow, because CONVZOO_TRACKING is off", file=sys.stderr)
         return None
     try:
         from convzoo.tracking.drift import log_drift

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from convzoo.cards.markdown import percent
 from convzoo.commands.shared import (
     AnyModel,
     Images,
@@ -87,9 +88,10 @@ def as_text(rows: Sequence[dict[str, Any]]) -> str:
     table = []
     for row in rows:
         guesses = row.get("top", [row])
-        cells = (
-            [row["error"]] if "error" in row else ["{class}  {probability:.1%}".format(**guess) for guess in guesses]
-        )
+        if "error" in row:
+            cells = [row["error"]]
+        else:
+            cells = [f"{guess['class']}  {percent(guess['probability'], 1)}" for guess in guesses]
         table.append([row["file"], *cells, *[""] * (most - len(cells))])
     return in_columns(table)
 

@@ -54,7 +54,7 @@ def repeat(network: str, seeds: int, kept: Path | None = None, recorded: bool = 
             for finished in as_completed([executor.submit(_seed, network, seed, kept, steps) for seed in range(seeds)]):
                 rows.append(row := finished.result())
                 print("  ".join(f"{name} {value:g}" for name, value in row.items()), flush=True)
-        except BaseException:  # an interrupt, too: the trainings beside it would go on
+        except BaseException:  # also of an interrupt: the other trainings would continue
             steps.stop()
             raise
     rows.sort(key=lambda row: row["seed"])

@@ -76,20 +76,20 @@ def command(
     ] = None,
     log: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Log what came in and what was answered, without the images; see drift."),
+        typer.Option(metavar="DIR", help="Log requests and answers, without the images, for convzoo drift."),
     ] = None,
-    log_days: Annotated[float, typer.Option(min=0, metavar="N", help="Days that the log is kept.")] = LogOptions.days,
-    log_images: Annotated[bool, typer.Option("--log-images", help="Also log the images.")] = False,
+    log_days: Annotated[float, typer.Option(min=0, metavar="N", help="Days to keep the log.")] = LogOptions.days,
+    log_images: Annotated[bool, typer.Option("--log-images", help="Also keep the images.")] = False,
     log_images_size: Annotated[
-        int, typer.Option(min=0, metavar="MIB", help="The most disk that logged images take, in MiB.")
+        int, typer.Option(min=0, metavar="MIB", help="The most disk space for logged images, in MiB.")
     ] = ImageBounds.bytes // MIB,
     log_images_days: Annotated[
-        float, typer.Option(min=0, metavar="N", help="Days that logged images are kept.")
+        float, typer.Option(min=0, metavar="N", help="Days to keep logged images.")
     ] = ImageBounds.days,
 ) -> None:
     """Load the networks, print the address, and serve until the end."""
     if log_images and log is None:
-        raise ConvzooError("--log-images: there is no log, expected a folder for it; add: --log DIR")
+        raise ConvzooError("--log-images: needs a log, expected a folder for it; add: --log DIR")
     limits = Limits(max_body, max_images, max_pixels, max_requests, timeout)
     compared = (shadow, shadow_share) if shadow else None
     hosts = allow_host or ()

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from convzoo.cards.markdown import percent
 from convzoo.commands.shared import Json, complete_network, print_result
 from convzoo.errors import ConvzooError
 from convzoo.text import in_columns
@@ -59,7 +60,7 @@ def as_text(found: dict[str, Any]) -> str:
     what = "another class" if found["unit"] == "probability" else "other pixels"
     rows = [
         ["compared", f"{found['images']} images in {found['requests']} requests"],
-        [what, f"{found['differing']} images, {found['share_differing']:.2%}"],
+        [what, f"{found['differing']} images, {percent(found['share_differing'])}"],
         ["mean difference", f"{found['mean_difference']:.4g} {found['unit']}"],
         ["largest difference", f"{found['largest_difference']:.4g} {found['unit']}"],
         ["time per image", f"{found['milliseconds_per_image']:.2f} ms"],

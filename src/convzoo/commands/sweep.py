@@ -1,12 +1,14 @@
-"""Search good values for a network's settings.
+"""Search for good values of a network's settings.
 
-Trains with the values that the block `search` of params.yaml allows, judges each training on val, and prints the best
-values. Continues after an interruption, and several workers can share one study. Nothing in models/ changes; --apply
-writes the best values so far into params.yaml.
+Trains with values that the block `search` of params.yaml allows, judges each training on val, and prints the best
+values. An interrupted sweep continues, and several workers can share one. Does not change models/; --apply writes the
+best values so far into params.yaml.
 """
 
 import json
 import re
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,39 +32,48 @@ EXAMPLES = (
 
 def command(
     network: Network,
-    trials: Annotated[int, typer.Option(metavar="N", min=1, help="The number of trials of the whole study.")] = 20,
+    trials: Annotated[int, typer.Option(metavar="N", min=1, help="The number of trials in the whole study.")] = 20,
     jobs: Annotated[int, typer.Option(metavar="N", min=1, help="The number of trials that run side by side.")] = 1,
     storage: Annotated[
         str | None,
         typer.Option(metavar="URL", help="The database of the study. Default: .sweeps/studies.db in the project."),
     ] = None,
     pruning: Annotated[
-        bool, typer.Option("--pruning/--no-pruning", help="End trials that are worse than the median at an epoch.")
+        bool,
+        typer.Option(
+            "--pruning/--no-pruning",
+            help="End trials that are worse than the median of earlier ones at the same epoch.",
+        ),
     ] = True,
     apply: Annotated[
-        bool, typer.Option("--apply", help="Write the best values so far into params.yaml; trains nothing.")
+        bool, typer.Option("--apply", help="Write the best values so far into params.yaml, without training.")
     ] = False,
 ) -> None:
     """Print a line per trial, and the best values."""
     params, _ = checked_params(network)
     sweeps = _optuna()
+    from convzoo.trials.storage import failures_explained  # imports Optuna, too
+
     search = sweeps.plan(network, params)
     study = sweeps.study_of(search, storage, pruning)
-    if not apply:
-        print(f"study {search.study}, judged by {search.metric}", flush=True)
-        try:
-            sweeps.sweep(search, study, trials, jobs)
-        finally:
-            print("\n".join(["", *sweeps.summary(search, study, trials)]), flush=True)
-    best = study.best()
+    with failures_explained(study.address):
+        if not apply:
+            print(f"study {search.study}, judged by {search.metric}", flush=True)
+            try:
+                sweeps.sweep(search, study, trials, jobs)
+            finally:
+                print("\n".join(["", *sweeps.summary(search, study, trials)]), flush=True)
+        best = study.best()
     if best is None:
-        raise ConvzooError(f"{search.study}: no trial is completed, expected one; run: convzoo sweep {network}")
-    changes = _changes(network, sweeps.by_path(sweeps.values_of(best)))
+        raise ConvzooError(
+            f"{search.study}: no trial has completed, expected at least one; run: convzoo sweep {network}"
+        )
+    values = sweeps.by_path(sweeps.values_of(best))
     print(f"best: trial {best.number}, {search.metric} {best.value:.6g}")
-    for path, old, new in changes:
+    for path, old, new in _changes(params.values["networks"][network], values):
         print(f"  networks.{network}.{path}: {old} -> {new}" if old != new else f"  networks.{network}.{path}: {old}")
     if apply:
-        _apply(network, sweeps.by_path(sweeps.values_of(best)))
+        _apply(network, values)
         print("params.yaml now has these values (git diff shows them); to train with them, run: convzoo repro")
     else:
         more = " --storage URL" if storage else ""
@@ -83,15 +94,9 @@ def _optuna() -> Any:
     return sweep
 
 
-def _changes(network: str, values: dict[tuple[str, ...], Any]) -> list[tuple[str, Any, Any]]:
-    """The dotted key of each value, its value in params.yaml, and the new one."""
-    changes = []
-    for path, new in values.items():
-        old: Any = read_params().values["networks"][network]
-        for key in path:
-            old = old[key]
-        changes.append((".".join(path), old, new))
-    return changes
+def _changes(block: dict[str, Any], values: dict[tuple[str, ...], Any]) -> list[tuple[str, Any, Any]]:
+    """The dotted key of each value, its value in the network's block, and the new one."""
+    return [(".".join(path), reduce(getitem, path, block), new) for path, new in values.items()]
 
 
 def _apply(network: str, values: dict[tuple[str, ...], Any], file: Path = PARAMS) -> None:

@@ -1,13 +1,13 @@
 """Check who signed the files of a version.
 
-Verifies the signature of model.onnx, export.json and parts/ with a public key. NETWORK may also be a folder that holds
-them with model.sig, such as one that --out wrote.
+Verifies the signature of model.onnx, export.json and parts/ with a public key. Instead of a version, you can name a
+folder with these files and model.sig, such as one that --out wrote.
 """
 
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,10 @@ from convzoo.errors import ConvzooError
 from convzoo.files import new_folder
 from convzoo.project import in_project
 from convzoo.signing import FILE, verify
+from convzoo.text import first_names
+
+if TYPE_CHECKING:
+    from convzoo.serving.sources import Release
 
 EXAMPLES = (
     "convzoo verify mnist-classifier --key key.pub",
@@ -36,9 +40,9 @@ def command(
     ] = None,
 ) -> None:
     """Print what was verified."""
-    from convzoo.serving.sources import Folder, Registry, Release, wanted  # reads the database, which the help need not
+    from convzoo.serving.sources import Folder, Registry, wanted  # the help should not wait for it
 
-    def check(release: Release) -> None:
+    def check(release: "Release") -> None:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             if release.fetch(folder) is None:
@@ -46,10 +50,7 @@ def command(
             verify(folder, release.signature, key, f"{name}: {release.title}")
             print(f"{name}: {release.title} is what the owner of {key} signed")
             if out:
-                with new_folder(out / release.network) as target:
-                    shutil.copytree(folder, target, dirs_exist_ok=True)
-                    (target / FILE).write_text(release.signature or "", encoding="utf-8")
-                print(f"copied to {out / release.network}")
+                _copy(folder, release, out / release.network)
 
     key = key.absolute()
     out = out.absolute() if out else None
@@ -62,7 +63,29 @@ def command(
         check(_existing(name, release))
 
 
-def _existing(name: str, release):
+def _copy(folder: Path, release: "Release", target: Path) -> None:
+    """Copy verified files and their signature to `target`, in place of an earlier copy.
+
+    Raises ConvzooError if the folder holds anything else, such as the weights in models/NETWORK.
+    """
+    from convzoo.serving.sources import EXPORT, MODEL, PARTS
+
+    existing = {file.name for file in target.iterdir()} if target.is_dir() else set()
+    others = sorted(existing - {MODEL, EXPORT, PARTS, FILE})
+    if others:
+        raise ConvzooError(
+            f"--out: {target} contains {first_names(others)}, expected no such folder, or an earlier copy of these "
+            "files; choose another folder"
+        )
+    with new_folder(target) as temporary:
+        shutil.copytree(folder, temporary, dirs_exist_ok=True)
+        (temporary / FILE).write_text(release.signature or "", encoding="utf-8")
+    print(f"copied to {target}")
+
+
+def _existing(name: str, release: "Release | None") -> "Release":
     if release is None:
-        raise ConvzooError(f"{name}: is not registered and no folder, expected a version; see: convzoo models")
+        raise ConvzooError(
+            f"{name}: is neither a registered version nor a folder of exported files, expected one; see: convzoo models"
+        )
     return release

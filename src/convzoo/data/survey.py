@@ -61,14 +61,14 @@ def survey(source: FolderSource, settings: PrepareSettings) -> Survey:
             f"{folder}: {len(unreadable)} of {len(labels)} images cannot be read: {first_names(unreadable)}; replace "
             "or remove them, or leave them out with --drop-unreadable"
         )
-    numbers = np.array([classes.index(labels[name]) for name in names])
+    numbers = np.array([classes.index(labels[name]) for name in names], np.int64)
     kept, duplicates, _, conflicts = deduplicate(digests, numbers, np.zeros(len(names), bool))
     if conflicts:
         copies = "; ".join(" and ".join(names[row] for row in rows) for rows in conflicts[:3])
         raise SurveyError(
             f"{folder}: {len(conflicts)} images are in more than one class: {copies}; keep each in one class"
         )
-    counts = dict(_splits(numbers[kept], [bytes.fromhex(digests[row]) for row in kept], settings))
+    counts = dict(_splits(numbers[kept], len(classes), [bytes.fromhex(digests[row]) for row in kept], settings))
     _check_counts(folder, classes, counts)
     total = sum(counts.values())
     return Survey(
@@ -141,12 +141,14 @@ def _read(
     return names, digests, unreadable
 
 
-def _splits(labels: np.ndarray, digests: list[bytes], settings: PrepareSettings) -> Iterator[tuple[str, np.ndarray]]:
+def _splits(
+    labels: np.ndarray, classes: int, digests: list[bytes], settings: PrepareSettings
+) -> Iterator[tuple[str, np.ndarray]]:
     """The number of images of each class in each split."""
     rest, test = draw_split("test", labels, digests, settings)
     train, val = draw_split("val", labels[rest], [digests[row] for row in rest], settings)
     for split, rows in {"train": labels[rest][train], "val": labels[rest][val], "test": labels[test]}.items():
-        yield split, np.bincount(rows, minlength=labels.max() + 1)
+        yield split, np.bincount(rows, minlength=classes)
 
 
 def _check_counts(folder: Path, classes: list[str], counts: dict[str, np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""What commits, promotions and files of this clone need, so that `convzoo prune` keeps it."""
+"""What the commits, promotions and files of this clone need, which `convzoo prune` therefore keeps."""
 
 import re
 from collections.abc import Iterable
@@ -45,20 +45,33 @@ def snapshots() -> list[tuple[str, str, int]]:
 
 
 def remove_snapshot(fingerprint: str, commit: str) -> None:
-    """Remove a snapshot, if it still is this commit. Raises ConvzooError if git cannot."""
+    """Remove a snapshot, unless it is another commit by now. Raises ConvzooError if git cannot remove it."""
     if commits.git("update-ref", "-d", f"{commits.REFS}/{fingerprint}", commit) is None:
-        raise ConvzooError(f"{commits.REFS}/{fingerprint}: git cannot remove it, expected that it can; run it again")
+        raise ConvzooError(
+            f"{commits.REFS}/{fingerprint}: git cannot remove it, expected it to still be {commit[:12]}; run the same "
+            "command again"
+        )
 
 
 def _committed_md5s() -> set[str]:
-    """The md5s in dvc.lock, of the working tree and of every commit but those of snapshots."""
+    """The md5s in dvc.lock, in the working tree and in every commit but snapshots. Raises ConvzooError."""
     texts = [Path(LOCK).read_text(encoding="utf-8")] if Path(LOCK).is_file() else []
     if commits.head():
-        listed = commits.git("rev-list", f"--exclude={commits.REFS}/*", "--all", "--reflog", "HEAD", "--", f"./{LOCK}")
+        every = (f"--exclude={commits.REFS}/*", "--all", "--reflog", "HEAD")
+        # The full history has branches, too, whose dvc.lock a merge did not take.
+        listed = commits.git("rev-list", "--full-history", *every, "--", f"./{LOCK}")
         if listed is None:
             raise ConvzooError("git rev-list failed, expected the commits that changed dvc.lock; run: git fsck")
-        texts += [commits.git("show", f"{commit}:./{LOCK}") or "" for commit in listed.split()]
+        files = {commits.git("rev-parse", "--quiet", "--verify", f"{commit}:./{LOCK}") for commit in listed.split()}
+        texts += map(_content, files - {None})  # None: the commit removed the file
     return {md5 for text in texts for md5 in MD5.findall(text)}
+
+
+def _content(blob: str) -> str:
+    text = commits.git("cat-file", "blob", blob)
+    if text is None:
+        raise ConvzooError(f"git cannot read {blob}, expected the {LOCK} of some commit; run: git fsck")
+    return text
 
 
 def _fingerprints() -> set[str]:

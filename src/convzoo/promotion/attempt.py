@@ -1,7 +1,7 @@
-"""What a promotion or rollback records in a registry that clones share, so that each of them knows those of the others.
+"""Records promotions and rollbacks in a registry that clones share, so that each clone knows those of the others.
 
 The ledger is a file of the clone. In a server or a database other than sqlite, each promotion that looks at the test
-split or changes the champion is also a tag of the network's registered model, with a key of its own: two clones that
+split or changes the champion is also a tag of the network's registered model, with a unique key: two clones that
 write at once write two tags. The tag is there before the test split is looked at, and its line is complete only after
 the champion changed. So a look counts even if the promotion is interrupted, and an interrupted change can be completed.
 """
@@ -63,7 +63,7 @@ class Attempt:
 
 
 def recorded_lines(client: store.MlflowClient, network: str) -> list[dict[str, Any]]:
-    """The lines in the registry of a network, oldest first; tags that were changed by hand to no line are left out."""
+    """The lines in the registry of a network, oldest first; skips tags that hold no line, changed by hand."""
     tags = client.get_registered_model(network).tags
     lines = [_parsed(value) for key, value in sorted(tags.items()) if key.startswith(RECORD)]
     return [line for line in lines if line]

@@ -20,6 +20,7 @@ from convzoo.settings.networks import family_of, network_settings
 from convzoo.settings.promotion import Promotion
 from convzoo.settings.whole import check_network_name
 from convzoo.shipping.model import Model
+from convzoo.signing import check_private_key
 from convzoo.tracking import store
 from convzoo.tracking.aliases import CANDIDATE, CHAMPION, PREVIOUS, aliases_of
 from convzoo.tracking.candidates import version_in_models
@@ -59,6 +60,8 @@ def promote(
     """
     family, settings = _settings(network)
     ledger.read_ledger()  # fails early if the ledger is broken
+    if key:
+        check_private_key(key)  # before anything looks at the test split
     with _store_failures(network):
         candidate = find_version(f"{network}@{f'v{version}' if version else CANDIDATE}")
         number = str(candidate.version.version)

@@ -1,5 +1,6 @@
-"""Removes what is old and not needed: in MLflow, in git, and in the folders beside the pipeline."""
+"""Removes what is old and no longer needed: in MLflow, in git, and in folders next to the pipeline's outputs."""
 
+import math
 import os
 import shutil
 import subprocess
@@ -19,10 +20,10 @@ from convzoo.tracking import store
 from convzoo.tracking.live import tracking_is_off
 
 VERSIONS, RUNS, SNAPSHOTS, CHECKPOINTS, CACHE = KINDS = ("versions", "runs", "snapshots", "checkpoints", "cache")
-BY_AGE = KINDS[:-1]  # DVC's cache has no ages: what no commit needs goes
-CACHES = (".features/*", ".decoded/*")  # of stages: features of backbones, decoded pictures
+BY_AGE = KINDS[:-1]  # files in DVC's cache are removed at any age
+CACHES = (".features/*", ".decoded/*")  # caches of stages: features of backbones, decoded pictures
 DAY = 86_400  # seconds
-# Keeps what the workspace, every commit and every experiment of DVC need.
+# Keeps what the workspace, all commits and all of DVC's experiments need.
 DVC_GC = ("gc", "--workspace", "--all-commits", "--all-experiments", "--force")
 
 
@@ -36,9 +37,9 @@ class Item(NamedTuple):
 
 
 def find_items(kinds: Sequence[str], days: int, now: float | None = None) -> list[Item]:
-    """What of these kinds is older than `days` and not needed, in the order in which it is to be removed.
+    """Items of these kinds that are older than `days` and not needed, in the order in which to remove them.
 
-    Raises ConvzooError if MLflow is turned off, which knows what is needed, and TrackingError if it fails.
+    Raises ConvzooError if tracking is off, because MLflow knows what is needed, and TrackingError if MLflow fails.
     """
     now = now or time.time()
     before = now - days * DAY
@@ -51,7 +52,7 @@ def find_items(kinds: Sequence[str], days: int, now: float | None = None) -> lis
 
 
 def collect_cache(dry_run: bool) -> None:
-    """Remove from DVC's cache what neither the workspace nor a commit or experiment needs. Prints what DVC prints."""
+    """Remove the files in DVC's cache that no workspace, commit or experiment needs; DVC prints what it removes."""
     command = [sys.executable, "-m", "dvc", *DVC_GC, *(["--dry"] if dry_run else [])]
     if code := subprocess.run(command).returncode:
         raise ConvzooError(f"dvc gc ended with code {code}, expected 0; fix what it says above and run it again")
@@ -95,23 +96,31 @@ def _tracked(kinds: Sequence[str], stays: Needed, before: float, now: float) -> 
 
 
 def _checkpoints(before: float, now: float) -> Iterator[Item]:
-    """Checkpoints of stopped trainings, copies in which trials of sweeps were stopped, and caches of stages."""
+    """Checkpoints of stopped trainings, folders of stopped trials, and caches of stages."""
     root = project_root()
     others = (place for pattern in (".sweeps/*/*/", *CACHES) for place in sorted(root.glob(pattern)))
     for place in [*_checkpoint_folders(), *others]:
-        files = list(_files(place))
-        last = max((file.stat().st_mtime for file in files), default=place.stat().st_mtime)
+        files = _files(place)
+        last = _last_change(files or [place])
         if last < before and not any(_is_locked(file) for file in files if file.name == "lock"):
             name = place.relative_to(root).as_posix()
             yield Item(CHECKPOINTS, name, _days(last, now), lambda place=place: _remove(place))
 
 
 def _files(place: Path) -> list[Path]:
-    """A file, or the files in a folder without those behind links."""
+    """The file itself, or all files in the folder; does not follow links."""
     if place.is_file():
         return [place]
     found = [Path(folder, name) for folder, _, names in os.walk(place) for name in names]
     return [file for file in found if not file.is_symlink()]
+
+
+def _last_change(files: Sequence[Path]) -> float:
+    """When one of these files changed last, in seconds; infinity if one is being removed by another program."""
+    try:
+        return max(file.stat().st_mtime for file in files)
+    except FileNotFoundError:
+        return math.inf
 
 
 def _remove(place: Path) -> None:
@@ -123,7 +132,7 @@ def _checkpoint_folders() -> list[Path]:
 
 
 def _is_locked(file: Path) -> bool:
-    """Whether a training uses the folder of a checkpoint."""
+    """Whether a training is using the checkpoint folder with this lock file."""
     try:
         with FileLock(file, timeout=0):
             return False

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from convzoo.cards.markdown import percent
 from convzoo.errors import ConvzooError, first_line
 
 NONE = "–"
@@ -25,7 +26,7 @@ def number(name: str, value: Any) -> str:
     if value is None or value == "":
         return NONE
     if isinstance(value, float):
-        return f"{value:.2%}" if name.endswith("accuracy") else f"{value:.4g}"
+        return percent(value) if name.endswith("accuracy") else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else text(value)
 
 

@@ -1,4 +1,4 @@
-"""Which models are byte for byte those of dvc.lock in the last commit, and where the others came apart."""
+"""Which models are byte for byte those of dvc.lock in the last commit, and where the others first differ."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ def committed_stages() -> dict[str, Any]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        return dict(YAML(typ="safe").load(git("show", f"HEAD:{LOCK}") or "")["stages"])
+        return dict(YAML(typ="safe").load(git("show", f"HEAD:./{LOCK}") or "")["stages"])
     except (YAMLError, KeyError, TypeError, ValueError):
         return {}
 
@@ -62,6 +62,7 @@ def first_operation() -> str:
 
     print(RUNNING, file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "convzoo", "bits", "--out", str(BITS)]
+    BITS.unlink(missing_ok=True)  # of an earlier run
     done = subprocess.run(command, env=os.environ | LEVERS, capture_output=True, text=True, check=False)
     try:
         return first_difference(read_record(BITS))

@@ -85,7 +85,7 @@ class Champions:
                 if await asyncio.to_thread(self.is_due):
                     await asyncio.to_thread(self.refresh)
             except Exception:
-                log.exception("the networks could not be brought up to date; those that are loaded go on answering")
+                log.exception("the networks could not be updated; those that are loaded continue to answer")
 
     @property
     def is_ready(self) -> bool:
@@ -122,7 +122,7 @@ class Champions:
                 new = load(release, Path(folder), self.logged and loaded is self.serving)
         except Exception as error:
             self._failed[topic, release.key] = time.monotonic()
-            self._problem(topic, error, f"; {current.release.title} goes on answering" if current else "")
+            self._problem(topic, error, f"; {current.release.title} continues to answer" if current else "")
             return
         loaded[release.network] = new
         self._solved(topic)

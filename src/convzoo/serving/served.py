@@ -11,13 +11,12 @@ from convzoo.cards.tasks import task_of
 from convzoo.data.image_files import ImageReader
 from convzoo.errors import ConvzooError
 from convzoo.files import check_sha256, read_json
-from convzoo.serving.sources import Release
+from convzoo.serving.sources import PARTS, Release
 from convzoo.shipping.likely_wrong import drawn_warnings
 from convzoo.shipping.model import Model, run_in_batches
 from convzoo.shipping.reference import REFERENCE, Reference, batch_size, read_reference
 
 ENCODER = "parts/encoder.onnx"
-PARTS = "parts"
 REMEDY = "restore the file, or choose another version: convzoo models"
 
 log = logging.getLogger("convzoo.serve")

@@ -1,4 +1,4 @@
-"""A source of networks that hands out only files that the owner of a key signed."""
+"""A source of networks that provides only files that the owner of a key signed."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from convzoo.signing import check_public_key, verify
 
 
 class Signed:
-    """Another source, whose releases are verified after their files were copied and before they are used."""
+    """Wraps another source: verifies the files of a release after they were copied and before they are used."""
 
     def __init__(self, source: Source, key: Path) -> None:
         """Raises ConvzooError for a file that is no public key."""

@@ -1,7 +1,7 @@
-"""Measurements of images and of the answers about them, and those of val, which later ones are compared with.
+"""Measures images and a network's answers to them; those of val are the reference for later images.
 
-The stage `export` writes them to parts/reference.npz, the server measures each image in the same way (`convzoo serve
---log`), and `convzoo drift` compares the two.
+The stage `export` writes the measurements of val to parts/reference.npz, `convzoo serve --log` measures each image in
+the same way, and `convzoo drift` compares the two.
 """
 
 import json
@@ -73,9 +73,9 @@ def projection_of(features: np.ndarray) -> np.ndarray:
 
 
 def write_reference(path: Path, images: np.ndarray, model: Path, features: Path, **about: Any) -> dict[str, Any]:
-    """Measure `images` with the files of a network and write the measurements; what the file says of itself.
+    """Measure `images` with the files of a network, write the measurements, and return the file's entry `about`.
 
-    `about` is more that it says.
+    `about` are additional values for this entry.
     """
     network, extractor = Model(model, portable=True), Model(features, portable=True)
     size = batch_size(images.shape)

@@ -1,4 +1,4 @@
-"""Runs of MLflow that show what `convzoo drift` found, in the experiment `drift/NETWORK`."""
+"""Logs the results of `convzoo drift` as runs of the MLflow experiment `drift/NETWORK`."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,11 +8,11 @@ from typing import Any
 from convzoo.tracking import runs, store
 from convzoo.tracking.labels import user_name
 
-NOTE = "One run per `convzoo drift` of {}, named by its time: the images that a server got, against val."
+NOTE = "One run per `convzoo drift {}`, named by its time: the images that a server received, compared with val."
 
 
 def log_drift(found: Mapping[str, Any], page: Path) -> str:
-    """Log metrics and the page as a finished run; its name. Raises TrackingError if the store fails."""
+    """Log metrics and the page as a finished run; return its name. Raises TrackingError if the store fails."""
     network = found["network"]
     with store.failures_raised_as(f"{network}: the drift cannot be logged"):
         client = store.use_store()

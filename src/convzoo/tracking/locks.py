@@ -32,9 +32,9 @@ RENEW_EVERY = 10  # seconds
 # MLflow tries three times, 15 s each.
 SAFE = 30
 EXPIRY = 90  # seconds without a renewal after which a holder counts as dead
-WAIT = 240  # seconds to wait for the lock: a dead holder's EXPIRY, and then others that waited too
-ANNOUNCE = 2  # seconds of waiting after which the user is told
-POLL = 0.2  # seconds between two looks
+WAIT = 240  # seconds to wait for the lock: a dead holder's EXPIRY, and the turns of others that waited longer
+ANNOUNCE = 2  # seconds of waiting after which a message is printed
+POLL = 0.2  # seconds between two reads of the tags
 ACTIONS = {"promote": "changes the champion", "register": "registers a version"}
 
 
@@ -69,6 +69,8 @@ class ServerLock(Lock):
                 tags = self._tags()
                 others = self._alive(tags)
                 if not others and self.key in tags and self._renewed and _now() - self._renewed < SAFE:
+                    for dead in self._seen.keys() & tags.keys():
+                        self._remove(dead)
                     break
                 if others and min(others) < self.key and self._renewed is not None:
                     self._remove(self.key)
@@ -89,8 +91,6 @@ class ServerLock(Lock):
         except BaseException:
             self._withdraw()
             raise
-        for dead in self._seen.keys() & tags.keys():
-            self._remove(dead)
         self._thread.start()
 
     def release(self) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +9,9 @@ from convzoo.tracking import store  # before mlflow, which reads environment var
 
 # isort: split
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import LoggedModel, Run
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 
 from convzoo.lineage.needed import Needed, is_known
 from convzoo.tracking import runs
@@ -23,6 +23,7 @@ from convzoo.tracking.registered import (
     existing_run,
     is_by_hand,
     model_of,
+    pages,
     registered_models,
     versions_of,
 )
@@ -32,7 +33,7 @@ COMMIT, FINGERPRINT = "mlflow.source.git.commit", "convzoo.fingerprint"
 
 
 class Old(NamedTuple):
-    """What can be removed from MLflow, and the fingerprints of the trainings that stay."""
+    """What can be removed from MLflow, and the fingerprints of the trainings that are kept."""
 
     versions: list[ModelVersion]
     runs: list[Run]
@@ -40,11 +41,12 @@ class Old(NamedTuple):
 
 
 def find_old(client: MlflowClient, needed: Needed, before: int) -> Old:
-    """Versions and runs from before a time (milliseconds) that nothing needs. Marks runs whose process died.
+    """Find versions and runs from before a time (milliseconds) that nothing needs. Marks runs whose process died.
 
-    A version is needed by an alias, the ledger, a verdict of a promotion, or a commit whose dvc.lock has its file; so
-    is one that was registered by hand, or that another clone made, whose commits are not here. A run is needed by a
-    version that stays, by models/, and by a run below it.
+    A version is needed by an alias, the ledger, a verdict of a promotion, or a commit whose dvc.lock names its file.
+    Versions that were registered by hand, that come from a commit that this clone lacks, or whose file the store has
+    lost are kept, too, because it is unknown what needs them. A run is needed by a version that is kept, by models/,
+    and by a child run that is kept.
     """
     old, kept = [], []
     for model in registered_models(client):
@@ -55,18 +57,18 @@ def find_old(client: MlflowClient, needed: Needed, before: int) -> Old:
     kept_runs, fingerprints = {version.run_id for version in kept}, set(needed.fingerprints)
     for version in kept:
         fingerprints.add(version.tags.get(FINGERPRINT, ""))
-        if (model_id := model_of(version)) and (made_by := _made_by(client, model_id)):
-            kept_runs.add(made_by)
+        if model := _logged_model(client, version):
+            kept_runs.add(model.source_run_id)
     return Old(old, *_old_runs(client, kept_runs, fingerprints, before))
 
 
 def remove_version(client: MlflowClient, version: ModelVersion) -> None:
     """Delete a version, and its logged model if no other version has it; MLflow keeps the model until `mlflow gc`."""
+    logged = _logged_model(client, version)
     client.delete_model_version(version.name, version.version)
-    model_id = model_of(version)
     others = {model_of(other) for model in registered_models(client) for other in versions_of(client, model.name)}
-    if model_id and model_id not in others and _made_by(client, model_id):
-        client.delete_logged_model(model_id)
+    if logged and logged.model_id not in others:
+        client.delete_logged_model(logged.model_id)
 
 
 def _is_needed(client: MlflowClient, version: ModelVersion, needed: Needed) -> bool:
@@ -77,21 +79,20 @@ def _is_needed(client: MlflowClient, version: ModelVersion, needed: Needed) -> b
     run = existing_run(client, version.run_id)
     if run and not is_known(run.data.tags.get(COMMIT)):
         return True
+    if not _logged_model(client, version):
+        return False
     with tempfile.TemporaryDirectory() as folder:
-        file = download(client, version, Path(folder)) if _has_model(client, version) else None
-        return file is not None and hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() in needed.md5s
+        file = download(client, version, Path(folder))
+        return file is None or hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() in needed.md5s
 
 
-def _has_model(client: MlflowClient, version: ModelVersion) -> bool:
-    model_id = model_of(version)
-    return model_id is not None and _made_by(client, model_id) is not None
-
-
-def _made_by(client: MlflowClient, model_id: str) -> str | None:
-    """The run that logged a model; None if the store has no such model."""
+def _logged_model(client: MlflowClient, version: ModelVersion) -> LoggedModel | None:
+    """The model that a version was registered from; None if there is none, or if it was deleted."""
+    if (model_id := model_of(version)) is None:
+        return None
     try:
-        return client.get_logged_model(model_id).source_run_id
-    except Exception as error:
+        return client.get_logged_model(model_id)
+    except MlflowException as error:
         if not store.is_missing(error):
             raise
         return None
@@ -100,11 +101,11 @@ def _made_by(client: MlflowClient, model_id: str) -> str | None:
 def _old_runs(
     client: MlflowClient, kept: set[str | None], fingerprints: set[str], before: int
 ) -> tuple[list[Run], set[str]]:
-    """The runs that can be removed, and the fingerprints of all that stay."""
+    """The runs that can be removed, and the fingerprints of those that are kept."""
     old, parents = [], set()
-    for experiment in client.search_experiments(filter_string="name LIKE 'convzoo/%'"):
+    for experiment in pages(client.search_experiments, filter_string=f"name LIKE '{runs.TRAININGS}/%'"):
         runs.mark_dead_runs(client, experiment.experiment_id)
-        for run in _all_runs(client, experiment.experiment_id):
+        for run in pages(client.search_runs, experiment_ids=[experiment.experiment_id]):
             tags, ended = run.data.tags, run.info.end_time or run.info.start_time
             is_old = run.info.status != "RUNNING" and ended < before and is_known(tags.get(COMMIT))
             if is_old and run.info.run_id not in kept and tags.get(FINGERPRINT) not in fingerprints:
@@ -113,11 +114,3 @@ def _old_runs(
                 fingerprints = fingerprints | {tags.get(FINGERPRINT, "")}
                 parents.add(tags.get(PARENT))
     return [run for run in old if run.info.run_id not in parents], fingerprints - {""}
-
-
-def _all_runs(client: MlflowClient, experiment: str) -> Iterator[Run]:
-    page = client.search_runs([experiment], max_results=1000)
-    yield from page
-    while page.token:
-        page = client.search_runs([experiment], max_results=1000, page_token=page.token)
-        yield from page

@@ -49,14 +49,14 @@ def changes_of(tags: Mapping[str, str]) -> str | None:
 
 def registered_models(client: MlflowClient) -> list[RegisteredModel]:
     """All registered models, by name."""
-    return sorted(_pages(client.search_registered_models), key=lambda model: model.name)
+    return sorted(pages(client.search_registered_models), key=lambda model: model.name)
 
 
 def versions_of(client: MlflowClient, network: str) -> list[ModelVersion]:
     """All versions of a registered model, oldest first, whatever characters its name has."""
     only = f"name = '{network}'" if PLAIN_NAME.fullmatch(network) else None
-    pages = _pages(client.search_model_versions, filter_string=only)
-    return sorted((found for found in pages if found.name == network), key=lambda version: int(version.version))
+    versions = pages(client.search_model_versions, filter_string=only)
+    return sorted((found for found in versions if found.name == network), key=lambda version: int(version.version))
 
 
 def remedy(client: MlflowClient, version: ModelVersion) -> str:
@@ -87,7 +87,8 @@ def existing_run(client: MlflowClient, run_id: str | None) -> Run | None:
         return None
 
 
-def _pages(search: Callable[..., PagedList], **arguments: Any) -> Iterator[Any]:
+def pages(search: Callable[..., PagedList], **arguments: Any) -> Iterator[Any]:
+    """Everything that a search of MLflow's finds, page by page."""
     page = search(**arguments)
     yield from page
     while page.token:

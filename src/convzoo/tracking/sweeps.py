@@ -1,4 +1,4 @@
-"""The runs of a sweep in MLflow: a parent, under which the runs of its trainings are."""
+"""The runs of a sweep in MLflow: a parent run, and the runs of its trainings as children."""
 
 import json
 import sys
@@ -33,10 +33,11 @@ class SweepRun:
 
     def child(self, number: int, retry_of: int | None, values: str) -> dict[str, str]:
         """The environment with which the run of a training becomes a child; without a parent, it is not tracked."""
-        if self.run_id is None:
+        parent = self.run_id  # another thread may lose the store at any moment
+        if parent is None:
             return {"CONVZOO_TRACKING": "off"}
         commit, dirty = git_state()
-        tags = {PARENT: self.run_id, TRIAL: str(number), "convzoo.made_by": f"convzoo sweep, trial {number}"}
+        tags = {PARENT: parent, TRIAL: str(number), "convzoo.made_by": f"convzoo sweep, trial {number}"}
         tags |= {"convzoo.dirty": f"{dirty}, params.yaml ({values})" if dirty != "clean" else f"params.yaml ({values})"}
         tags |= {"mlflow.source.git.commit": commit} if commit else {}
         tags |= {RETRY_OF: str(retry_of)} if retry_of is not None else {}
@@ -102,7 +103,7 @@ class SweepRun:
                 raise
             self.run_id = None
             print(
-                f"warning: {self.network}: the sweep goes on without MLflow ({without_account(store.describe(error))})",
+                f"warning: {self.network}: continues without MLflow ({without_account(store.describe(error))})",
                 file=sys.stderr,
                 flush=True,
             )

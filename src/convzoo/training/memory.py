@@ -1,4 +1,4 @@
-"""Memory that a training gives back to itself instead of to the operating system."""
+"""Keeps freed memory in the process, for the next tensors of a training."""
 
 import ctypes
 import sys

@@ -1,6 +1,6 @@
 """Runs Python with arguments, and ends if its parent dies (on Linux): python -m convzoo.trials.leash PARENT ARGUMENTS.
 
-A training would otherwise go on after its sweep was killed, beside the new attempt of the same trial.
+Otherwise, a training would continue after its sweep was killed, at the same time as the next attempt of its trial.
 """
 
 import ctypes

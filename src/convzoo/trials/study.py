@@ -8,7 +8,6 @@ number of their first attempt, are dropped before they train: all workers decide
 import contextlib
 import datetime
 import json
-import re
 import threading
 import time
 import warnings
@@ -17,21 +16,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import optuna
-from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from convzoo.errors import ConvzooError, first_line, without_account
 from convzoo.processes import end_process, is_alive, is_here, process_name
 from convzoo.settings.search import Choices, Searched
 from convzoo.tracking.addresses import missing_driver, sqlite_path
+from convzoo.trials.storage import FAILURES, open_storage
 
-HEARTBEAT, GRACE = 15, 60  # seconds between two signs of life, and without one until a trial's worker counts as dead
-WAIT = 60  # seconds for another worker that holds the sqlite database
+HEARTBEAT, GRACE = 15, 60  # seconds between heartbeats, and without one until a worker counts as dead
 END_WAIT = 10  # seconds until a training whose worker died is killed
-POLL = 0.05  # seconds between two looks at trials that were just started
-OPEN_TRIES = 10  # a second apart
-CREATED_MEANWHILE = re.compile("already exists|duplicate key|UNIQUE constraint")  # in the message of a database
+POLL = 0.05  # seconds between two checks of trials that were just started
 DIGITS = 4  # significant ones of a value
 DUPLICATES = 100  # in a row, after which all values count as tried
 
@@ -83,42 +79,42 @@ class Attempt(NamedTuple):
 
 
 class Study:
-    """The trials of one search."""
+    """The trials of one search, in the database at `address`."""
 
-    def __init__(self, study: optuna.Study, searched: Sequence[Searched]) -> None:
-        self.study, self.searched = study, searched
+    def __init__(self, study: optuna.Study, searched: Sequence[Searched], address: str) -> None:
+        self.study, self.searched, self.address = study, searched, address
         self.is_exhausted = False
         self.duplicates = 0
         self.lock = threading.Lock()
 
     def run_one(self, wanted: int, objective: Callable[[Attempt], float]) -> FrozenTrial | None:
-        """Run one trial, if there are less than `wanted` ones, or one that a worker left; the trial, or None.
+        """Run a trial if there are fewer than `wanted`, or one that a worker left; return it, or None if there is none.
 
         `objective` trains and returns the metric; it raises optuna.TrialPruned or the error of `Attempt.failed`.
-        Raises what else `objective` raises: that trial gets a new attempt.
+        Any other error of `objective` is raised, and the trial gets a new attempt at the next call.
         """
         self.recover()
         counted = counted_trials(self.trials())
         if self.is_exhausted or (len(counted) >= wanted and not any(map(_is_waiting, counted.values()))):
             return None
-        numbers: list[int] = []
+        started: list[int] = []
+        errors: list[Exception] = []
 
         def run(trial: optuna.Trial) -> float:
-            numbers.append(trial.number)
-            trial.set_user_attr(WORKER, process_name())  # raises an error if another worker gave it up
-            values = trial.user_attrs.get(VALUES) or self._suggest(trial)
-            trial.set_user_attr(VALUES, values)
-            if reason := self._reason_to_drop(trial, values, wanted):
-                trial.set_user_attr(DROPPED, reason)
-                raise DroppedError
-            return objective(Attempt(trial, values, trial.user_attrs.get(RETRY_OF)))
+            started.append(trial.number)
+            try:
+                return self._run(trial, wanted, objective)
+            except (ValueError, AssertionError) as error:
+                errors.append(error)
+                raise
 
         try:
             self.study.optimize(run, n_trials=1, catch=(DroppedError, FailedError, UpdateFinishedTrialError))
-        except ValueError:
-            if not _is_lost(self.trials()[numbers[0]]):
-                raise  # else another worker took this one for dead and gave the trial a new attempt
-        trial = self.trials()[numbers[0]]
+        except (ValueError, AssertionError):
+            # Optuna raises one if another worker took this one for dead meanwhile, and gave the trial a new attempt.
+            if errors or not started or not _is_lost(self.trials()[started[0]]):
+                raise
+        trial = self.trials()[started[0]]
         is_duplicate = trial.user_attrs.get(DROPPED, "").startswith("same values")
         self.duplicates = self.duplicates + 1 if is_duplicate else 0
         self.is_exhausted = self.duplicates >= DUPLICATES
@@ -135,7 +131,7 @@ class Study:
         return min(completed, key=lambda trial: (sign * trial.value, trial.number), default=None)
 
     def recover(self) -> None:
-        """Give each trial a new attempt whose worker on this machine died, or on another one gave no sign of life."""
+        """Give trials a new attempt whose worker died on this machine, or sent no heartbeat on another one."""
         with self.lock:  # or two threads would add one each, of which the second is then dropped
             self._recover()
 
@@ -159,11 +155,14 @@ class Study:
                 )
                 self.study.add_trial(again)
 
-    def _suggest(self, trial: optuna.Trial) -> Values:
-        values = {}
-        for setting in self.searched:
-            values[setting.name] = _drawn(trial, setting)
-        return values
+    def _run(self, trial: optuna.Trial, wanted: int, objective: Callable[[Attempt], float]) -> float:
+        trial.set_user_attr(WORKER, process_name())  # raises an error if another worker gave it up
+        values = trial.user_attrs.get(VALUES) or {setting.name: _drawn(trial, setting) for setting in self.searched}
+        trial.set_user_attr(VALUES, values)
+        if reason := self._reason_to_drop(trial, values, wanted):
+            trial.set_user_attr(DROPPED, reason)
+            raise DroppedError
+        return objective(Attempt(trial, values, trial.user_attrs.get(RETRY_OF)))
 
     def _reason_to_drop(self, trial: optuna.Trial, values: Values, wanted: int) -> str | None:
         """Why a trial must not train; None if it may."""
@@ -187,7 +186,7 @@ class Study:
 def open_study(
     name: str, storage: str, searched: Sequence[Searched], higher_is_better: bool, prunes: bool = True
 ) -> Study:
-    """The study with this name in a storage, an address as SQLAlchemy takes it; a new one if there is none.
+    """Open the study with this name in a storage, given as a SQLAlchemy URL; create it if there is none.
 
     Raises ConvzooError if the storage cannot be opened.
     """
@@ -196,7 +195,7 @@ def open_study(
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        stored = _open_storage(storage, is_file=file is not None)
+        stored = open_storage(storage, is_file=file is not None, heartbeat=HEARTBEAT, grace=GRACE)
         study = optuna.create_study(
             study_name=name,
             storage=stored,
@@ -208,36 +207,19 @@ def open_study(
     except ImportError as error:
         driver = missing_driver(error).partition(", or unset")[0]
         raise ConvzooError(f"{without_account(storage)}: {driver}") from error
-    except (SQLAlchemyError, StorageInternalError, ValueError, OSError) as error:
+    except (*FAILURES, ValueError, OSError) as error:
         raise ConvzooError(
             f"{without_account(storage)}: cannot be opened ({first_line(error.__cause__ or error)}), expected a "
             "database that can be written to, such as sqlite:///sweeps.db or postgresql+psycopg://USER@HOST/NAME; "
             "correct --storage, or start the server"
         ) from error
-    return Study(study, searched)
-
-
-def _open_storage(storage: str, is_file: bool) -> optuna.storages.RDBStorage:
-    """Optuna's storage. Creates its tables, which another worker may do at the same moment: one of the two fails."""
-    options = {"connect_args": {"timeout": WAIT}} if is_file else {"pool_pre_ping": True}
-    for _ in range(OPEN_TRIES):
-        try:
-            with warnings.catch_warnings(action="ignore"):  # that heartbeats are experimental
-                return optuna.storages.RDBStorage(
-                    storage, engine_kwargs=options, heartbeat_interval=HEARTBEAT, grace_period=GRACE
-                )
-        except (IntegrityError, ProgrammingError, OperationalError) as error:
-            if not CREATED_MEANWHILE.search(str(error)):
-                raise
-            failure = error
-            time.sleep(1)
-    raise failure
+    return Study(study, searched, storage)
 
 
 def counted_trials(trials: Iterable[FrozenTrial]) -> dict[int, FrozenTrial]:
-    """The attempt that counts of each trial that was not dropped, by the number of its first attempt.
+    """For each trial that was not dropped, the attempt that counts, by the number of the first attempt.
 
-    One that died before it had values counts for nothing.
+    A trial that died before it had values does not count.
     """
     chains: dict[int, list[FrozenTrial]] = defaultdict(list)
     for trial in trials:
@@ -264,7 +246,7 @@ def described(values: Mapping[str, Any]) -> str:
 
 
 def _drawn(trial: optuna.Trial, setting: Searched) -> Any:
-    """A value that Optuna draws, with few digits, so that it can be read in params.yaml."""
+    """A value that Optuna draws, rounded to DIGITS digits so that it is readable in params.yaml."""
     space = setting.space
     if isinstance(space, Choices):  # as JSON, since Optuna's storage has no lists
         return json.loads(trial.suggest_categorical(setting.name, [json.dumps(value) for value in space.choices]))
@@ -279,7 +261,7 @@ def _first(trial: FrozenTrial) -> int:
 
 
 def _is_lost(trial: FrozenTrial) -> bool:
-    """Whether a trial ended without an outcome, since its worker was killed or stopped."""
+    """Whether a trial ended without an outcome, because its worker was killed or stopped."""
     return trial.state == TrialState.FAIL and not {DROPPED, ERROR} & trial.user_attrs.keys()
 
 
@@ -288,7 +270,7 @@ def _is_waiting(trial: FrozenTrial) -> bool:
 
 
 def _is_dead(trial: FrozenTrial) -> bool:
-    """Whether the worker of a running trial on this machine has died, or no worker ever took it up."""
+    """Whether the worker of a running trial died on this machine, or no worker ever picked the trial up."""
     worker = trial.user_attrs.get(WORKER)
     if worker is None:
         age = datetime.datetime.now() - (trial.datetime_start or datetime.datetime.now())

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import hashlib
 import json
+import math
 import shutil
 import signal
 import struct
@@ -101,7 +102,7 @@ def sweep(search: Search, study: Study, wanted: int, jobs: int) -> None:
             try:
                 for finished in as_completed([executor.submit(worker.work, wanted) for _ in range(jobs)]):
                     finished.result()
-            except BaseException:  # an interrupt, too: the trainings beside it would go on
+            except BaseException:  # also of an interrupt: the other trainings would continue
                 steps.stop()
                 raise
         status = "FINISHED"
@@ -145,7 +146,7 @@ class Worker:
             )
 
     def _train(self, attempt: Attempt) -> float:
-        """Train in a copy of the project, which a second attempt continues; the metric of the epoch that was kept."""
+        """Train in a copy of the project, which a second attempt continues; return the metric of the kept epoch."""
         search = self.search
         text = json.dumps(attempt.values, sort_keys=True)
         folder = (FOLDER / search.study / hashlib.sha256(text.encode()).hexdigest()[:16]).absolute()
@@ -164,7 +165,7 @@ class Worker:
             shutil.rmtree(folder)
             raise optuna.TrialPruned
         if status:
-            if self.steps.is_stopped or status < 0 or status == INTERRUPTED:  # it can go on later
+            if self.steps.is_stopped or status < 0 or status == INTERRUPTED:  # it can continue later
                 raise StoppedError(f"trial {attempt.number} was stopped; to continue, run the same command again")
             reason = last_lines(folder, "train")
             shutil.rmtree(folder)
@@ -173,13 +174,14 @@ class Worker:
         watch.report(rows)
         value = kept_value(rows, search.metric, params.values["networks"][search.network], search.higher_is_better)
         shutil.rmtree(folder)
-        if value is None:
-            raise attempt.failed(f"history.csv has no {search.metric}, expected one for the epoch that was kept")
+        if value is None or math.isnan(value):
+            got = "nothing" if value is None else value
+            raise attempt.failed(f"history.csv has {got} as {search.metric} of the kept epoch, expected a number")
         return value
 
 
 class Watch:
-    """Looks at a training while it runs, and ends it if its epochs are worse than those of other trials."""
+    """Watches a running training, and ends it if its epochs are worse than those of other trials."""
 
     def __init__(self, attempt: Attempt, folder: Path, metric: str, epochs: int | None) -> None:
         self.attempt, self.folder, self.metric, self.epochs = attempt, folder, metric, epochs
@@ -275,7 +277,7 @@ def line(trial: FrozenTrial, metric: str) -> str:
 
 
 def summary(search: Search, study: Study, wanted: int) -> list[str]:
-    """Lines about the study: how many trials have an outcome, what became of the others, and the best."""
+    """Lines about the study: how many trials have an outcome, and what became of the others."""
     counted = counted_trials(study.trials()).values()
     finished = [trial for trial in counted if is_finished(trial)]
     parts = [
@@ -283,9 +285,9 @@ def summary(search: Search, study: Study, wanted: int) -> list[str]:
     ]
     lines = [f"{search.study}: {len(finished)} of {wanted} trials: {', '.join(parts)}"]
     if open_ones := len(counted) - len(finished):
-        lines.append(f"{open_ones} still run in other workers, or were left by one; the same command continues them")
+        lines.append(f"{open_ones} still run in other workers, or were interrupted; the same command continues them")
     elif study.is_exhausted and len(finished) < wanted:
-        lines.append("all further values were tried before; widen the ranges in `search`")
+        lines.append("all other values have been tried; widen the ranges in `search`")
     return lines
 
 

@@ -1,6 +1,6 @@
-"""Trainings beside the pipeline, in copies of the project: what `convzoo repeat` and `convzoo sweep` run.
+"""Runs trainings outside the pipeline, in copies of the project, for `convzoo repeat` and `convzoo sweep`.
 
-They use the prepared data; models/ does not change.
+They use the prepared data and do not change models/.
 """
 
 import contextlib
@@ -22,16 +22,16 @@ from convzoo.settings.load import PARAMS, Params, read_params
 from convzoo.settings.whole import check_all, check_network_name
 
 SHARED = ("data", "pipeline", "src")  # folders that a copy links to
-WATCH_EVERY = 0.2  # seconds between two looks at a training
+WATCH_EVERY = 0.2  # seconds between two checks of a training
 ERROR_LINES = 5  # of a log, at its end, that a message quotes
 
 
 class StoppedError(ConvzooError):
-    """A training that was ended, or never started, because the command stops."""
+    """A training that was ended, or not started, because the command is stopping."""
 
 
 class Steps:
-    """The commands that run now, of several trainings. After `stop`, none runs and none starts."""
+    """The running commands of several trainings. After `stop`, none runs and none starts."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -60,10 +60,11 @@ class Steps:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(process.pid, 0)
             raise
+        finally:
+            with self.lock:
+                if self.running:
+                    self.running.discard(process)
         process.returncode = os.waitstatus_to_exitcode(status)
-        with self.lock:
-            if self.running:
-                self.running.discard(process)
         # Linux counts in KiB, macOS in bytes.
         return process.returncode, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
@@ -87,9 +88,9 @@ def send(process: subprocess.Popen, number: signal.Signals) -> None:
 
 
 def checked_params(network: str) -> tuple[Params, dict[str, Any]]:
-    """params.yaml, which is valid, and the source of the network's prepared data, which is that of params.yaml.
+    """Read params.yaml and the source of the network's prepared data.
 
-    Raises ConvzooError if something else is the case, or the data were not validated.
+    Raises ConvzooError if params.yaml is invalid, or if the data are from another source or were not validated.
     """
     params = read_params()
     check_all(params)

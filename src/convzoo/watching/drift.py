@@ -1,4 +1,4 @@
-"""Compares what a server was asked with the images that its network was selected on."""
+"""Tests whether logged images differ from those on which the network was selected."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,8 +8,8 @@ from scipy.stats import chi2_contingency, ks_2samp
 
 from convzoo.shipping.reference import CLASS, Reference
 
-LEAST_ROWS = 50  # fewer show only the coarsest changes
-LEAST_EXPECTED = 5  # images per class and sample in the chi-squared test; rarer classes are put together
+LEAST_ROWS = 50  # with fewer, only the largest changes show
+LEAST_EXPECTED = 5  # images per class and sample in the chi-squared test; rarer classes are merged
 
 
 class Comparison(NamedTuple):

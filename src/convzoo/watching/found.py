@@ -1,4 +1,4 @@
-"""What `convzoo drift` finds: the log of one version against the reference that it was exported with."""
+"""Compares the log of one version with the reference that was exported with it, for `convzoo drift`."""
 
 import re
 import tempfile
@@ -16,7 +16,7 @@ from convzoo.shipping.reference import CLASS, REFERENCE, Reference, read_referen
 from convzoo.watching.drift import LEAST_ROWS, compare
 from convzoo.watching.rows import DAY, Rows, counts_of, read_rows
 
-PERIOD = re.compile(r"(\d+)([dhm])")
+PERIOD = re.compile(r"([0-9]{1,5})([dhm])")
 UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 MODELS = Path("models")
 
@@ -32,10 +32,12 @@ class WatchedVersion(NamedTuple):
 
 
 def period(text: str) -> timedelta:
-    """The time that a text such as 7d, 12h or 30m stands for. Raises ConvzooError for any other."""
+    """The duration that a text such as 7d, 12h or 30m stands for. Raises ConvzooError for any other text."""
     match = PERIOD.fullmatch(text)
-    if match is None or int(match[1]) == 0 or len(match[1]) > 6:
-        raise ConvzooError(f"--since: got {text!r}, expected a number of days, hours or minutes, as in 7d, 12h or 30m")
+    if match is None or int(match[1]) == 0:
+        raise ConvzooError(
+            f"--since: got {text!r}, expected days, hours or minutes from 1 to 99999, as in 7d, 12h or 30m"
+        )
     return timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
@@ -61,7 +63,7 @@ def find_watched(name: str) -> WatchedVersion:
 def examine(
     watched: WatchedVersion, log: Path, since: str, level: float, least_distance: float, now: datetime | None = None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What differs between the log and the reference, and the logged measurements.
+    """Compare the log with the reference; return what was found, and the logged measurements.
 
     Raises ConvzooError for a log that is missing, damaged, of other versions, or too short.
     """

@@ -1,4 +1,4 @@
-"""Images of a server's log, with a bound on their age and on the disk that they take."""
+"""The images in a server's log, limited in age and disk space."""
 
 import contextlib
 import io
@@ -17,7 +17,7 @@ BLOCK = 4096  # bytes: a file takes whole blocks of the disk
 
 
 class KeptImages:
-    """The folders NETWORK/DAY/images of a log, whose files this process alone writes and removes."""
+    """The folders NETWORK/DAY/images of a log; only this process writes and removes files in them."""
 
     def __init__(self, folder: Path, bounds: ImageBounds) -> None:
         self.folder, self.bounds = folder, bounds

@@ -1,4 +1,4 @@
-"""Logs what a server was asked and what it answered, in a thread that no request waits for."""
+"""Logs the requests and answers of a server, in a thread that no request waits for."""
 
 import contextlib
 import logging
@@ -31,9 +31,10 @@ from convzoo.watching.kept_images import KeptImages
 from convzoo.watching.rows import DAY, SUFFIX, table_of
 
 SECONDS = 10.0  # between two writes: what a kill loses at most
-ROWS = 5000  # in a file, after which the next one begins; so many new ones are written at once
-WAITING_BYTES = 64 * 2**20  # of images and answers that wait to be measured; a server that is busy drops the others
-CLOSING = 10.0  # seconds that the end of the server waits for what is not written yet
+ROWS = 5000  # in a file, after which the next one begins; this many new rows are written at once
+WAITING_BYTES = 64 * 2**20  # of images and answers in the queue; rows beyond it are dropped
+CLOSING = 10.0  # seconds that a server waits at its end for rows that are not written yet
+LOCK = ".lock"  # in the folder of every log
 NICENESS = 10  # of the thread, so that requests come first
 BUSY, FAILED = "busy", "failed"  # reasons why rows are dropped
 
@@ -69,14 +70,19 @@ class RequestLog:
 
     A file gets its name when it is complete; while it is filled it is replaced by a longer one, at most SECONDS or
     ROWS rows later. `counts` are the rows by network and by what became of them: written, BUSY or FAILED. Raises
-    ConvzooError if another server writes to the folder.
+    ConvzooError if another server writes to the folder, or if it is not the folder of a log.
     """
 
     def __init__(self, options: LogOptions) -> None:
         folder = options.folder
         folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / LOCK).exists() and any(folder.iterdir()):  # old days will be removed from it
+            raise ConvzooError(
+                f"--log: {folder}: contains other files, expected a new folder or one that --log wrote; name another "
+                "folder"
+            )
         self.folder, self.days = folder.absolute(), options.days
-        self._lock = FileLock(self.folder / ".lock")
+        self._lock = FileLock(self.folder / LOCK)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
@@ -96,7 +102,7 @@ class RequestLog:
         self._thread.start()
 
     def offer(self, served: Served, operation: str, images: np.ndarray, outputs: np.ndarray, seconds: float) -> None:
-        """Log an answer, or drop it if too much waits. Returns at once. Answers without images are left alone."""
+        """Queue an answer for the log, or drop it if the queue is full. Returns at once; does not log samples."""
         if operation == "sample" or self._closed:
             return
         size = images.nbytes + outputs.nbytes
@@ -108,12 +114,12 @@ class RequestLog:
         self._queue.put(Answer(served, operation, images, outputs, seconds, datetime.now(UTC)))
 
     def close(self) -> None:
-        """Write what waits, for a limited time."""
+        """Write what is in the queue, for at most CLOSING seconds."""
         self._closed = True
         self._queue.put(None)
         self._thread.join(CLOSING)
         if self._thread.is_alive():
-            log.warning("--log: %s: what was answered last is not logged, since the disk is too slow", self.folder)
+            log.warning("--log: %s: the last answers are not logged, because the disk is too slow", self.folder)
         self._lock.release()
 
     def counted(self) -> Counter[tuple[str, str]]:
@@ -135,7 +141,7 @@ class RequestLog:
                 due = now + SECONDS
 
     def _answers(self) -> Iterator[Answer | str | None]:
-        """What was offered; text if nothing was for a while, and None once, at the end."""
+        """The answers that were offered; "nothing" if none came for a while, and at the end None."""
         while True:
             try:
                 answer = self._queue.get(timeout=SECONDS / 10)
@@ -150,7 +156,7 @@ class RequestLog:
         network, images = answer.served.network, answer.images
         try:
             table = self._measure(answer)
-        except Exception as error:  # whatever it is, the client got its answer
+        except Exception as error:  # of any kind: the client has its answer
             self._failed(network, len(images), f"cannot be measured: {first_line(error)}")
         else:
             day = answer.time.strftime(DAY)
@@ -181,7 +187,7 @@ class RequestLog:
         return table_of(about | columns, len(images))
 
     def _keep(self, answer: Answer) -> list[str | None]:
-        """Keep the images; their names, None for those that could not be written."""
+        """Keep the images; return their names, with None for those that could not be written."""
         network, day, names = answer.served.network, answer.time.strftime(DAY), []
         for image in answer.images:
             self._images += 1
@@ -199,7 +205,7 @@ class RequestLog:
         return Part(self.folder / network / day / f"{self._name}-{self._numbers[network]:05}{SUFFIX}")
 
     def _write(self) -> None:
-        """Write every file that has new rows, and remove what is too old."""
+        """Write every file that has new rows, and remove old files."""
         today = datetime.now(UTC).strftime(DAY)
         for (network, day), part in list(self._parts.items()):
             if part.new:
@@ -217,9 +223,9 @@ class RequestLog:
                 pq.write_table(pa.concat_tables(part.tables), stream, compression="zstd")
                 stream.flush()
                 os.fsync(stream.fileno())
-        except Exception as error:  # whatever it is, the server goes on
+        except Exception as error:  # of any kind: the server continues
             self._warn(network, f"cannot be written: {_reason(error)}; tried again in {SECONDS:g} s")
-            if part.new >= ROWS:  # not more, or the memory would fill up
+            if part.new >= ROWS:  # or the memory would fill up
                 while part.new:
                     dropped = len(part.tables.pop())
                     part.new -= dropped
@@ -238,7 +244,7 @@ class RequestLog:
                 shutil.rmtree(day)
 
     def _clean(self) -> None:
-        """Remove what a server that was killed left half-written."""
+        """Remove half-written files of a server that was killed."""
         for pattern in ("*/*/.*.new", "*/*/*/.*.new"):
             for file in self.folder.glob(pattern):
                 file.unlink(missing_ok=True)

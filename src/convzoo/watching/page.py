@@ -19,7 +19,7 @@ from convzoo.watching.drift import class_counts
 TEMPLATE = Path(__file__).with_name("drift.html.jinja")
 ACROSS = 5  # panels in a row
 BINS = 30
-CLASSES_NAMED = 20  # beyond it, the bars of classes have no names
+CLASSES_NAMED = 20  # with more classes, the bars have no names
 CAPTIONS = {
     "distributions": "The distribution of each measurement in the reference and in the log, as shares of the images.",
     "classes": "The predicted classes in the reference and in the log, as shares of the images.",

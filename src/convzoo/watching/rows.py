@@ -109,6 +109,6 @@ def _read(file: Path, since: datetime) -> pa.Table:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ConvzooError(
             f"{file}: cannot be read ({first_line(error)}), expected rows that convzoo serve --log wrote; the server "
-            "never leaves such a file, so check the disk, and move the file away to go on without its rows"
+            "never leaves such a file, so check the disk, and move the file away to continue without its rows"
         ) from None
     return table.filter(pc.greater_equal(table["time"], pa.scalar(since.astimezone(UTC), SCHEMA.field("time").type)))

@@ -1,4 +1,4 @@
-"""The exported form of what the last layer of a classifier gets."""
+"""The exported form of the features of a classifier: the inputs of its last layer."""
 
 import torch
 from torch import Tensor, nn
