@@ -20,3 +20,8 @@ def in_columns(table: Sequence[Sequence[str]]) -> str:
 def first_names(names: Sequence[str], most: int = 5) -> str:
     """The first `most` names, separated by commas, followed by an ellipsis if there are more."""
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """A share as in 97.30 %."""
+    return f"{100 * share:.{digits}f} %"

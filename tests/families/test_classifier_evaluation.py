@@ -92,7 +92,9 @@ def test_superclasses_have_an_accuracy_a_picture_and_a_table_and_change_nothing_
     wrong = [(row["id"][-1], row["actual"]) for row in rows("superclasses.csv") if row["actual"] != row["predicted"]]
     assert wrong == [("4", "side"), ("6", "centre"), ("7", "centre")]
     told = capsys.readouterr().out
-    assert "of superclasses 90.00%" in told and "30 test images of columns (drawn by convzoo, not the real set)" in told
+    assert (
+        "of superclasses 90.00 %" in told and "30 test images of columns (drawn by convzoo, not the real set)" in told
+    )
 
 
 @pytest.mark.parametrize("of", [[0, 1], [0, 1, 2], [0, 1, -1]])

@@ -76,13 +76,15 @@ def test_metrics_and_tables_of_a_classifier(capsys, monkeypatch):
     assert title == f"{len(wrong)} of 60 test images misclassified; the 4 most confident"
     for row, image, caption in zip(wrong[:4], shown, captions, strict=True):
         assert np.array_equal(image, images[row])
-        answer = f"actual: {CLASSES[labels[row]]}\npredicted: {CLASSES[predicted[row]]}\n{top[row]:.1%} · test-{row}"
+        answer = (
+            f"actual: {CLASSES[labels[row]]}\npredicted: {CLASSES[predicted[row]]}\n{100 * top[row]:.1f} % · test-{row}"
+        )
         assert caption == answer
 
-    share, low, high = (expected[f"test_accuracy{end}"] for end in ("", "_low", "_high"))
+    share, low, high = (f"{100 * expected[f'test_accuracy{end}']:.2f} %" for end in ("", "_low", "_high"))
     assert (
-        f"small: {60 - len(wrong)} of 60 test images right: {share:.2%} (90% interval {low:.2%} to {high:.2%}), "
-        f"of superclasses {more['test_coarse_accuracy']:.2%}, loss {expected['test_loss']:.4f}\n"
+        f"small: {60 - len(wrong)} of 60 test images right: {share} (90 % interval {low} to {high}), "
+        f"of superclasses {100 * more['test_coarse_accuracy']:.2f} %, loss {expected['test_loss']:.4f}\n"
     ) in capsys.readouterr().out
 
 
@@ -130,7 +132,7 @@ def test_metrics_and_tables_of_a_transfer_network(views, capsys):
             bounds = references.wilson(correct, count, settings.confidence)
             table.append((way, name, count, correct / count, *bounds))
     same_table("features_and_finetuned.csv", table)
-    said = f", the head on the untouched backbone {expected['test_features_accuracy']:.2%}, loss"
+    said = f", the head on the untouched backbone {100 * expected['test_features_accuracy']:.2f} %, loss"
     assert said in capsys.readouterr().out
 
 
@@ -197,7 +199,7 @@ def test_metrics_and_tables_of_an_autoencoder(capsys, monkeypatch):
     assert (
         f"small: 31 test images from 10 numbers each: PSNR {metrics['test_psnr']:.2f} dB, PCA with as many components "
         f"{metrics['test_pca_psnr']:.2f} dB, SSIM {metrics['test_ssim']:.4f}; linear probe "
-        f"{metrics['test_probe_accuracy']:.1%}\n"
+        f"{100 * metrics['test_probe_accuracy']:.1f} %\n"
     ) in capsys.readouterr().out
 
 

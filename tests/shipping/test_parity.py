@@ -90,7 +90,7 @@ def test_every_file_of_a_record_counts():
         files = {"model.onnx": good, "parts/features_head.onnx": bad}
         assert not gate({"parity": {"split": "val", "images": 20, "files": files}}).passed
     row = gate({"parity": {"split": "val", "images": 20, "files": {"model.onnx": good | {"top1_agreement": 0.95}}}})
-    assert row.candidate == "1e-06, top-1 agreement 95.00%"
+    assert row.candidate == "1e-06, top-1 agreement 95.00 %"
 
 
 def test_a_record_is_read_as_it_was_written():

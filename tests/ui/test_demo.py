@@ -50,13 +50,13 @@ def five_most_probable(page, demo: str, network: str) -> tuple[dict, list[tuple[
     """The answer about the photo, and the classes with their percentages."""
     part = {"name": "photo.png", "mimeType": "image/png", "buffer": photo()}
     [answer] = page.request.post(f"{demo}/v1/{network}/predict?top=5", multipart={"files": part}).json()["answers"]
-    return answer, [(name, f"{100 * share:.1f}%") for name, share in answer["probabilities"].items()]
+    return answer, [(name, f"{100 * share:.1f} %") for name, share in answer["probabilities"].items()]
 
 
 def test_a_digit_is_classified_while_it_is_drawn(page, demo):
     open_network(page, demo, DIGITS)
     draw(page, ONE)
-    expect(best(page)).to_have_text(re.compile(r"^1, \d+\.\d%$"))  # before the button is released
+    expect(best(page)).to_have_text(re.compile(r"^1, \d+\.\d %$"))  # before the button is released
     page.mouse.up()
     assert len(bars(page)) == 5 and bars(page)[0][0] == "1"
     wait_until(lambda: np.ptp(ink(page)[0]) > 16)  # a line, not a dot
@@ -144,7 +144,7 @@ def test_images_are_generated_and_a_walk_is_taken_with_the_keyboard_alone(page, 
     start = pixels(frame(page))
     page.keyboard.press("ArrowRight")
     assert not np.array_equal(pixels(frame(page)), start)
-    expect(slider).to_have_attribute("aria-valuetext", "3% of the way from seed 0 to seed 1")
+    expect(slider).to_have_attribute("aria-valuetext", "3 % of the way from seed 0 to seed 1")
 
 
 @pytest.mark.parametrize("way", ["choose", "drop", "paste"])
@@ -209,7 +209,7 @@ def test_a_walk_leads_from_one_seed_to_the_other(page, demo):
     slider, steps = page.get_by_label("Position"), []
     for position in (0, 8, 16, 24, 32):
         slider.fill(str(position))
-        expect(page.get_by_text(f"{round(100 * position / 32)}% of the way")).to_be_visible()
+        expect(page.get_by_text(f"{round(100 * position / 32)} % of the way")).to_be_visible()
         steps.append(pixels(frame(page)))
     for step, name, end in ((steps[0], "first", ends[0]), (steps[-1], "second", ends[1])):
         assert np.abs(step.astype(int) - end).max() <= 1  # rounding

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from convzoo.text import first_names
+from convzoo.text import first_names, percent
 
 NAME_LENGTH = 40  # characters of a name; longer names are cut
 PLAIN = re.compile(rf"(?=.{{1,{NAME_LENGTH}}}$)[^\W_]+([ _-][^\W_]+)*")  # a name in which nothing acts as Markdown
@@ -27,11 +27,6 @@ def in_brackets(names: Sequence[str]) -> str:
 def link(address: str) -> str:
     """An http address as a link; any other text as code."""
     return f"<{address}>" if re.fullmatch(r"https?://[^\s<>]{1,200}", address) else code(address)
-
-
-def percent(share: float, digits: int = 2) -> str:
-    """A share as in 97.30 %."""
-    return f"{100 * share:.{digits}f} %"
 
 
 def image_count(score: Mapping[str, Any]) -> str:

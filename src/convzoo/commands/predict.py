@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from convzoo.cards.markdown import percent
 from convzoo.commands.shared import (
     AnyModel,
     Images,
@@ -30,7 +29,7 @@ from convzoo.files import read_json, sha256_of
 from convzoo.project import find_project
 from convzoo.shipping.likely_wrong import drawn_warnings, image_warnings
 from convzoo.shipping.model import Model
-from convzoo.text import first_names, in_columns
+from convzoo.text import first_names, in_columns, percent
 
 EXAMPLES = (
     "convzoo predict mnist-classifier digit.png",

@@ -11,10 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from convzoo.cards.markdown import percent
 from convzoo.commands.shared import Json, complete_network, print_result
 from convzoo.errors import ConvzooError
-from convzoo.text import in_columns
+from convzoo.text import in_columns, percent
 
 EXAMPLES = ("convzoo shadow mnist-classifier", "convzoo shadow mnist-classifier --server http://127.0.0.1:8080 --json")
 SECONDS = 10  # to wait for the server

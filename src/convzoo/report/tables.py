@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from convzoo.cards.markdown import percent
 from convzoo.errors import ConvzooError, first_line
+from convzoo.text import percent
 
 NONE = "–"
 FIRST_COLUMNS = ("check", "split", "unexpected")  # of a table of checks

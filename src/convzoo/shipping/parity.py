@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from convzoo.text import percent
+
 # The largest difference allowed, in fp32. A value halfway between two grey levels may be rounded either way.
 ALLOWED = {"probability": 1e-4, "grey level": 1}
 ALLOWED_SHARE = 1e-3  # of grey levels that may differ
@@ -43,7 +45,7 @@ class Parity(NamedTuple):
     def measured(self) -> str:
         """What was measured, as in `1 on 0.00024`."""
         share = f" on {self.share:.3g}" if self.share is not None else ""
-        same = f", top-1 agreement {self.top1_agreement:.2%}" if self.top1_agreement not in (None, 1) else ""
+        same = f", top-1 agreement {percent(self.top1_agreement)}" if self.top1_agreement not in (None, 1) else ""
         return f"{self.largest:.3g}{share}{same}"
 
     def record(self) -> dict[str, Any]:

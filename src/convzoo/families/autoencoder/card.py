@@ -4,8 +4,9 @@ import math
 import statistics
 
 from convzoo.cards.family import Comparison, FamilyCard
-from convzoo.cards.markdown import code, image_count, in_brackets, percent
+from convzoo.cards.markdown import code, image_count, in_brackets
 from convzoo.shipping.network_files import NetworkFiles
+from convzoo.text import percent
 
 PSNR_FILE = "plots/psnr_per_image.csv"
 Z = 1.96  # standard errors on each side of a mean in a 95 % interval

@@ -18,6 +18,7 @@ from convzoo.metrics.latents import latent_map, pca_reconstructions, probe_accur
 from convzoo.plots import BLUE, COLOURS, INK, ORANGE, picture
 from convzoo.shipping.files import rounded, shipped_model, shipped_part
 from convzoo.shipping.model import Model, run_in_batches
+from convzoo.text import percent
 
 CONFIDENCE = 0.95  # of the interval around the PSNR
 BINS = 40  # of the histogram
@@ -141,7 +142,7 @@ def _print_summary(network: str, prepared: Path, evaluation: Evaluation, metrics
     file = prepared / "meta.json"
     note = synthetic_note(prepared.name, read_json(file)) if file.is_file() else ""
     pca = f", PCA with as many components {metrics['test_pca_psnr']:.2f} dB" if "test_pca_psnr" in metrics else ""
-    probe = f"; linear probe {metrics['test_probe_accuracy']:.1%}" if "test_probe_accuracy" in metrics else ""
+    probe = f"; linear probe {percent(metrics['test_probe_accuracy'], 1)}" if "test_probe_accuracy" in metrics else ""
     print(
         f"{network}: {len(evaluation.images)} test images{note} from {metrics['latent']} numbers each: PSNR "
         f"{metrics['test_psnr']:.2f} dB{pca}, SSIM {metrics['test_ssim']:.4f}{probe}"

@@ -27,6 +27,7 @@ from convzoo.files import new_folder
 from convzoo.metrics.classification import superclass_probabilities
 from convzoo.plots import GREY, picture
 from convzoo.shipping.files import rounded
+from convzoo.text import percent
 
 AUGMENTED_COLUMNS = 12  # of the sheet of augmented train images
 
@@ -66,7 +67,7 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
 
     write_results(folder, metrics, "test_accuracy", "test_loss")
 
-    more = f", of superclasses {metrics['test_coarse_accuracy']:.2%}" if coarse else ""
+    more = f", of superclasses {percent(metrics['test_coarse_accuracy'])}" if coarse else ""
     print_summary(network, evaluation, settings, metrics, more)
     return metrics
 

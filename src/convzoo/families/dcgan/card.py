@@ -3,9 +3,10 @@
 from typing import Any
 
 from convzoo.cards.family import Comparison, FamilyCard
-from convzoo.cards.markdown import code, in_brackets, number, percent
+from convzoo.cards.markdown import code, in_brackets, number
 from convzoo.files import read_json
 from convzoo.shipping.network_files import NetworkFiles
+from convzoo.text import percent
 
 WEAK_BELOW = 0.5  # precision or recall below which a generator is weak, as a share of what real images reach
 CAPTIONS = {

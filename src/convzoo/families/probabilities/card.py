@@ -3,8 +3,9 @@
 from collections import Counter
 
 from convzoo.cards.family import Comparison
-from convzoo.cards.markdown import code, image_count, in_brackets, percent
+from convzoo.cards.markdown import code, image_count, in_brackets
 from convzoo.shipping.network_files import NetworkFiles
+from convzoo.text import percent
 
 USAGE = "predict {} photo.png"
 MAIN_LABEL = "accuracy on the test images"

@@ -22,6 +22,7 @@ from convzoo.metrics import classification
 from convzoo.plots import BLUE, BLUES, GREEN, GREY, INK, ORANGE, gallery, picture
 from convzoo.shipping.files import rounded, shipped_model
 from convzoo.shipping.model import Model, run_in_batches
+from convzoo.text import percent
 
 MAX_LABELLED = 20  # classes at most for which a confusion matrix has room for names and numbers
 MAX_ROWS = 50  # classes in a column of the plot of scores
@@ -135,7 +136,8 @@ def write_plots(plots: Path, evaluation: Evaluation, settings: EvaluationSetting
     worst = classification.worst_mistakes(probabilities, labels, settings.mistakes_shown)
     predicted, confidence = predictions.predicted, predictions.confidence
     captions = [
-        f"actual: {classes[labels[i]]}\npredicted: {classes[predicted[i]]}\n{confidence[i]:.1%} · {_shortened(ids[i])}"
+        f"actual: {classes[labels[i]]}\npredicted: {classes[predicted[i]]}\n"
+        f"{percent(confidence[i], 1)} · {_shortened(ids[i])}"
         for i in worst
     ]
     wrong = f"{len(labels) - predictions.correct} of {len(labels)} test images misclassified"
@@ -148,11 +150,11 @@ def print_summary(
 ) -> None:
     """Print the accuracy with its interval and the speed of the file, which is not written to any file."""
     note = synthetic_note(evaluation.export["dataset"], evaluation.meta)
-    bounds = f"{metrics['test_accuracy_low']:.2%} to {metrics['test_accuracy_high']:.2%}"
+    bounds = f"{percent(metrics['test_accuracy_low'])} to {percent(metrics['test_accuracy_high'])}"
     correct, count = evaluation.predictions.correct, len(evaluation.labels)
     print(
-        f"{network}: {correct} of {count} test images{note} right: {metrics['test_accuracy']:.2%} "
-        f"({settings.confidence:.0%} interval {bounds}){more}, loss {metrics['test_loss']:.4f}"
+        f"{network}: {correct} of {count} test images{note} right: {percent(metrics['test_accuracy'])} "
+        f"({percent(settings.confidence, 0)} interval {bounds}){more}, loss {metrics['test_loss']:.4f}"
     )
     print_speed(network, evaluation.model, evaluation.images, evaluation.seconds, settings.batch_size)
 

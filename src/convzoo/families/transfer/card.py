@@ -1,9 +1,9 @@
 """What the card of a transfer network says."""
 
 from convzoo.cards.family import Comparison, FamilyCard
-from convzoo.cards.markdown import percent
 from convzoo.families.probabilities import card as probabilities
 from convzoo.shipping.network_files import NetworkFiles
+from convzoo.text import percent
 
 SIGNIFICANT = 0.05  # p-value below which a difference counts as one
 

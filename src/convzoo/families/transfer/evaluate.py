@@ -25,6 +25,7 @@ from convzoo.metrics.classification import average_views, log_loss, mcnemar_test
 from convzoo.plots import BLUE, GREY, ORANGE, picture
 from convzoo.shipping.files import rounded, shipped_part
 from convzoo.shipping.model import run_in_batches
+from convzoo.text import percent
 
 HEAD_ONLY = "features_head.onnx"  # in parts/
 AUGMENTED_COLUMNS = 8  # of the sheet of augmented train images
@@ -61,7 +62,7 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
 
     write_results(folder, metrics, "test_accuracy", "test_loss")
 
-    more = f", the head on the untouched backbone {metrics['test_features_accuracy']:.2%}" if head else ""
+    more = f", the head on the untouched backbone {percent(metrics['test_features_accuracy'])}" if head else ""
     print_summary(network, evaluation, settings, metrics, more)
     return metrics
 
@@ -145,5 +146,5 @@ def _draw_ways(path: Path, rows: list[tuple[str, str, int, float, float, float]]
             places, [f"{kind} ({images})" for kind, images in ((row[1], row[2]) for row in rows[: len(kinds)])]
         )
         axes.set_title("Accuracy on test by class (number of images)")
-        axes.set_xlabel(f"share, with its {settings.confidence:.0%} interval")
+        axes.set_xlabel(f"share, with its {percent(settings.confidence, 0)} interval")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)

@@ -12,7 +12,7 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-export const percent = (share) => `${(100 * share).toFixed(1)}%`;
+export const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
 let ids = 0;
 export const freshId = (stem) => `${stem}-${++ids}`;

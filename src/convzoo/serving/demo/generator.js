@@ -61,7 +61,7 @@ function walk(network, answered) {
   const step = () => {
     if (!frames.length) return;
     show(pictures[1], frames[slider.value]);
-    const text = `${Math.round((100 * slider.value) / STEPS)}% of the way`;
+    const text = `${Math.round((100 * slider.value) / STEPS)} % of the way`;
     slider.setAttribute("aria-valuetext", `${text} from seed ${seeds[0]} to seed ${seeds[1]}`);
     place.textContent = text;
   };
