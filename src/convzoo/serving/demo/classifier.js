@@ -86,7 +86,7 @@ function mostProbable({ class: best, probabilities }) {
 
 function bar([name, probability]) {
   const filled = element("div", { class: "filled" });
-  filled.style.width = percent(probability);
+  filled.style.width = `${100 * probability}%`;
   return element(
     "li",
     {},
