@@ -33,6 +33,7 @@ LEFT_OUT = {
     "convzoo.errors": "messages on the console",
     "convzoo.lineage.commits": "keeps a snapshot of the code in git",
     "convzoo.lineage.dvc_lock": "makes others wait while dvc.lock is read",
+    "convzoo.processes": "tells whether the holder of a lock still runs",
     "convzoo.tracking": "shows in MLflow what a stage wrote",
     "convzoo.training.progress": "progress on the console",
 }
