@@ -48,6 +48,7 @@ def queued(clone):
     return clone
 
 
+@pytest.mark.prove
 def test_a_queued_experiment_lands_in_the_clones_database_and_dvc_says_the_same(queued):
     run, name = run_of(queued, "queued")
     assert name == f"learning_rate=0.02 queued {head_of(queued)[:7]}"

@@ -49,6 +49,7 @@ def test_it_traces_predicts_is_compared_and_promotes(old):
     assert "version 1" in convzoo(old, "rollback", NETWORK)
 
 
+@pytest.mark.prove
 def test_it_is_rebuilt_from_its_commit(old):
     """Another processor than the one that trained it then may give other bits, which is the verdict's to say."""
     command = [sys.executable, "-m", "convzoo.cli", "reproduce", BEFORE]
