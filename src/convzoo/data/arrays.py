@@ -1,13 +1,17 @@
-"""Arrays on disk: a prepared split with its digest, a .npy file written in parts, and single arrays of images."""
+"""A prepared split on disk, in arrays or shards, and its digest; single arrays of images."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
+from convzoo.data.shards import INDEX, ShardedImages, ShardWriter, shard_writer
 from convzoo.errors import ConvzooError
 from convzoo.files import new_file
+from convzoo.settings.data import Shards
 
 ROWS = 4096  # read at a time, so that memory stays bounded for any number of images
 
@@ -15,23 +19,36 @@ ROWS = 4096  # read at a time, so that memory stays bounded for any number of im
 class Split(NamedTuple):
     """Images and labels of one split."""
 
-    images: np.ndarray  # uint8 (N, H, W, C), memory-mapped
+    images: np.ndarray | ShardedImages  # uint8 (N, H, W, C), memory-mapped or read from shards
     labels: np.ndarray  # int64 (N,)
 
 
 def load_split(folder: Path) -> Split:
-    """The split in `folder` (images.npy, labels.npy), images memory-mapped.
+    """The split in `folder`: images.npy, memory-mapped, and labels.npy, or shards.
 
     Raises ConvzooError for a file that is missing or cut short.
     """
     try:
         # "c" (copy on write): torch requires a writable array, and the file must not change.
-        return Split(np.load(folder / "images.npy", mmap_mode="c"), np.load(folder / "labels.npy"))
+        images = open_images(folder, "c")
+        return Split(images, images.labels() if isinstance(images, ShardedImages) else np.load(folder / "labels.npy"))
     except (OSError, ValueError, EOFError) as error:
         raise ConvzooError(
             f"{folder}: cannot be read ({error}), expected whole images.npy and labels.npy; rebuild them: "
             "convzoo repro -f prepare augment"
         ) from error
+
+
+def has_images(folder: Path) -> bool:
+    """Whether `folder` has the images of a split."""
+    return any((folder / name).is_file() for name in ("images.npy", INDEX))
+
+
+def open_images(folder: Path, mode: Literal["r", "c"] = "r") -> np.ndarray | ShardedImages:
+    """The images of the split in `folder`, memory-mapped in this mode or read from shards."""
+    if (folder / INDEX).is_file():
+        return ShardedImages(folder)
+    return np.load(folder / "images.npy", mmap_mode=mode)
 
 
 def evenly_spaced(count: int, most: int) -> np.ndarray:
@@ -42,6 +59,33 @@ def evenly_spaced(count: int, most: int) -> np.ndarray:
 def write_images_header(stream: BinaryIO, shape: tuple[int, ...]) -> None:
     """Begin a .npy file of uint8 images (N, H, W, C); write their bytes after it, in any number of parts."""
     np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+
+class ArrayWriter:
+    """Writes the images and labels of a split, in order, to images.npy and labels.npy."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        self.labels = [np.empty(0, np.int64)]
+
+    def write(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Add images uint8 (B, H, W, C) and their labels int64 (B,)."""
+        self.stream.write(images.data)
+        self.labels.append(labels)
+
+
+@contextmanager
+def image_writer(folder: Path, shape: tuple[int, ...], shards: Shards | None) -> Iterator[ArrayWriter | ShardWriter]:
+    """A writer of the `shape` (N, H, W, C) images of a split to `folder`: to arrays, or to shards of these sizes."""
+    if shards:
+        with shard_writer(folder, shape, shards) as writer:
+            yield writer
+        return
+    with (folder / "images.npy").open("wb") as stream:
+        write_images_header(stream, shape)
+        writer = ArrayWriter(stream)
+        yield writer
+    np.save(folder / "labels.npy", np.concatenate(writer.labels))
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

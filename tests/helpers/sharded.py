@@ -1,0 +1,39 @@
+"""Small data sets in shards, with blocks of a few images."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from convzoo.data import shards
+from convzoo.data.arrays import Split, image_writer, load_split
+from convzoo.settings.data import Shards
+
+BLOCK, PER_SHARD, WINDOW = 7, 3, 2  # images in a block, blocks in a shard, blocks in a window
+
+
+def write_shards(folder: Path, split: Split, monkeypatch, *, block: int = BLOCK, window: int = WINDOW) -> Path:
+    """Write a split to shards in `folder`, which may exist."""
+    folder.mkdir(parents=True, exist_ok=True)
+    image = int(np.prod(split.images.shape[1:]))
+    monkeypatch.setattr(shards, "BLOCK_BYTES", block * image)
+    limits = Shards(bytes=PER_SHARD * block * image, window=window * block * image)
+    with image_writer(folder, split.images.shape, limits) as writer:
+        for start in range(0, len(split.labels), 5):
+            writer.write(split.images[start : start + 5], split.labels[start : start + 5])
+    return folder
+
+
+def move_to_shards(prepared: Path, monkeypatch, **sizes: int) -> None:
+    """Replace the arrays of all splits of a prepared set by shards."""
+    for folder in sorted(path for path in prepared.iterdir() if path.is_dir()):
+        split = load_split(folder)
+        split = Split(np.array(split.images), split.labels)
+        for name in ("images.npy", "labels.npy"):
+            (folder / name).unlink()
+        write_shards(folder, split, monkeypatch, **sizes)
+
+
+def damaged(folder: Path, copy: Path) -> Path:
+    """A copy of a folder, to damage."""
+    return Path(shutil.copytree(folder, copy))
