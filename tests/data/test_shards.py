@@ -10,7 +10,7 @@ import webdataset
 from helpers.raw_sets import SPLITS, settings
 from helpers.sharded import BLOCK, PER_SHARD, WINDOW, write_shards
 
-from convzoo.data import shards
+from convzoo.data import writing
 from convzoo.data.arrays import Split, digest, load_split
 from convzoo.data.manifest import read_rows
 from convzoo.data.prepare import prepare
@@ -49,7 +49,7 @@ def in_shards(**sizes):
 
 
 def test_prepare_gives_the_same_images_labels_and_splits_in_shards_as_in_arrays(tmp_path, raw, monkeypatch):
-    monkeypatch.setattr(shards, "BLOCK_BYTES", 3 * 28 * 28)
+    monkeypatch.setattr(writing, "BLOCK_BYTES", 3 * 28 * 28)
     counts = [prepare("made", each, raw, tmp_path / name) for name, each in (("a", settings()), ("s", in_shards()))]
     assert counts[0] == counts[1] and counts[0]["duplicates_dropped"] == 10
     for name in SPLITS:
@@ -66,7 +66,7 @@ def test_prepare_gives_the_same_images_labels_and_splits_in_shards_as_in_arrays(
 
 
 def test_the_same_images_give_the_same_bytes(tmp_path, raw, monkeypatch):
-    monkeypatch.setattr(shards, "BLOCK_BYTES", 3 * 28 * 28)
+    monkeypatch.setattr(writing, "BLOCK_BYTES", 3 * 28 * 28)
     for name, clock in (("one", 1e9), ("two", 2e9)):
         monkeypatch.setattr("time.time", lambda clock=clock: clock)
         prepare("made", in_shards(), raw, tmp_path / name)
@@ -105,7 +105,7 @@ def test_a_shard_has_at_most_its_size_and_memory_at_most_a_window(folder, split)
 
 
 def test_an_image_larger_than_a_block_and_a_shard_is_a_shard(tmp_path, split, monkeypatch):
-    monkeypatch.setattr(shards, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(writing, "BLOCK_BYTES", 1)
     prepared = write_shards(
         tmp_path / "large", split._replace(images=split.images[:4], labels=split.labels[:4]), monkeypatch, block=1
     )

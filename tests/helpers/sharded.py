@@ -1,13 +1,12 @@
 """Small data sets in shards, with blocks of a few images."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 
-from convzoo.data import shards
-from convzoo.data.arrays import Split, image_writer, load_split
-from convzoo.settings.data import Shards
+from convzoo.data import writing
+from convzoo.data.arrays import Split, load_split
+from helpers.raw_sets import settings
 
 BLOCK, PER_SHARD, WINDOW = 7, 3, 2  # images in a block, blocks in a shard, blocks in a window
 
@@ -16,9 +15,9 @@ def write_shards(folder: Path, split: Split, monkeypatch, *, block: int = BLOCK,
     """Write a split to shards in `folder`, which may exist."""
     folder.mkdir(parents=True, exist_ok=True)
     image = int(np.prod(split.images.shape[1:]))
-    monkeypatch.setattr(shards, "BLOCK_BYTES", block * image)
-    limits = Shards(bytes=PER_SHARD * block * image, window=window * block * image)
-    with image_writer(folder, split.images.shape, limits) as writer:
+    monkeypatch.setattr(writing, "BLOCK_BYTES", block * image)
+    sizes = {"bytes": PER_SHARD * block * image, "window": window * block * image}
+    with writing.image_writer(folder, split.images.shape, settings(storage="shards", shards=sizes)) as writer:
         for start in range(0, len(split.labels), 5):
             writer.write(split.images[start : start + 5], split.labels[start : start + 5])
     return folder
@@ -32,8 +31,3 @@ def move_to_shards(prepared: Path, monkeypatch, **sizes: int) -> None:
         for name in ("images.npy", "labels.npy"):
             (folder / name).unlink()
         write_shards(folder, split, monkeypatch, **sizes)
-
-
-def damaged(folder: Path, copy: Path) -> Path:
-    """A copy of a folder, to damage."""
-    return Path(shutil.copytree(folder, copy))

@@ -1,17 +1,14 @@
 """A prepared split on disk, in arrays or shards, and its digest; single arrays of images."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
-from convzoo.data.shards import INDEX, ShardedImages, ShardWriter, shard_writer
+from convzoo.data.shards import INDEX, ShardedImages
 from convzoo.errors import ConvzooError
 from convzoo.files import new_file
-from convzoo.settings.data import Shards
 
 ROWS = 4096  # read at a time, so that memory stays bounded for any number of images
 
@@ -59,33 +56,6 @@ def evenly_spaced(count: int, most: int) -> np.ndarray:
 def write_images_header(stream: BinaryIO, shape: tuple[int, ...]) -> None:
     """Begin a .npy file of uint8 images (N, H, W, C); write their bytes after it, in any number of parts."""
     np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
-
-
-class ArrayWriter:
-    """Writes the images and labels of a split, in order, to images.npy and labels.npy."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self.stream = stream
-        self.labels = [np.empty(0, np.int64)]
-
-    def write(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Add images uint8 (B, H, W, C) and their labels int64 (B,)."""
-        self.stream.write(images.data)
-        self.labels.append(labels)
-
-
-@contextmanager
-def image_writer(folder: Path, shape: tuple[int, ...], shards: Shards | None) -> Iterator[ArrayWriter | ShardWriter]:
-    """A writer of the `shape` (N, H, W, C) images of a split to `folder`: to arrays, or to shards of these sizes."""
-    if shards:
-        with shard_writer(folder, shape, shards) as writer:
-            yield writer
-        return
-    with (folder / "images.npy").open("wb") as stream:
-        write_images_header(stream, shape)
-        writer = ArrayWriter(stream)
-        yield writer
-    np.save(folder / "labels.npy", np.concatenate(writer.labels))
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

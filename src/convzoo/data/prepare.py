@@ -20,11 +20,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convzoo.data.arrays import digest_header, image_writer
+from convzoo.data.arrays import digest_header
 from convzoo.data.formats import arrays, cifar, cifar100_pictures, idx, mlxtend, pictures
 from convzoo.data.formats.parts import PUBLISHED, Part, Published, rows_at_a_time
 from convzoo.data.manifest import COLUMNS, image_rows, open_rows
 from convzoo.data.splits import Deduplicated, deduplicate, draw_split
+from convzoo.data.writing import image_writer
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, read_json, write_json
 from convzoo.settings.data import PrepareSettings
@@ -253,8 +254,7 @@ def _write_splits(
         for number, (split, rows) in enumerate(splits.items()):
             target[rows] = number
             (folder / split).mkdir()
-            shards = settings.shards if settings.storage == "shards" else None
-            out = stack.enter_context(image_writer(folder / split, (len(rows), *shape), shards))
+            out = stack.enter_context(image_writer(folder / split, (len(rows), *shape), settings))
             hashes[split] = hashlib.sha256(digest_header(np.dtype(np.uint8), (len(rows), *shape)))
             manifest = stack.enter_context(open_rows(folder / split / "manifest.csv", COLUMNS))
             files.append((out, hashes[split], manifest))

@@ -5,26 +5,19 @@ sample a block of neighbouring images. A block is read in one piece, so any bloc
 streams of WebDataset are not: that is what a shuffled order and a resumed epoch need.
 """
 
-import io
-import math
 import os
 import tarfile
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 
 from convzoo.errors import ConvzooError
-from convzoo.files import read_json, sha256_of, write_json
-from convzoo.settings.data import Shards
+from convzoo.files import read_json
 
 INDEX = "index.json"
 KEYS = ("shape", "block", "window", "stride", "shards")
-BLOCK_BYTES = 1 << 20  # of images in a block, at most (but one image): large enough to read at the speed of the disk
 AGAIN = "rebuild it: convzoo repro -f prepare"
 IMAGES, LABELS = "images.npy", "labels.npy"  # of a sample; a tar file has them in this order
 
@@ -130,13 +123,14 @@ class ShardedImages:
 def _member(stream: BinaryIO, number: int, part: str) -> tarfile.TarInfo:
     """The header of a file in a shard; the stream is then at its content."""
     member = tarfile.TarInfo.frombuf(stream.read(tarfile.BLOCKSIZE), "utf-8", "strict")
-    if member.name != _name(number, part):
+    if member.name != f"{key_of(number)}.{part}":
         raise ValueError(f"holds {member.name}")
     return member
 
 
-def _name(number: int, part: str) -> str:
-    return f"{number:08d}.{part}"
+def key_of(number: int) -> str:
+    """The name of a block, with which those of its files begin."""
+    return f"{number:08d}"
 
 
 def problem_of(folder: Path, shard: dict[str, Any]) -> str:
@@ -146,81 +140,3 @@ def problem_of(folder: Path, shard: dict[str, Any]) -> str:
         return "no such file"
     size = file.stat().st_size
     return "" if size == shard["bytes"] else f"{size} bytes in place of {shard['bytes']}"
-
-
-class ShardWriter:
-    """Writes the images and labels of a split, in order, to shards in a folder."""
-
-    def __init__(self, folder: Path, shape: tuple[int, ...], limits: Shards, webdataset: ModuleType) -> None:
-        image = math.prod(shape[1:])
-        self.folder, self.shape = folder, shape
-        self.block = max(1, BLOCK_BYTES // image)
-        self.window = max(1, limits.window // (self.block * image))
-        self.images, self.labels = np.empty((self.block, *shape[1:]), np.uint8), np.empty(self.block, np.int64)
-        self.filled = self.blocks = 0
-        self.shards: list[dict[str, Any]] = []
-        most = max(1, limits.bytes // (self.block * image))
-        options = {"maxcount": most, "maxsize": math.inf, "opener": self._open, "post": self._close}
-        self.writer = webdataset.ShardWriter("%05d.tar", verbose=0, mtime=0, **options)
-
-    def write(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Add images uint8 (B, H, W, C) and their labels int64 (B,)."""
-        while len(images):
-            taken = slice(self.filled, self.filled + len(images[: self.block - self.filled]))
-            count = taken.stop - taken.start
-            self.images[taken], self.labels[taken] = images[:count], labels[:count]
-            images, labels, self.filled = images[count:], labels[count:], taken.stop
-            if self.filled == self.block:
-                self._write_block()
-
-    def finish(self) -> None:
-        """Write what is left, and index.json."""
-        if self.filled:
-            self._write_block()
-        self.writer.close()
-        values = (list(self.shape), self.block, self.window, _stored_bytes(self.images, self.labels), self.shards)
-        write_json(self.folder / INDEX, dict(zip(KEYS, values, strict=True)))
-
-    def _write_block(self) -> None:
-        sample = {IMAGES: self.images[: self.filled], LABELS: self.labels[: self.filled]}
-        self.writer.write({"__key__": f"{self.blocks:08d}", **sample})
-        self.shards[-1]["blocks"] += 1
-        self.blocks, self.filled = self.blocks + 1, 0
-
-    def _open(self, name: str) -> BinaryIO:
-        self.shards.append({"file": name, "blocks": 0})
-        self.stream = (self.folder / name).open("wb")
-        return self.stream
-
-    def _close(self, name: str) -> None:
-        self.stream.close()
-        file = self.folder / name
-        self.shards[-1] |= {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
-
-
-@contextmanager
-def shard_writer(folder: Path, shape: tuple[int, ...], limits: Shards) -> Iterator[ShardWriter]:
-    """A writer of `shape` (N, H, W, C) images to `folder`. Raises ShardError without the package webdataset."""
-    try:
-        import webdataset  # here: only what writes shards needs it
-    except ImportError:
-        raise ShardError(
-            "storage: shards needs the package webdataset, which is not installed; install it: "
-            'python -m pip install -c constraints.txt -e ".[stream]"'
-        ) from None
-    writer = ShardWriter(folder, shape, limits, webdataset)
-    try:
-        yield writer
-        writer.finish()
-    finally:
-        writer.stream.close()
-
-
-def _stored_bytes(*arrays: np.ndarray) -> int:
-    """The bytes of a sample in a shard: of each array a header and a .npy file, filled up to whole blocks of tar."""
-    total = 0
-    for array in arrays:
-        stream = io.BytesIO()
-        np.save(stream, array, allow_pickle=False)
-        total += tarfile.BLOCKSIZE + stream.tell() + -stream.tell() % tarfile.BLOCKSIZE
-    return total
