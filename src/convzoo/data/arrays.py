@@ -1,6 +1,7 @@
 """A prepared split on disk, in arrays or shards, and its digest; single arrays of images."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
@@ -46,6 +47,15 @@ def open_images(folder: Path, mode: Literal["r", "c"] = "r") -> np.ndarray | Sha
     if (folder / INDEX).is_file():
         return ShardedImages(folder)
     return np.load(folder / "images.npy", mmap_mode=mode)
+
+
+def images_in_parts(folder: Path, rows: int) -> Iterator[np.ndarray]:
+    """The images of the split in `folder`, `rows` at a time, in order."""
+    images = open_images(folder)
+    for start in range(0, len(images), rows):
+        yield images[start : start + rows]
+        if isinstance(images, np.memmap):  # what was read through an earlier map no longer counts as memory
+            images = open_images(folder)
 
 
 def evenly_spaced(count: int, most: int) -> np.ndarray:

@@ -48,8 +48,8 @@ class Index(NamedTuple):
 class ShardedImages:
     """The images of a split, uint8 (N, H, W, C), read from its shards when they are indexed, as an array is.
 
-    At most `window` blocks stay in memory. Raises ShardError for a shard that is missing or has another size, also
-    when it is created.
+    At most `window` blocks stay in memory, and twice as many while images are gathered. Raises ShardError for a shard
+    that is missing or has another size, also when it is created.
     """
 
     dtype = np.dtype(np.uint8)
@@ -100,6 +100,8 @@ class ShardedImages:
     def _kept(self, number: int) -> np.ndarray:
         if number not in self.kept:
             self.kept[number] = self._read(number, IMAGES)
+            if len(self.kept) > 2 * self.window:
+                self.kept.popitem(last=False)
         self.kept.move_to_end(number)
         return self.kept[number]
 

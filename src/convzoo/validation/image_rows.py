@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from convzoo.data.arrays import digest_header, load_split, open_images
+from convzoo.data.arrays import digest_header, images_in_parts, load_split
 
 PREPARED = ("train", "val", "test")
 AUGMENTED = "augmented"
@@ -37,13 +37,11 @@ class SplitImages:
 def observe_images(folder: Path, split: str) -> SplitImages:
     """The images of a split whose files passed their checks."""
     arrays = load_split(folder)
-    count, size = len(arrays.images), int(np.prod(arrays.images.shape[1:]))
+    size = int(np.prod(arrays.images.shape[1:]))
     digest = hashlib.sha256(digest_header(arrays.images.dtype, arrays.images.shape))
     sha256, std, brightest = bytearray(), [np.empty(0)], []
     step = max(1, CHUNK_BYTES // size)
-    for start in range(0, count, step):
-        # A new memory map each time: what was read through an earlier map no longer counts as memory.
-        part = open_images(folder)[start : start + step]
+    for part in images_in_parts(folder, step):
         pixels = np.ascontiguousarray(part).reshape(len(part), size)
         digest.update(pixels.data)
         for image in pixels:
