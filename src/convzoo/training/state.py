@@ -42,7 +42,9 @@ class TrainState:
     saved_parts: list[dict[str, Any]] = field(default_factory=list)  # their state in the checkpoint
     step: int = 0  # steps of the current epoch that were done before the training was resumed
     tallies: list[Tally] = field(default_factory=list)  # of the current epoch
-    generators: dict[str, Tensor] = field(default_factory=dict)  # states of torch's own, by kind of device
+    generators: dict[str, Tensor] = field(
+        default_factory=dict
+    )  # states of torch's own, by its module (torch.random, torch.cuda)
     keeps_steps: bool = True  # a checkpoint in an epoch is of one process alone: others have other tallies
     saved_at: float = field(default_factory=time.monotonic)
 
@@ -69,11 +71,9 @@ class TrainState:
         To be called after the generators are seeded. The loop adds to the tallies in place.
         """
         if self.step:
-            network = next(part for part in self.parts if isinstance(part, nn.Module))
-            device = next(network.parameters()).device
-            tallies = [_moved(tally, device) for tally in self.tallies]
-            for kind, state in self.generators.items():
-                _GENERATORS[kind][1](state)
+            tallies = tuple(_moved(tally, self._device()) for tally in self.tallies)
+            for name, state in self.generators.items():
+                getattr(torch, name).set_rng_state(state)
         self.tallies = list(tallies)
         return self.tallies
 
@@ -82,8 +82,9 @@ class TrainState:
         if not (self.checkpoints and self.keeps_steps and done > self.step):
             return
         if time.monotonic() - self.saved_at >= STEP_SECONDS:
-            kinds = ["cpu", "cuda"] if torch.cuda.is_initialized() else ["cpu"]
-            generators = {kind: _GENERATORS[kind][0]() for kind in kinds}
+            device = self._device().type
+            modules = ["random"] if device == "cpu" else ["random", device]
+            generators = {name: getattr(torch, name).get_rng_state() for name in modules}
             self._save(step=done, tallies=self.tallies, generators=generators)
 
     def check_finite(self, losses: Mapping[str, Tensor]) -> None:
@@ -128,15 +129,12 @@ class TrainState:
         self.checkpoints.save(kept | {"saved_parts": [part.state_dict() for part in self._present()]})
         self.saved_at = time.monotonic()
 
+    def _device(self) -> torch.device:
+        network = next(part for part in self.parts if isinstance(part, nn.Module))
+        return next(network.parameters()).device
+
     def _present(self) -> list[Part]:
         return [part for part in self.parts if part is not None]
-
-
-# How to get and to set the state of torch's own generator, by kind of device.
-_GENERATORS = {
-    "cpu": (torch.get_rng_state, torch.set_rng_state),
-    "cuda": (torch.cuda.get_rng_state, torch.cuda.set_rng_state),
-}
 
 
 def place(epoch: int, step: int) -> str:
