@@ -44,7 +44,7 @@ class TrainState:
     tallies: list[Tally] = field(default_factory=list)  # of the current epoch
     generators: dict[str, Tensor] = field(
         default_factory=dict
-    )  # states of torch's own, by its module (torch.random, torch.cuda)
+    )  # states of torch's own, by its module
     keeps_steps: bool = True  # a checkpoint in an epoch is of one process alone: others have other tallies
     saved_at: float = field(default_factory=time.monotonic)
 
