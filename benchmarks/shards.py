@@ -24,7 +24,7 @@ import numpy as np
 from convzoo.repro.lock import processor
 
 LIMIT = 2_000_000_000  # bytes
-SIDE, CLASSES, CHUNK = 32, 10, 20_000
+SIDE, CLASSES, CHUNK_BYTES = 32, 10, 1 << 26
 SIZES = (20_000, 200_000, 2_000_000)
 STAGES = ("prepare", "validate", "train")
 NETWORK, DATASET = "mnist-classifier", "mnist"
@@ -38,36 +38,41 @@ def main() -> None:
     parser.add_argument(
         "--arrays", action="store_true", help="memory-mapped arrays in place of shards, without a limit"
     )
-    parser.add_argument("--folder", type=Path, help="where there is room for 9 kB per image")
+    parser.add_argument("--side", type=int, default=SIDE, help="pixels")
+    parser.add_argument("--folder", type=Path, help="where there is room for three times the pixels")
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.stage:
-        run_stage(options.stage, options.arrays)
+        run_stage(options.stage, options.arrays, options.side)
         return
-    print(f"{processor()}; Python {platform.python_version()}; storage: {'arrays' if options.arrays else 'shards'}\n")
+    print(
+        f"{processor()}; Python {platform.python_version()}; storage: {'arrays' if options.arrays else 'shards'}; "
+        f"{options.side}x{options.side} pixels\n"
+    )
     print("| images | stage | seconds | µs of processor per image | peak resident MB | peak anonymous MB |")
     print("| --- | --- | --- | --- | --- | --- |", flush=True)
     for size in options.sizes:
         with tempfile.TemporaryDirectory(dir=options.folder) as name:
-            draw(Path(name, "data/raw", DATASET), size)
+            draw(Path(name, "data/raw", DATASET), size, options.side)
             for stage in STAGES:
-                row = measured(Path(name), stage, options.arrays)
+                row = measured(Path(name), stage, options.arrays, options.side)
                 cells = (f"{size:,}", stage, f"{row['seconds']:.1f}", f"{row['cpu'] / size * 1e6:.1f}")
                 memory = (f"{row[kind] / 1e6:,.0f}" for kind in ("resident", "anonymous"))
                 print(f"| {' | '.join((*cells, *memory))} |", flush=True)
 
 
-def draw(raw: Path, count: int) -> None:
+def draw(raw: Path, count: int, side: int) -> None:
     """The raw folder of a data set, as the stage `download` leaves one that is drawn."""
     raw.mkdir(parents=True)
     labels = np.random.default_rng(0).permutation(np.arange(count) % CLASSES)
     colours = np.random.default_rng(1).integers(0, 128, (CLASSES, 1, 1, 3), dtype=np.uint8)
     with (raw / "images.npy").open("wb") as stream:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (count, SIDE, SIDE, 3)}
+        header = {"descr": "|u1", "fortran_order": False, "shape": (count, side, side, 3)}
         np.lib.format.write_array_header_1_0(stream, header)
-        for start in range(0, count, CHUNK):
-            part = labels[start : start + CHUNK]
-            noise = np.random.default_rng([2, start]).integers(0, 128, (len(part), SIDE, SIDE, 3), dtype=np.uint8)
+        step = CHUNK_BYTES // (side * side * 3)
+        for start in range(0, count, step):
+            part = labels[start : start + step]
+            noise = np.random.default_rng([2, start]).integers(0, 128, (len(part), side, side, 3), dtype=np.uint8)
             stream.write((noise + colours[part]).data)
     np.save(raw / "labels.npy", labels)
     names = {"classes": [str(number) for number in range(CLASSES)], "superclasses": [], "superclass_of": []}
@@ -75,9 +80,9 @@ def draw(raw: Path, count: int) -> None:
     (raw / "source.json").write_text(json.dumps({"name": "drawn", "kind": "synthetic", "format": "arrays"}))
 
 
-def measured(folder: Path, stage: str, arrays: bool) -> dict[str, float]:
+def measured(folder: Path, stage: str, arrays: bool, side: int) -> dict[str, float]:
     """Run a stage in a process of its own: seconds, seconds of processor, peaks of memory in bytes."""
-    command = [sys.executable, "-m", "benchmarks.shards", "--stage", stage, *["--arrays"] * arrays]
+    command = [sys.executable, "-m", "benchmarks.shards", "--stage", stage, "--side", str(side), *["--arrays"] * arrays]
     paths = os.pathsep.join(str(Path(path).resolve()) for path in ("src", "."))
     environment = os.environ | {"PYTHONPATH": paths, "CONVZOO_TRACKING": "off", "DVC_ROOT": str(folder)}
     began = time.perf_counter()
@@ -109,11 +114,11 @@ def anonymous_bytes(pid: int) -> int:
     return int(values[0]) * 1024 if values else 0
 
 
-def run_stage(stage: str, arrays: bool) -> None:
+def run_stage(stage: str, arrays: bool, side: int) -> None:
     """Run a stage as its entry in pipeline/ does, in the current folder."""
     if not arrays:
         resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
-    params = small_params("arrays" if arrays else "shards")
+    params = small_params("arrays" if arrays else "shards", side)
     folder = Path("data/prepared", DATASET)
     if stage == "prepare":
         from convzoo.data.augment import augment
@@ -135,17 +140,17 @@ def run_stage(stage: str, arrays: bool) -> None:
         train(NETWORK, network_settings(params, "networks", NETWORK), compute_settings(params), "bench")
 
 
-def small_params(storage: str) -> Any:
+def small_params(storage: str, side: int) -> Any:
     """The committed params.yaml with one data set of these images, and a network of one epoch."""
     from convzoo.settings.load import Params, read_params
 
     params = read_params(Path(__file__).parents[1] / "params.yaml")
     data = params.values["data"][DATASET]
-    data["prepare"] |= {"height": SIDE, "width": SIDE, "channels": 3, "storage": storage, "val_fraction": 0.01}
+    data["prepare"] |= {"height": side, "width": side, "channels": 3, "storage": storage, "val_fraction": 0.01}
     data["prepare"] |= {"test_fraction": 0.01}
     data["augment"] = {"variants": 0, "pictured": 12}
     data["validate"] |= {"min_images": {"train": 1, "val": 1, "test": 1}, "min_class_share": 0.1}
-    network = params.values["networks"][NETWORK] | {"epochs": 1, "batch_size": 500, "flip": "alternating", "sizes": []}
+    network = params.values["networks"][NETWORK] | {"epochs": 1, "batch_size": 250, "flip": "alternating", "sizes": []}
     network["fast"] = network["fast"] | {"widths": [4, 8], "convolutions": 2}
     compute = {"portable": False, "device": "cpu", "devices": 1, "precision": "fp32", "threads": 1}
     values = params.values | {"data": {DATASET: data}, "networks": {NETWORK: network}}

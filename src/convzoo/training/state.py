@@ -42,9 +42,7 @@ class TrainState:
     saved_parts: list[dict[str, Any]] = field(default_factory=list)  # their state in the checkpoint
     step: int = 0  # steps of the current epoch that were done before the training was resumed
     tallies: list[Tally] = field(default_factory=list)  # of the current epoch
-    generators: dict[str, Tensor] = field(
-        default_factory=dict
-    )  # states of torch's own, by its module
+    generators: dict[str, Tensor] = field(default_factory=dict)  # states of torch's own, by its module
     keeps_steps: bool = True  # a checkpoint in an epoch is of one process alone: others have other tallies
     saved_at: float = field(default_factory=time.monotonic)
 
