@@ -32,7 +32,7 @@ def stop_at_step(family, monkeypatch, count: int, **changes) -> None:
     assert not (family.folder / "weights.safetensors").exists()
 
 
-@pytest.mark.parametrize("family", FAMILIES, indirect=True)
+@pytest.mark.parametrize("family", ["classifier", "transfer"], indirect=True)
 def test_stopped_in_the_middle_of_epochs_a_training_ends_with_the_same_bytes(family, project, monkeypatch, capsys):
     changes = family.variants[0]
     family.train(**changes)
@@ -88,11 +88,11 @@ def test_the_order_in_shards_is_another_than_in_arrays_and_part_of_the_fingerpri
 @pytest.mark.parametrize("family", ["classifier"], indirect=True)
 def test_a_training_names_a_missing_shard_and_changed_images(family, project, monkeypatch):
     move_to_shards(family.prepared, monkeypatch)
-    file = family.prepared / "train" / "00002.tar"
+    *_, file = sorted((family.prepared / "train").glob("*.tar"))
     content = file.read_bytes()
     file.write_bytes(content.replace(load_split(family.prepared / "train").images[-1].tobytes(), b"\0" * 784))
     with pytest.raises(ConvzooError, match=r"train is not what was validated .*; run: convzoo repro validate"):
         family.train()
     file.unlink()
-    with pytest.raises(ConvzooError, match=r"00002.tar: no such file.*; rebuild it: convzoo repro -f prepare"):
+    with pytest.raises(ConvzooError, match=rf"{file.name}: no such file.*; rebuild it: convzoo repro -f prepare"):
         family.train()

@@ -24,10 +24,10 @@ def write_shards(folder: Path, split: Split, monkeypatch, *, block: int = BLOCK,
 
 
 def move_to_shards(prepared: Path, monkeypatch, **sizes: int) -> None:
-    """Replace the arrays of all splits of a prepared set by shards."""
+    """Replace what all splits of a prepared set are stored in by shards."""
     for folder in sorted(path for path in prepared.iterdir() if path.is_dir()):
         split = load_split(folder)
         split = Split(np.array(split.images), split.labels)
-        for name in ("images.npy", "labels.npy"):
-            (folder / name).unlink()
+        for file in (folder / "images.npy", folder / "labels.npy", *folder.glob("*.tar")):
+            file.unlink(missing_ok=True)
         write_shards(folder, split, monkeypatch, **sizes)
