@@ -141,7 +141,7 @@ def run_stage(stage: str, arrays: bool, side: int) -> None:
 
 
 def small_params(storage: str, side: int) -> Any:
-    """The committed params.yaml with one data set of these images, and a network of one epoch."""
+    """The committed params.yaml with one data set of these images, and a tiny network of one epoch."""
     from convzoo.settings.load import Params, read_params
 
     params = read_params(Path(__file__).parents[1] / "params.yaml")
@@ -150,8 +150,9 @@ def small_params(storage: str, side: int) -> Any:
     data["prepare"] |= {"test_fraction": 0.01}
     data["augment"] = {"variants": 0, "pictured": 12}
     data["validate"] |= {"min_images": {"train": 1, "val": 1, "test": 1}, "min_class_share": 0.1}
-    network = params.values["networks"][NETWORK] | {"epochs": 1, "batch_size": 250, "flip": "alternating", "sizes": []}
-    network["fast"] = network["fast"] | {"widths": [4, 8], "convolutions": 2}
+    network = params.values["networks"][NETWORK] | {"epochs": 1, "batch_size": 500, "flip": "alternating", "sizes": []}
+    network |= {"architecture": "reference", "ema_decay": 0}
+    network["reference"] = {"blocks": [[4]], "padding": "same", "dense": 8, "dropout": 0}
     compute = {"portable": False, "device": "cpu", "devices": 1, "precision": "fp32", "threads": 1}
     values = params.values | {"data": {DATASET: data}, "networks": {NETWORK: network}}
     return Params(params.file, values | {"compute": compute | {"deterministic": True}}, params.lines)
