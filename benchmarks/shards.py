@@ -150,8 +150,9 @@ def small_params(storage: str, side: int) -> Any:
     data["prepare"] |= {"test_fraction": 0.01}
     data["augment"] = {"variants": 0, "pictured": 12}
     data["validate"] |= {"min_images": {"train": 1, "val": 1, "test": 1}, "min_class_share": 0.1}
-    network = params.values["networks"][NETWORK] | {"epochs": 1, "batch_size": 500, "flip": "alternating", "sizes": []}
-    network |= {"architecture": "reference", "ema_decay": 0}
+    batch_size = max(32, 500 * SIDE**2 // side**2)
+    network = params.values["networks"][NETWORK] | {"epochs": 1, "batch_size": batch_size, "flip": "alternating"}
+    network |= {"architecture": "reference", "ema_decay": 0, "sizes": []}
     network["reference"] = {"blocks": [[4]], "padding": "same", "dense": 8, "dropout": 0}
     compute = {"portable": False, "device": "cpu", "devices": 1, "precision": "fp32", "threads": 1}
     values = params.values | {"data": {DATASET: data}, "networks": {NETWORK: network}}
