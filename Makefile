@@ -18,7 +18,7 @@ export DVC_NO_ANALYTICS := 1
 SERVICES := python -c "import boto3, dvc_s3, dvc_ssh, flask_wtf, moto, psycopg" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[services]"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages bench-new-images screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo bench services test-services sweep-kills lock audit sbom bits drift-study
+.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages bench-new-images bench-shards screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo bench services test-services sweep-kills lock audit sbom bits drift-study
 
 help:
 	@echo "make repro      run the stages that are out of date and show the results"
@@ -38,6 +38,7 @@ help:
 	@echo "make bench      measure training, inference and decoding, once all stages have run; NETWORKS=... REPEATS=5 SECONDS=3 RECORD=1"
 	@echo "make bench-stages  measure what imports and DVC add to each stage, once all of them have run"
 	@echo "make bench-new-images  measure what 100 new images cost in a data set of 10,000"
+	@echo "make bench-shards  measure prepare, validate and train on images in shards, with 2 GB of memory at most; SIZES=\"20000 200000\""
 	@echo "make drift-study  measure false alarms and power of convzoo drift, from the exported mnist-classifier"
 	@echo "make docs       draw the pictures of README.md and docs/networks/, from what make repro built"
 	@echo "make services   run MLflow on PostgreSQL with a login, an SSH server and moto as S3 on this machine, until Ctrl-C"
@@ -76,6 +77,11 @@ bench-stages: setup
 
 bench-new-images: setup
 	@python benchmarks/new_images.py
+
+# The default sizes end with 2,000,000 images, which need 19 GB of disk.
+bench-shards: setup
+	@python -c "import webdataset" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[stream]"
+	@PYTHONPATH=src:. python -m benchmarks.shards $(SIZES) $(if $(ARRAYS),--arrays)
 
 drift-study: setup
 	@python benchmarks/drift.py

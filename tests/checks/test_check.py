@@ -68,7 +68,7 @@ def test_a_promotion_concerns_no_stage(project):
 
 NOTHING = {
     "comment": ("src/convzoo/families/dcgan/network.py", "STD = 0.02  #", "STD = 0.02  # that is"),
-    "docstring": (NUMBERS, '"""Arrays on disk', '"""Arrays in files'),
+    "docstring": (NUMBERS, '"""A prepared split on disk', '"""A prepared split in files'),
     "tracking": ("src/convzoo/tracking/labels.py", "import ", "import os  # noqa\nimport "),
     "message": ("src/convzoo/errors.py", "stopped", "halted"),
     "the check itself": ("src/convzoo/checks/stage.py", "NAMED = 3", "NAMED = 4"),

@@ -95,6 +95,12 @@ def kaggle(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "installed_version", lambda _: None)
 
 
+def shards(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = project / "params.yaml"
+    file.write_text(file.read_text().replace("storage: arrays", "storage: shards", 1))
+    monkeypatch.setattr(doctor, "installed_version", lambda _: None)
+
+
 @pytest.mark.parametrize(
     ("damage", "topic", "text", "remedy"),
     [
@@ -109,6 +115,7 @@ def kaggle(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (without_package, "packages", "not installed: mlxtend", "make setup"),
         (without_package, "packages", "wrong version: torch 0.1 (expected >=", "make setup"),
         (kaggle, "packages", "kagglehub is not installed, which the source", "pip install -e '.[kaggle]'"),
+        (shards, "packages", "webdataset is not installed, which data.mnist.prepare", "pip install -e '.[stream]'"),
         (
             lambda _, monkeypatch: monkeypatch.setattr(
                 shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 9)

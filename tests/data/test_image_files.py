@@ -57,6 +57,7 @@ def prepared(folder: Path, raw: Path, channels: int, resize: str) -> np.ndarray:
     settings = PrepareSettings(
         seed=0, classes=[], height=24, width=30, channels=channels, resize=resize, unreadable="stop",
         split="stratified", val_fraction=0.1, test_fraction=0.1, label_conflicts="stop",
+        storage="arrays", shards={"bytes": 1, "window": 1},
     )  # fmt: skip
     source = {"layout": "*", "limits": {"files": 1000, "bytes": 10**9, "pixels": 10**7}}
     published = pictures.read(raw, source, settings)

@@ -27,6 +27,8 @@ BLOCK = {
         "val_fraction": 0.2,
         "test_fraction": 0.2,
         "label_conflicts": "stop",
+        "storage": "arrays",
+        "shards": {"bytes": 1 << 26, "window": 1 << 27},
     },
     "augment": {
         "seed": 0,

@@ -29,6 +29,8 @@ def settings(**changes):
         "val_fraction": 0.25,
         "test_fraction": 0.2,
         "label_conflicts": "stop",
+        "storage": "arrays",
+        "shards": {"bytes": 1 << 26, "window": 1 << 27},
     }
     return PrepareSettings(**values | changes)
 

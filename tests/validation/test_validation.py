@@ -48,7 +48,7 @@ from convzoo.checks.code import code_file, stage_inputs
 from convzoo.data.arrays import digest, load_split
 from convzoo.files import write_json
 from convzoo.settings.load import read_params
-from convzoo.validation import observations
+from convzoo.validation import image_rows
 from convzoo.validation.validate import InvalidDataError, validate
 
 ENTRY = ROOT / "pipeline" / "validate.py"
@@ -178,7 +178,7 @@ def test_pixels_are_read_in_parts_of_any_size(tmp_path, monkeypatch):
     write_set(tmp_path, "pets", clean_set())
     whole = validate(params("pets"), tmp_path)
     details = (tmp_path / "reports/data/pets.json").read_bytes()
-    monkeypatch.setattr(observations, "CHUNK_BYTES", 100)  # three images
+    monkeypatch.setattr(image_rows, "CHUNK_BYTES", 100)  # three images
     assert validate(params("pets"), tmp_path) == whole
     assert (tmp_path / "reports/data/pets.json").read_bytes() == details
     for split in ("train", "val", "augmented"):

@@ -64,7 +64,7 @@ WITHOUT_NUMBERS = {
     *("click", "dvc", "fastapi", "fastapi_offline", "filelock", "kagglehub", "mlflow", "mlxtend", "model_signing"),
     *("optuna", "packaging", "prometheus_client", "psutil", "pyarrow", "pydantic", "pydantic_core"),
     *("requests", "ruamel", "sqlalchemy", "starlette"),
-    *("threadpoolctl", "tqdm", "typer", "urllib3", "uvicorn", "voluptuous"),
+    *("threadpoolctl", "tqdm", "typer", "urllib3", "uvicorn", "voluptuous", "webdataset"),
 }
 
 

@@ -27,7 +27,8 @@ PORTS = {  # and a command that takes another
 }
 GIGABYTE = 10**9
 FREE = {PROBLEM: 1, WARNING: 5}  # gigabytes; a clone takes about one after a run of the profile `starter`
-OPTIONAL = {"kagglehub": "kaggle", "pytest": "dev", "ruff": "dev", "playwright": "dev"}  # extras of pyproject.toml
+# Extras of pyproject.toml.
+OPTIONAL = {"kagglehub": "kaggle", "pytest": "dev", "ruff": "dev", "playwright": "dev", "webdataset": "stream"}
 DEVICE_WAIT = 120  # seconds; the import of torch can take half a minute on a busy machine
 # In a process of its own, since an installation of torch that is broken can end the whole process.
 DEVICE = """

@@ -113,9 +113,18 @@ def _project(folder: Path) -> Iterator[Finding]:
     text = f"{folder}, params.yaml is valid (profile {params.values['profile']})"
     yield Finding(OK, "project", text)
     yield from _kaggle(params)
+    yield from _shards(params)
     for warning in version_warnings():
         text, _, remedy = warning.removeprefix("warning: ").rstrip(")").partition(" (")
         yield Finding(WARNING, "versions", text, remedy)
+
+
+def _shards(params: Params) -> Iterator[Finding]:
+    data = params.values["data"]
+    names = sorted(name for name in data if data[name]["prepare"]["storage"] == "shards")
+    if names and installed_version("webdataset") is None:
+        text = f"webdataset is not installed, which data.{names[0]}.prepare.storage: shards needs"
+        yield Finding(PROBLEM, "packages", text, "run: pip install -e '.[stream]'")
 
 
 def _kaggle(params: Params) -> Iterator[Finding]:

@@ -1,11 +1,13 @@
-"""Arrays on disk: a prepared split with its digest, a .npy file written in parts, and single arrays of images."""
+"""A prepared split on disk, in arrays or shards, and its digest; single arrays of images."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
+from convzoo.data.shards import INDEX, ShardedImages
 from convzoo.errors import ConvzooError
 from convzoo.files import new_file
 
@@ -15,23 +17,45 @@ ROWS = 4096  # read at a time, so that memory stays bounded for any number of im
 class Split(NamedTuple):
     """Images and labels of one split."""
 
-    images: np.ndarray  # uint8 (N, H, W, C), memory-mapped
+    images: np.ndarray | ShardedImages  # uint8 (N, H, W, C), memory-mapped or read from shards
     labels: np.ndarray  # int64 (N,)
 
 
 def load_split(folder: Path) -> Split:
-    """The split in `folder` (images.npy, labels.npy), images memory-mapped.
+    """The split in `folder`: images.npy, memory-mapped, and labels.npy, or shards.
 
     Raises ConvzooError for a file that is missing or cut short.
     """
     try:
         # "c" (copy on write): torch requires a writable array, and the file must not change.
-        return Split(np.load(folder / "images.npy", mmap_mode="c"), np.load(folder / "labels.npy"))
+        images = open_images(folder, "c")
+        return Split(images, images.labels() if isinstance(images, ShardedImages) else np.load(folder / "labels.npy"))
     except (OSError, ValueError, EOFError) as error:
         raise ConvzooError(
             f"{folder}: cannot be read ({error}), expected whole images.npy and labels.npy; rebuild them: "
             "convzoo repro -f prepare augment"
         ) from error
+
+
+def has_images(folder: Path) -> bool:
+    """Whether `folder` has the images of a split."""
+    return any((folder / name).is_file() for name in ("images.npy", INDEX))
+
+
+def open_images(folder: Path, mode: Literal["r", "c"] = "r") -> np.ndarray | ShardedImages:
+    """The images of the split in `folder`, memory-mapped in this mode or read from shards."""
+    if (folder / INDEX).is_file():
+        return ShardedImages(folder)
+    return np.load(folder / "images.npy", mmap_mode=mode)
+
+
+def images_in_parts(folder: Path, rows: int) -> Iterator[np.ndarray]:
+    """The images of the split in `folder`, `rows` at a time, in order."""
+    images = open_images(folder)
+    for start in range(0, len(images), rows):
+        yield images[start : start + rows]
+        if isinstance(images, np.memmap):  # what was read through an earlier map no longer counts as memory
+            images = open_images(folder)
 
 
 def evenly_spaced(count: int, most: int) -> np.ndarray:

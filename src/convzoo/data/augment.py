@@ -7,9 +7,9 @@ from typing import NamedTuple, Self
 import numpy as np
 from PIL import Image
 
-from convzoo.data.arrays import load_split, write_images_header
+from convzoo.data.arrays import load_split, open_images, write_images_header
 from convzoo.data.contact_sheet import as_array, as_picture, contact_sheet, write_picture
-from convzoo.data.manifest import digests, read_rows, write_rows
+from convzoo.data.manifest import digests, read_column, write_rows
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder
 from convzoo.settings.data import AugmentSettings, NoVariants
@@ -182,7 +182,7 @@ def _means(images: np.ndarray) -> np.ndarray:
 def _read_train(train: Path) -> tuple[tuple[int, ...], np.ndarray, list[str]]:
     """Shape of the images, labels and ids of the train split."""
     images, labels = load_split(train)
-    ids = [row["id"] for row in read_rows(train / "manifest.csv")]
+    ids = read_column(train / "manifest.csv", "id")
     if not len(ids) == len(labels) == len(images):
         raise AugmentError(
             f"{train}: has {len(images)} images, {len(labels)} labels and {len(ids)} rows in manifest.csv, "
@@ -204,7 +204,7 @@ def _check_settings(dataset: str, settings: AugmentSettings, channels: int) -> N
 
 def _images(train: Path) -> np.ndarray:
     """The images, in a new memory map: what was read through an earlier map then no longer counts as memory."""
-    return np.load(train / "images.npy", mmap_mode="r")
+    return open_images(train)
 
 
 def _random_crops(

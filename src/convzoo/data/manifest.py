@@ -51,6 +51,12 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> 
         writer.writerows(rows)
 
 
+def read_column(path: Path, column: str) -> list[str]:
+    """The texts in one column of a CSV file."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [row[column] for row in csv.DictReader(stream)]
+
+
 def read_rows(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file, as texts by column."""
     with path.open(newline="", encoding="utf-8") as stream:

@@ -20,11 +20,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convzoo.data.arrays import digest_header, write_images_header
+from convzoo.data.arrays import digest_header
 from convzoo.data.formats import arrays, cifar, cifar100_pictures, idx, mlxtend, pictures
 from convzoo.data.formats.parts import PUBLISHED, Part, Published, rows_at_a_time
 from convzoo.data.manifest import COLUMNS, image_rows, open_rows
 from convzoo.data.splits import Deduplicated, deduplicate, draw_split
+from convzoo.data.writing import image_writer
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, read_json, write_json
 from convzoo.settings.data import PrepareSettings
@@ -95,7 +96,7 @@ def prepare(
             "label_conflicts_dropped": sum(map(len, deduplicated.conflicts)),
             **{split: len(rows) for split, rows in splits.items()},
         }
-        levels, digests = _write_splits(new, pixels, shape, splits, index)
+        levels, digests = _write_splits(new, pixels, shape, splits, index, settings)
         mean, std = _mean_and_std(levels)
         pixels.unlink()
         meta = {"dataset": dataset, "classes": classes, "shape": list(shape), "mean": mean, "std": std}
@@ -166,9 +167,16 @@ def _check_labels(name: str, classes: int, labels: np.ndarray) -> None:
 def _deduplicate(index: ImageIndex) -> Deduplicated:
     """Keep every picture once: the copy in test, otherwise the one in val, otherwise the first."""
     ranks = RANKS[index.splits]
+    # Few images have a digest that begins like another's, and only these can be copies: the others need no dictionary.
+    _, inverse, counts = np.unique(
+        np.frombuffer(index.sha256, np.uint64)[:: DIGEST // 8], return_inverse=True, return_counts=True
+    )
+    alone = counts[inverse] == 1
     order = np.argsort(-ranks, kind="stable")
+    order = order[~alone[order]]
     result = deduplicate([index.digest(row) for row in order], index.labels[order], ranks[order] > 0)
     kept, duplicates, in_two_splits = (np.sort(order[rows]) for rows in result[:3])
+    kept = np.sort(np.concatenate([np.flatnonzero(alone), kept]))
     return Deduplicated(
         kept, duplicates, in_two_splits, sorted(sorted(order[rows].tolist()) for rows in result.conflicts)
     )
@@ -225,9 +233,14 @@ def _check_every_class(
 
 
 def _write_splits(
-    folder: Path, pixels: Path, shape: tuple[int, ...], splits: Mapping[str, np.ndarray], index: ImageIndex
+    folder: Path,
+    pixels: Path,
+    shape: tuple[int, ...],
+    splits: Mapping[str, np.ndarray],
+    index: ImageIndex,
+    settings: PrepareSettings,
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """Write each split's arrays and manifest.
+    """Write each split's images, labels and manifest.
 
     Returns the counts of each level in train, int64 (C, 256), and the digest of each split as `arrays.digest` computes
     it.
@@ -241,9 +254,7 @@ def _write_splits(
         for number, (split, rows) in enumerate(splits.items()):
             target[rows] = number
             (folder / split).mkdir()
-            np.save(folder / split / "labels.npy", index.labels[rows])
-            out = stack.enter_context((folder / split / "images.npy").open("wb"))
-            write_images_header(out, (len(rows), *shape))
+            out = stack.enter_context(image_writer(folder / split, (len(rows), *shape), settings))
             hashes[split] = hashlib.sha256(digest_header(np.dtype(np.uint8), (len(rows), *shape)))
             manifest = stack.enter_context(open_rows(folder / split / "manifest.csv", COLUMNS))
             files.append((out, hashes[split], manifest))
@@ -253,7 +264,7 @@ def _write_splits(
             for number, (out, hashed, manifest) in enumerate(files):
                 local = np.flatnonzero(target[start : start + step] == number)
                 rows, chosen = local + start, images[local]
-                out.write(chosen.data)
+                out.write(chosen, index.labels[rows])
                 hashed.update(chosen.data)
                 digests = [index.digest(row).hex() for row in rows]
                 manifest.writerows(image_rows([index.ids[row] for row in rows], digests, chosen, index.labels[rows]))

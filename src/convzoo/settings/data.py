@@ -9,8 +9,15 @@ from convzoo.settings.load import Params, Settings, check
 from convzoo.settings.types import Amount, Count, Degrees, Positive, Share, ShareAboveZero, ShareBelowOne, ShareBetween
 
 
+class Shards(Settings):
+    """The sizes of shards, in bytes."""
+
+    bytes: Positive  # of the images in one shard, at most
+    window: Positive  # of the images that a training shuffles together, and of what it keeps in memory
+
+
 class PrepareSettings(Settings):
-    """Array shapes, splits, and the handling of unreadable and conflicting images."""
+    """Array shapes, splits, the handling of unreadable and conflicting images, and how splits are stored."""
 
     seed: Count
     classes: list[str] | Literal["source"]  # in the order of the labels; source: the source's names; []: no labels
@@ -23,6 +30,8 @@ class PrepareSettings(Settings):
     val_fraction: ShareBetween  # of the train images
     test_fraction: ShareBetween  # of all images, if the source has no test split
     label_conflicts: Literal["stop", "drop"]  # what to do with a picture that has two labels
+    storage: Literal["arrays", "shards"]  # one file per split, or tar files for a set larger than memory
+    shards: Shards
 
     @model_validator(mode="after")
     def _distinct_classes(self) -> Self:

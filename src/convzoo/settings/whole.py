@@ -122,7 +122,12 @@ def _mistake_of_family(params: Params, name: str) -> str:
 def _check_fit(params: Params, name: str) -> None:
     settings = network_settings(params, "networks", name)
     prepare = prepare_settings(params, settings.data)
-    misfits = family_module(settings.family, "settings").misfits(settings, prepare.height, prepare.width)
+    family = family_module(settings.family, "settings")
+    misfits = [*family.misfits(settings, prepare.height, prepare.width)]
+    reason = getattr(family, "IN_MEMORY", "")
+    if reason and prepare.storage == "shards":
+        got = f"got {shown(settings.data)}, whose images are in shards, expected images in arrays, because {reason}"
+        misfits.append((("data",), f"{got}; set data.{settings.data}.prepare.storage to arrays"))
     messages = [f"{place(params, ('networks', name, *path))}: {message}" for path, message in misfits]
     if messages:
         raise SettingsError("\n".join(messages))

@@ -56,7 +56,7 @@ def measure(
         columns[CLASS] = outputs.argmax(axis=1).astype(np.int32)
         columns[CONFIDENCE] = outputs.max(axis=1).astype(np.float32)
     elif outputs is not None:
-        differences = images.astype(np.float32) - outputs
+        differences = np.asarray(images, np.float32) - outputs
         columns[ERROR] = np.square(differences).mean(axis=(1, 2, 3), dtype=np.float64).astype(np.float32)
     return columns
 

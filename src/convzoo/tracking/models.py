@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Schema, TensorSpec
 
+from convzoo.data.arrays import has_images, open_images
 from convzoo.files import sha256_of
 from convzoo.shipping.graph import LABEL, PROBABILITY, load_graph, with_labels
 from convzoo.shipping.network_files import NetworkFiles, has_labels
@@ -167,9 +168,9 @@ def _signature(export: Mapping[str, Any]) -> ModelSignature:
 def _example(export: Mapping[str, Any]) -> np.ndarray:
     """A few val images for a network that takes images of their size, otherwise zeros."""
     shape = [EXAMPLES if size is None else size for size in export["input"]["shape"]]
-    file = Path("data/prepared", export["dataset"], "val", "images.npy")
-    if export["input"]["dtype"] == "uint8" and len(shape) == 4 and file.is_file():
-        images = np.array(np.load(file, mmap_mode="r")[:EXAMPLES])
+    folder = Path("data/prepared", export["dataset"], "val")
+    if export["input"]["dtype"] == "uint8" and len(shape) == 4 and has_images(folder):
+        images = np.array(open_images(folder)[:EXAMPLES])
         if list(images.shape[1:]) == shape[1:]:
             return images
     return np.zeros(shape, export["input"]["dtype"])

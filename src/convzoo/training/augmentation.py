@@ -5,6 +5,7 @@ moved to the device together (`draws_on`), so that a step neither copies nor wai
 numbers.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -43,8 +44,13 @@ def flips(mode: str, index: Tensor, epoch: int, count: int, seed: int, generator
         return torch.zeros(len(index), dtype=torch.bool)
     if mode == "random":
         return torch.rand(len(index), generator=generator) < 0.5
-    coins = torch.randint(2, (count,), generator=torch.Generator().manual_seed(seed))
-    return (coins[index] + epoch) % 2 == 1
+    return (_coins(count, seed)[index] + epoch) % 2 == 1
+
+
+@functools.lru_cache(maxsize=1)
+def _coins(count: int, seed: int) -> Tensor:
+    """A coin for each of `count` images; drawn once, since the batches of an epoch would each draw those of all."""
+    return torch.randint(2, (count,), generator=torch.Generator().manual_seed(seed))
 
 
 def draw_moves(count: int, pixels: int, generator: torch.Generator) -> Tensor:

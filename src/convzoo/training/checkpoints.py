@@ -26,7 +26,7 @@ class Checkpoints:
         self.folder = project_root() / ".checkpoints" / f"{network}-{fingerprint[:16]}"
         self.file = self.folder / "last.safetensors"
         self.lock = FileLock(self.folder / "lock")
-        self.epoch = 0  # of the checkpoint; 0: there is none
+        self.epoch = self.step = 0  # that are finished in the checkpoint: epochs, and steps of the next one
 
     def __enter__(self) -> Self:
         if not self.leader:
@@ -46,20 +46,22 @@ class Checkpoints:
     ) -> None:
         if self.leader and isinstance(error, KeyboardInterrupt | DiskFullError):
             message = "no epoch was finished; `convzoo repro` starts from the beginning"
-            if self.epoch:
+            if self.step:
+                message = f"step {self.step} of epoch {self.epoch + 1} is kept; `convzoo repro` continues from there"
+            elif self.epoch:
                 message = f"epoch {self.epoch} is kept; `convzoo repro` continues from there"
             print(f"{self.network}: stopped; {message}", file=sys.stderr, flush=True)
         self.lock.release()
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write `state`: its `epoch`, and nested dicts and lists of tensors, numbers and text."""
+        """Write `state`: its `epoch`, perhaps `step`, and nested dicts and lists of tensors, numbers and text."""
         if not self.leader:
             return
         tensors: dict[str, torch.Tensor] = {}
         packed = _packed(to_host(state), tensors)
         with new_file(self.file) as temporary:
             save_file(tensors, temporary, metadata={"state": json.dumps(packed, sort_keys=True)})
-        self.epoch = state["epoch"]
+        self.epoch, self.step = state["epoch"], state.get("step", 0)
 
     def load(self) -> dict[str, Any] | None:
         """The state that was saved last, or None. A broken file counts as none; a message says so."""
@@ -69,7 +71,7 @@ class Checkpoints:
             with safe_open(self.file, framework="pt") as stored:
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
                 state = _unpacked(json.loads(stored.metadata()["state"]), tensors)
-                self.epoch = state["epoch"]
+                self.epoch, self.step = state["epoch"], state.get("step", 0)
                 return state
         except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
             print(

@@ -1,9 +1,11 @@
-"""Where a training stands between two epochs, and what happens at the end of one: the same for every family."""
+"""Where a training stands, and what happens in and at the end of an epoch: the same for every family."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -16,13 +18,17 @@ from convzoo.training.optimizers import restore_layouts
 from convzoo.training.progress import Progress
 
 Part = nn.Module | MovingAverage | Optimizer
+Tally = Tensor | list[Tensor]  # what a loop adds up over the steps of an epoch, or collects
+
+STEP_SECONDS = 600  # between two checkpoints in an epoch: what a kill costs at most; shorter epochs have none
 
 
 @dataclass
 class TrainState:
     """What a checkpoint holds. Without `checkpoints` and `run`, nothing is saved and nothing is logged.
 
-    A loop assigns `parts` and calls `restore` once, and `check_finite` and `end_epoch` after the steps of each epoch.
+    A loop assigns `parts` and calls `restore` once; in each epoch it calls `begin_epoch`, `begin_step` before each step
+    from `step` on, and `check_finite` and `end_epoch` after the last one.
     """
 
     network: str
@@ -34,6 +40,11 @@ class TrainState:
     notes: dict[str, Any] = field(default_factory=dict)  # whatever else a family carries from epoch to epoch
     parts: list[Part | None] = field(default_factory=list)  # what is trained, and with what
     saved_parts: list[dict[str, Any]] = field(default_factory=list)  # their state in the checkpoint
+    step: int = 0  # steps of the current epoch that were done before the training was resumed
+    tallies: list[Tally] = field(default_factory=list)  # of the current epoch
+    generators: dict[str, Tensor] = field(default_factory=dict)  # states of torch's own, by its module
+    keeps_steps: bool = True  # a checkpoint in an epoch is of one process alone: others have other tallies
+    saved_at: float = field(default_factory=time.monotonic)
 
     def resume(self) -> None:
         """Continue from the last checkpoint, if there is one."""
@@ -41,7 +52,7 @@ class TrainState:
         if saved:
             for name, value in saved.items():
                 setattr(self, name, value)
-            print(f"resuming {self.network} at epoch {self.epoch + 1}", flush=True)
+            print(f"resuming {self.network} at {place(self.epoch + 1, self.step)}", flush=True)
 
     def restore(self) -> None:
         """Give the parts their state from the checkpoint, if the training was resumed."""
@@ -51,6 +62,28 @@ class TrainState:
                 if isinstance(part, Optimizer):
                     restore_layouts(getattr(part, "optimizer", part))  # the one inside Fabric's
             self.saved_parts = []
+
+    def begin_epoch(self, *tallies: Tally) -> list[Tally]:
+        """Return the empty `tallies` of an epoch, or those of its first `step` steps if it was resumed in the middle.
+
+        To be called after the generators are seeded. The loop adds to the tallies in place.
+        """
+        if self.step:
+            tallies = tuple(_moved(tally, self._device()) for tally in self.tallies)
+            for name, state in self.generators.items():
+                getattr(torch, name).set_rng_state(state)
+        self.tallies = list(tallies)
+        return self.tallies
+
+    def begin_step(self, done: int) -> None:
+        """Save a checkpoint of the first `done` steps of the epoch, if the last one is older than STEP_SECONDS."""
+        if not (self.checkpoints and self.keeps_steps and done > self.step):
+            return
+        if time.monotonic() - self.saved_at >= STEP_SECONDS:
+            device = self._device().type
+            modules = ["random"] if device == "cpu" else ["random", device]
+            generators = {name: getattr(torch, name).get_rng_state() for name in modules}
+            self._save(step=done, tallies=self.tallies, generators=generators)
 
     def check_finite(self, losses: Mapping[str, Tensor]) -> None:
         """Raise ConvzooError, with the step and the last checkpoint, if a loss of the current epoch is not finite.
@@ -81,17 +114,34 @@ class TrainState:
 
     def end_epoch(self, row: Row, progress: Progress) -> None:
         """Add the row to the history, save a checkpoint, and log and show what was measured."""
-        self.epoch, self.history = row["epoch"], [*self.history, row]
+        self.epoch, self.history, self.step = row["epoch"], [*self.history, row], 0
         if self.checkpoints:
-            kept = {name: getattr(self, name) for name in ("epoch", "history", "best", "notes")}
-            self.checkpoints.save(kept | {"saved_parts": [part.state_dict() for part in self._present()]})
+            self._save()
         if self.run:
             metrics = {name: value for name, value in row.items() if name != "epoch" and value is not None}
             self.run.log(self.epoch, metrics)
         progress.epoch(row)
 
+    def _save(self, **inside: Any) -> None:
+        kept = {name: getattr(self, name) for name in ("epoch", "history", "best", "notes")} | inside
+        self.checkpoints.save(kept | {"saved_parts": [part.state_dict() for part in self._present()]})
+        self.saved_at = time.monotonic()
+
+    def _device(self) -> torch.device:
+        network = next(part for part in self.parts if isinstance(part, nn.Module))
+        return next(network.parameters()).device
+
     def _present(self) -> list[Part]:
         return [part for part in self.parts if part is not None]
+
+
+def place(epoch: int, step: int) -> str:
+    """Return `epoch 3`, or `epoch 3, step 121` after 120 steps of it, for messages."""
+    return f"epoch {epoch}, step {step + 1}" if step else f"epoch {epoch}"
+
+
+def _moved(tally: Tally, device: torch.device) -> Tally:
+    return tally.to(device) if isinstance(tally, Tensor) else [value.to(device) for value in tally]
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from convzoo.data.arrays import Split, load_split
+from convzoo.data.shards import ShardedImages
 from convzoo.files import new_entries, new_file, read_json, sha256_of, write_json
 from convzoo.lineage.commits import keep
 from convzoo.settings.compute import ComputeSettings
@@ -33,6 +34,7 @@ class TrainingData(NamedTuple):
     val: Split
     meta: dict[str, Any]  # meta.json of train
     digests: dict[str, str]  # of the splits, and the name of the data set
+    order: dict[str, int]  # what the order of images in shards depends on; empty for arrays
 
 
 class Workspace(NamedTuple):
@@ -73,7 +75,11 @@ def load_data(dataset: str) -> TrainingData:
         "val": load_split(prepared / "val"),
     }
     digests = check_data(dataset, Path("data/validated", f"{dataset}.json"), splits)
-    return TrainingData(**splits, meta=read_json(prepared / "train" / "meta.json"), digests=digests)
+    images, meta = splits["train"].images, read_json(prepared / "train" / "meta.json")
+    order = {}
+    if isinstance(images, ShardedImages):
+        order = {"shard_block": images.block, "shard_window": images.window}
+    return TrainingData(**splits, meta=meta, digests=digests, order=order)
 
 
 @contextmanager
@@ -86,7 +92,7 @@ def open_workspace(
     machine lacks, if the training is running in another process, and for code that git does not track.
     """
     fabric = machine.start(compute, params["seed"])
-    identity = fingerprint(params, machine.resolved(compute), data.digests)
+    identity = fingerprint(params | data.order, machine.resolved(compute), data.digests)
     leader = fabric.is_global_zero
     if leader:
         keep(network, identity["fingerprint"])
@@ -94,6 +100,6 @@ def open_workspace(
         Checkpoints(network, identity["fingerprint"], leader) as checkpoints,
         LiveRun(network, identity, {"convzoo.profile": profile}, enabled=leader) as run,
     ):
-        state = TrainState(network, checkpoints, run)
+        state = TrainState(network, checkpoints, run, keeps_steps=fabric.world_size == 1)
         state.resume()
         yield Workspace(fabric, identity, state)

@@ -1,6 +1,5 @@
-"""Tables of the actual contents of a data set's files, recomputed without trusting a manifest."""
+"""Tables of a data set's files, splits and classes."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -8,15 +7,14 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from convzoo.data.arrays import digest_header, load_split
+from convzoo.data.shards import INDEX, Index, ShardedImages, ShardError, problem_of
 from convzoo.errors import first_line
+from convzoo.files import sha256_of
 from convzoo.text import first_names
+from convzoo.validation.image_rows import AUGMENTED, NONE, PREPARED, SplitImages, read_manifest
 
-PREPARED = ("train", "val", "test")
-AUGMENTED = "augmented"
+SPLITS = (*PREPARED, AUGMENTED)
 WHOLE = "prepared"  # in the column `split`: the data set as a whole
-NONE = "none"  # in a text column: nothing to report
-CHUNK_BYTES = 1 << 24  # of pixels in memory at a time
 
 FILE_COLUMNS = ("dtype", "shape", "rows", "classes", "superclasses")  # each next to an expected_ column
 META = ("meta.json", "train/meta.json")  # of the whole set, and of what a training may know
@@ -28,14 +26,6 @@ class LabelNames(NamedTuple):
     classes: list[str] | None  # [] without labels, None if no file has them
     superclasses: list[str]
     superclass_of: list[int]  # of each class; -1 if it has none
-
-
-class SplitImages(NamedTuple):
-    """The images of a split whose files are readable and have the expected shapes."""
-
-    table: pd.DataFrame
-    brightest: int | None  # grey level; None without images
-    digest: str  # as convzoo.data.arrays.digest
 
 
 def split_folder(root: Path, dataset: str, split: str) -> Path:
@@ -52,9 +42,9 @@ def observe_files(folder: Path, split: str, shape: tuple[int, int, int]) -> pd.D
     columns are then empty), and each of FILE_COLUMNS with the expected value: as many rows as images; classes and
     superclasses only for meta.json, as texts that differ if there is a mistake.
     """
+    sharded = (folder / INDEX).is_file()
     rows = [
-        _array(folder / "images.npy", "uint8", shape),
-        _array(folder / "labels.npy", "int64", ()),
+        *(_shards(folder, shape) if sharded else _arrays(folder, shape)),
         _manifest_file(folder / "manifest.csv", split),
     ]
     images = rows[0]["rows"]
@@ -89,72 +79,9 @@ def observe_meta(
     return _files(rows, WHOLE), LabelNames(expected, first["superclasses"], known)
 
 
-def observe_images(folder: Path, split: str) -> SplitImages:
-    """A row per image of a split whose files passed their checks, with the split's digest.
-
-    Columns: split, named (the row in the arrays), id, sha256 (of the pixels), label, std (of the grey levels),
-    manifest_sha256, manifest_label, and original (the id of a variant's original; `none` in a prepared split).
-    """
-    arrays = load_split(folder)
-    count, size = len(arrays.images), int(np.prod(arrays.images.shape[1:]))
-    digest = hashlib.sha256(digest_header(arrays.images.dtype, arrays.images.shape))
-    sha256, std, brightest = [], [np.empty(0)], []
-    step = max(1, CHUNK_BYTES // size)
-    for start in range(0, count, step):
-        # A new memory map each time: what was read through an earlier map no longer counts as memory.
-        part = np.load(folder / "images.npy", mmap_mode="r")[start : start + step]
-        pixels = np.ascontiguousarray(part).reshape(len(part), size)
-        digest.update(pixels.data)
-        sha256 += [hashlib.sha256(image).hexdigest() for image in pixels]
-        brightest.append(int(pixels.max()))
-        std.append(_standard_deviation(pixels))
-    digest.update(digest_header(arrays.labels.dtype, arrays.labels.shape) + arrays.labels.tobytes())
-    manifest = _read_manifest(folder / "manifest.csv", split)
-    table = pd.DataFrame(
-        {
-            "split": split,
-            "named": np.arange(count),
-            "id": manifest["id"],
-            "sha256": pd.Series(sha256, dtype="str"),
-            "label": arrays.labels,
-            "std": np.concatenate(std).round(4),
-            "manifest_sha256": manifest["sha256"],
-            "manifest_label": pd.to_numeric(manifest["label"], errors="coerce").fillna(-1).astype("int64"),
-            "original": manifest["original"] if split == AUGMENTED else NONE,
-        }
-    )
-    return SplitImages(table, max(brightest, default=None), digest.hexdigest())
-
-
-def combine_splits(images: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """All tables of `observe_images` in one, with columns that compare splits.
-
-    For prepared images: also_in (the other splits with the same pixels) and once (split and sha256, which must be
-    unique). For variants: held_out_in (val or test, if they have the same pixels), original_split (the split of the
-    original, or `unknown`) and original_label. For other images, each column has a value that passes its check.
-    """
-    prepared = {split: images[split] for split in PREPARED if split in images}
-    for split, table in images.items():
-        others = [name for name in prepared if name != split and (split, name) != (AUGMENTED, "train")]
-        holders = _holders(table["sha256"], {name: prepared[name]["sha256"] for name in others}, NONE)
-        variant = split == AUGMENTED
-        table["also_in"], table["held_out_in"] = (NONE, holders) if variant else (holders, NONE)
-        # Variants may be equal: half of those that are only flipped are.
-        table["once"] = f"{split} " + (table["named"].astype("str") if variant else table["sha256"])
-        table["original_split"], table["original_label"] = "train", table["label"]
-    if AUGMENTED in images:
-        variants = images[AUGMENTED]
-        ids = {name: prepared[name]["id"] for name in prepared}
-        variants["original_split"] = _holders(variants["original"], ids, "unknown")
-        train = prepared["train"].drop_duplicates("id").set_index("id")["label"]
-        # An original that is not in train is reported only once, by original_split.
-        variants["original_label"] = variants["original"].map(train).fillna(variants["label"]).astype("int64")
-    return pd.concat(images.values(), ignore_index=True)
-
-
 def count_images(images: dict[str, SplitImages], least: dict[str, int]) -> pd.DataFrame:
     """A row per split, with the columns split, named, images, least (the required number) and brightest."""
-    rows = [(split, split, len(part.table), least[split], part.brightest) for split, part in images.items()]
+    rows = [(split, split, len(part), least[split], part.brightest) for split, part in images.items()]
     return pd.DataFrame(rows, columns=["split", "named", "images", "least", "brightest"])
 
 
@@ -198,6 +125,28 @@ def _row(named: str, problem: str = NONE) -> dict[str, Any]:
     return {"named": named, "problem": problem} | dict.fromkeys(columns)
 
 
+def _arrays(folder: Path, shape: tuple[int, ...]) -> list[dict[str, Any]]:
+    return [_array(folder / "images.npy", "uint8", shape), _array(folder / "labels.npy", "int64", ())]
+
+
+def _shards(folder: Path, shape: tuple[int, ...]) -> list[dict[str, Any]]:
+    """A row for the index, with what all shards hold together, and one for each shard."""
+    try:
+        index = Index.read(folder)
+    except ShardError as error:
+        return [_row(INDEX, f"a file that is no index ({first_line(error)})")]
+    count = index.shape[0]
+    row = _row(INDEX) | {"rows": str(count), "dtype": str(ShardedImages.dtype), "expected_dtype": "uint8"}
+    row |= {"shape": str(index.shape), "expected_shape": str((count, *shape))}
+    return [row, *(_row(shard["file"], _shard_problem(folder, shard)) for shard in index.shards)]
+
+
+def _shard_problem(folder: Path, shard: dict[str, Any]) -> str:
+    if problem := problem_of(folder, shard):
+        return f"a file of another size ({problem})" if "bytes" in problem else problem
+    return NONE if sha256_of(folder / shard["file"]) == shard["sha256"] else f"a file that is not as {INDEX} describes"
+
+
 def _array(file: Path, dtype: str, shape: tuple[int, ...]) -> dict[str, Any]:
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -212,16 +161,11 @@ def _array(file: Path, dtype: str, shape: tuple[int, ...]) -> dict[str, Any]:
 
 def _manifest_file(file: Path, split: str) -> dict[str, Any]:
     try:
-        return _row(file.name) | {"rows": str(len(_read_manifest(file, split)))}
+        return _row(file.name) | {"rows": str(len(read_manifest(file, split)))}
     except FileNotFoundError:
         return _row(file.name, "no such file")
     except (OSError, ValueError) as error:
         return _row(file.name, f"a file that is no manifest ({first_line(error)})")
-
-
-def _read_manifest(file: Path, split: str) -> pd.DataFrame:
-    columns = ["id", "sha256", "label"] + (["original"] if split == AUGMENTED else [])
-    return pd.read_csv(file, dtype="str", keep_default_na=False, usecols=columns)
 
 
 def _read_meta(file: Path) -> dict[str, Any]:
@@ -263,17 +207,3 @@ def _missing_superclasses(names: dict[str, Any], classes: list[str]) -> tuple[st
         if entry not in range(last + 1)
     ]
     return first_names(wrong) or f"0 to {last}", f"0 to {last}"
-
-
-def _standard_deviation(pixels: np.ndarray) -> np.ndarray:
-    """The standard deviation of each row, from integer sums, so that every machine gets the same digits."""
-    mean = pixels.sum(axis=1, dtype=np.int64) / pixels.shape[1]
-    of_squares = np.square(pixels, dtype=np.uint16).sum(axis=1, dtype=np.int64) / pixels.shape[1]
-    return np.sqrt(np.maximum(of_squares - mean * mean, 0))
-
-
-def _holders(values: pd.Series, splits: dict[str, pd.Series], nobody: str) -> pd.Series:
-    """The names of the splits that contain each value, or `nobody`."""
-    sets = {name: set(members) for name, members in splits.items()}
-    names = [", ".join(name for name, members in sets.items() if value in members) or nobody for value in values]
-    return pd.Series(names, index=values.index, dtype="str")

@@ -1,24 +1,19 @@
 """Checks prepared and augmented images with Great Expectations, and explains failures."""
 
-import logging
 import shutil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import great_expectations as gx
 import great_expectations.expectations as gxe
 import pandas as pd
-from great_expectations.data_context.types.base import DataContextConfig, ProgressBarsConfig
-from great_expectations.data_context.types.base import InMemoryStoreBackendDefaults as InMemory
 
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, write_json
 from convzoo.settings.data import DataSettings, ValidateSettings, data_settings
 from convzoo.settings.load import Params
-from convzoo.validation import observations
-from convzoo.validation.observations import AUGMENTED, NONE, PREPARED, WHOLE, LabelNames, split_folder
-
-SPLITS = (*PREPARED, AUGMENTED)
+from convzoo.validation import image_rows, observations
+from convzoo.validation.checking import Check, Table, new_context, run_checks
+from convzoo.validation.observations import AUGMENTED, NONE, PREPARED, SPLITS, WHOLE, LabelNames, split_folder
 
 AtLeast = gxe.ExpectColumnPairValuesAToBeGreaterThanB
 Between = gxe.ExpectColumnValuesToBeBetween
@@ -34,25 +29,6 @@ class InvalidDataError(ConvzooError):
     """Images that are not fit for training: one line per failure, and what to do."""
 
 
-class Check(NamedTuple):
-    """An expectation and its description."""
-
-    title: str
-    expected: str  # {} is the value of the column of expected values
-    expectation: gxe.Expectation
-    splits: tuple[str, ...] = (*SPLITS, WHOLE)  # to which it applies
-
-
-class Table(NamedTuple):
-    """A dataframe with a column `split`, and its checks."""
-
-    name: str
-    unit: str  # of one row of the dataframe
-    splits: tuple[str, ...]
-    frame: pd.DataFrame
-    checks: list[Check]
-
-
 def validate(params: Params, root: Path = Path()) -> dict[str, dict]:
     """Check the arrays of every data set of params.yaml, and write reports and verdicts.
 
@@ -65,7 +41,7 @@ def validate(params: Params, root: Path = Path()) -> dict[str, dict]:
     shutil.rmtree(folder, ignore_errors=True)
     failures, failed, verdicts = [], [], {}
     with new_folder(root / "reports" / "data_docs") as docs, new_folder(root / "reports" / "data") as details:
-        context = _context(docs)
+        context = new_context(docs)
         for dataset, data in settings.items():
             report, digests = _check_dataset(context, root, dataset, data)
             write_json(details / f"{dataset}.json", report)
@@ -92,41 +68,50 @@ def _check_dataset(context: Any, root: Path, dataset: str, settings: DataSetting
     shape = (prepare.height, prepare.width, prepare.channels)
     meta, names = observations.observe_meta(folders["train"].parent, prepare.classes, shape)
     files = pd.concat([*(observations.observe_files(folder, split, shape) for split, folder in folders.items()), meta])
-    findings = _run(context, dataset, Table("files", "file", (*SPLITS, WHOLE), files, _file_checks(meta)), listed)
+    findings = run_checks(
+        context, dataset, Table("files", "file", (*SPLITS, WHOLE), [files], _file_checks(meta)), listed
+    )
 
     broken = {finding["split"] for finding in findings if not finding["passed"]}
     if "train" in broken:
         broken.add(AUGMENTED)  # nothing to compare the variants with
     if names.classes is None:
         broken = set(SPLITS)  # the labels have no names
-    images = {split: observations.observe_images(folders[split], split) for split in SPLITS if split not in broken}
+    images = {split: image_rows.observe_images(folders[split], split) for split in SPLITS if split not in broken}
     for table in _tables(names, images, settings.validate_) if images else []:
-        findings += _run(context, dataset, table, listed)
+        findings += run_checks(context, dataset, table, listed)
     report = {
         "dataset": dataset,
         "passed": all(finding["passed"] for finding in findings),
-        "images": {split: len(part.table) for split, part in images.items()},
+        "images": {split: len(part) for split, part in images.items()},
         "not_looked_into": [split for split in SPLITS if split in broken],
         "checks": findings,
     }
     return report, {split: part.digest for split, part in images.items() if split != "test"}
 
 
-def _tables(names: LabelNames, images: dict[str, observations.SplitImages], limits: ValidateSettings) -> list[Table]:
+def _tables(names: LabelNames, images: dict[str, image_rows.SplitImages], limits: ValidateSettings) -> list[Table]:
     """The tables that are checked once the files have passed their checks."""
     prepared = {split: images[split] for split in PREPARED if split in images}
-    labels = {split: part.table["label"].to_numpy() for split, part in prepared.items()}
+    labels = {split: part.labels for split, part in prepared.items()}
     frame = observations.count_images(prepared, limits.min_images.model_dump())
-    tables = [Table("splits", "split", tuple(prepared), frame, _split_checks())]
+    tables = [Table("splits", "split", tuple(prepared), [frame], _split_checks())]
     if names.classes:
         frame = observations.count_classes(labels, names.classes)
-        tables.append(Table("classes", "class", tuple(prepared), frame, _class_checks("class", limits.min_class_share)))
+        tables.append(
+            Table("classes", "class", tuple(prepared), [frame], _class_checks("class", limits.min_class_share))
+        )
     if names.superclasses:
         frame = observations.count_classes(observations.superclass_labels(labels, names), names.superclasses)
-        tables.append(Table("superclasses", "superclass", tuple(prepared), frame, _class_checks("superclass")))
-    frame = observations.combine_splits({split: part.table for split, part in images.items()})
-    variants = AUGMENTED in images and len(images[AUGMENTED].table) > 0
-    return [*tables, Table("images", "row", tuple(images), frame, _image_checks(names, limits, variants))]
+        tables.append(Table("superclasses", "superclass", tuple(prepared), [frame], _class_checks("superclass")))
+    variants = AUGMENTED in images and len(images[AUGMENTED]) > 0
+    once, *others = _image_checks(names, limits, variants)
+    splits = tuple(images)
+    if image_rows.parts_of(images) == 1:
+        return [*tables, Table("images", "row", splits, image_rows.image_tables(images), [once, *others])]
+    # Each part has all copies of an image, but not of an id.
+    tables.append(Table("ids", "row", splits, image_rows.id_tables(images), [once]))
+    return [*tables, Table("images", "row", splits, image_rows.image_tables(images), others)]
 
 
 def _file_checks(meta: pd.DataFrame) -> list[Check]:
@@ -188,25 +173,6 @@ def _label_check(names: LabelNames) -> Check:
     return Check("label out of range", f"0 to {last}", Between(column="label", min_value=0, max_value=last))
 
 
-def _context(docs: Path) -> Any:
-    """A Great Expectations context that stores only its HTML on disk, sends no analytics and shows no progress bars."""
-    site = {
-        "class_name": "SiteBuilder",
-        "show_how_to_buttons": False,
-        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs.resolve())},
-        # Pages of results include the expectations; pages without results are left out.
-        "site_section_builders": {"expectations": "None", "profiling": "None"},
-    }
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
-    bars = ProgressBarsConfig(globally=False)
-    config = DataContextConfig(store_backend_defaults=InMemory(), analytics_enabled=False, progress_bars=bars)
-    context = gx.get_context(mode="ephemeral", project_config=config)
-    context.add_data_docs_site("data", site)
-    # One asset for all tables: adding one takes longer than most tables' checks.
-    context.data_sources.add_pandas("arrays").add_dataframe_asset("table").add_batch_definition_whole_dataframe("whole")
-    return context
-
-
 def _link_pages(docs: Path) -> None:
     """Add links to the index page, which Great Expectations fills with scripts that it loads from the network."""
     pages = sorted(page.relative_to(docs) for page in docs.glob("validations/**/*.html"))
@@ -214,63 +180,6 @@ def _link_pages(docs: Path) -> None:
     index = docs / "index.html"
     html = index.read_text(encoding="utf-8").replace("</body>", f"<ul>{links}</ul></body>")
     index.write_text(html, encoding="utf-8")
-
-
-def _run(context: Any, dataset: str, table: Table, listed: int) -> list[dict]:
-    """Run a table's checks: one finding per check and split, each of which names at most `listed` images."""
-    for check in table.checks:
-        check.expectation.meta = {"check": check.title}
-        check.expectation.description = f"{check.title}, expected {check.expected.format('the same')}"
-    name = f"{dataset}-{table.name}"
-    batch = context.data_sources.get("arrays").get_asset("table").get_batch_definition("whole")
-    suite = context.suites.add(
-        gx.ExpectationSuite(name=name, expectations=[check.expectation for check in table.checks])
-    )
-    definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
-    outcome = definition.run(
-        batch_parameters={"dataframe": table.frame},
-        result_format={"result_format": "COMPLETE", "partial_unexpected_count": listed},
-    )
-    results = {result.expectation_config.meta["check"]: result for result in outcome.results}
-    pairs = [(check, split) for check in table.checks for split in table.splits if split in check.splits]
-    return [_finding(table, check, split, results[check.title], listed) for check, split in pairs]
-
-
-def _finding(table: Table, check: Check, split: str, result: Any, listed: int) -> dict:
-    # Great Expectations lists all indices, but only some of the values.
-    places = result.result.get("unexpected_index_list") or []
-    if "unexpected_count" not in result.result or result.success != (not places):
-        raise RuntimeError(f"Great Expectations could not check {check.title!r}: {result.exception_info}")
-    rows, failed = (frame[frame["split"] == split] for frame in (table.frame, table.frame.loc[places]))
-    shown = failed[:listed] if table.unit == "row" else failed
-    actual_column, expected_column = _columns(check)
-    examples = rows if failed.empty and table.unit != "row" else shown
-    expected = examples[expected_column].dropna() if expected_column else []
-    return {
-        "split": split,
-        "check": check.title,
-        "expectation": result.expectation_config.type,
-        "expected": check.expected.format(" and ".join(dict.fromkeys(map(_shown, expected)))).strip(),
-        "observed": list(dict.fromkeys(map(_shown, shown[actual_column]))),
-        "passed": failed.empty,
-        "unit": table.unit,
-        "checked": len(rows),
-        "unexpected": len(failed),
-        "rows": shown["named"].tolist(),
-    }
-
-
-def _columns(check: Check) -> tuple[str, str | None]:
-    """The column that is checked, and the column of expected values."""
-    if "{}" in check.expected:
-        return check.expectation.column_A, check.expectation.column_B
-    return check.expectation.column, None
-
-
-def _shown(value: Any) -> str:
-    text = str(round(value, 4)) if isinstance(value, float) else str(value)
-    last = text.rpartition(" ")[2]
-    return f"{last[:12]}..." if len(last) == 64 else text  # a sha256
 
 
 def _messages(report: dict, rows_named: int) -> list[str]:

@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from convzoo.data.arrays import save_array
-from convzoo.data.batches import ImageSet, in_order, shuffled
+from convzoo.data.batches import ImageSet, in_order
 from convzoo.data.pixels import to_floats
 from convzoo.families.autoencoder.network import build, scale, to_pixels
 from convzoo.families.autoencoder.settings import TrainingSettings
@@ -83,7 +83,7 @@ def fit(
     local = slice(fabric.global_rank, None, fabric.world_size)  # this process's share of a batch
 
     network = build(architecture["architecture"], architecture["arguments"]).to(fabric.device)
-    if state.epoch == 0 and settings.architecture == "fast" and settings.fast.pca:
+    if state.epoch == state.step == 0 and settings.architecture == "fast" and settings.fast.pca:
         network.start_at(*principal_components(images, settings.fast.latent))
     height, width, channels = architecture["shape"]
     cost = image_flops(network, (channels, height, width)) * batch_size * steps_per_epoch
@@ -96,11 +96,12 @@ def fit(
     progress = Progress(state.network, settings.epochs, steps_per_epoch, quiet=not fabric.is_global_zero)
     for epoch in range(state.epoch, settings.epochs):
         generator = seed_epoch(settings.seed, epoch)
-        losses = []
+        [losses] = state.begin_epoch([])
         model.train()
-        order = shuffled(len(images), batch_size, generator)
+        order = images.shuffled(batch_size, generator)
         draws = draw_augmentation(order, images, epoch, settings, generator)
-        for number, (batch, _) in enumerate(images.batches(order)):
+        for number, (batch, _) in enumerate(images.batches(order[state.step :]), state.step):
+            state.begin_step(number)
             multiplier = factor(settings.schedule, epoch * steps_per_epoch + number, steps, settings.warmup)
             optimizers.set_rates(network_optimizers, multiplier)
             x = to_floats(augmented(batch, draws[number]), mean, std)[local]

@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from convzoo.data.arrays import save_array
-from convzoo.data.batches import ImageSet, in_order, shuffled
+from convzoo.data.batches import ImageSet, in_order
 from convzoo.data.pixels import to_floats
 from convzoo.families.classifier.network import build
 from convzoo.families.classifier.settings import TrainingSettings
@@ -88,11 +88,12 @@ def fit(
     progress = Progress(state.network, settings.epochs, steps_per_epoch, quiet=not fabric.is_global_zero)
     for epoch in range(state.epoch, settings.epochs):
         generator = seed_epoch(settings.seed, epoch)
-        losses, correct = [], torch.zeros((), device=fabric.device)
+        losses, correct = state.begin_epoch([], torch.zeros((), device=fabric.device))
         model.train()
-        order = shuffled(len(images), batch_size, generator)
+        order = images.shuffled(batch_size, generator)
         draws = draw_augmentation(order, images, epoch, settings, generator)
-        for number, (batch, labels) in enumerate(images.batches(order)):
+        for number, (batch, labels) in enumerate(images.batches(order[state.step :]), state.step):
+            state.begin_step(number)
             step = epoch * steps_per_epoch + number
             multiplier = factor(settings.schedule, step, steps, settings.warmup)
             optimizers.set_rates(network_optimizers, multiplier)

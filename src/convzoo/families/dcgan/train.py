@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from convzoo.data.arrays import evenly_spaced, save_array
-from convzoo.data.batches import ImageSet, shuffled
+from convzoo.data.batches import ImageSet
 from convzoo.errors import ConvzooError
 from convzoo.families.dcgan import network as players
 from convzoo.families.dcgan.augmentation import diff_augment, draw_augmentation
@@ -117,12 +117,14 @@ def fit(
     progress = Progress(state.network, settings.epochs, steps_per_epoch, quiet=not fabric.is_global_zero)
     for epoch in range(state.epoch, settings.epochs):
         randomness = seed_epoch(settings.seed, epoch)
-        d_losses, g_losses, probabilities = [], [], []
+        d_losses, g_losses, probabilities = state.begin_epoch([], [], [])
         generator.train(), discriminator.train()
-        order = shuffled(len(images), batch_size, randomness)
+        order = images.shuffled(batch_size, randomness)
         first = epoch * steps_per_epoch
         draws = draw_epoch(settings, images, order, local, first, randomness)
-        for step, ((batch, _), drawn) in enumerate(zip(images.batches(order), draws, strict=True), first):
+        remaining = zip(images.batches(order[state.step :]), draws[state.step :], strict=True)
+        for step, ((batch, _), drawn) in enumerate(remaining, first + state.step):
+            state.begin_step(step - first)
             multiplier = factor(settings.schedule, step, steps_per_epoch * settings.epochs, warmup=0)
             optimizers.set_rates([g_optimizer, d_optimizer], multiplier)
             x = to_signed(batch)[local]

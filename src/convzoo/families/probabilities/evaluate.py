@@ -1,6 +1,5 @@
 """Evaluation of class probabilities on test, shared by all families whose exported file returns them."""
 
-import csv
 import math
 import statistics
 import time
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from convzoo.data.arrays import load_split
+from convzoo.data.manifest import read_column
 from convzoo.errors import ConvzooError
 from convzoo.families.evaluation import print_speed, synthetic_note, write_csv
 from convzoo.families.probabilities.settings import EvaluationSettings
@@ -241,8 +241,7 @@ def _test_split(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Load the images, labels and ids of a prepared split."""
     images, labels = load_split(folder)
     try:
-        with (folder / "manifest.csv").open(newline="", encoding="utf-8") as stream:
-            ids = [row["id"] for row in csv.DictReader(stream)]
+        ids = read_column(folder / "manifest.csv", "id")
     except (OSError, ValueError, KeyError) as error:
         raise ConvzooError(f"{folder}/manifest.csv: cannot be read ({error}); `convzoo repro` prepares it") from error
     if not len(images) == len(labels) == len(ids) or not len(images):

@@ -25,6 +25,9 @@ from convzoo.settings.types import (
 EvaluationSettings = probabilities.EvaluationSettings
 PromotionSettings = probabilities.PromotionSettings
 
+# Why it takes no images in shards.
+IN_MEMORY = "a transfer network keeps the features of all images in memory"
+
 
 class HeadSettings(Settings):
     """Settings of phase 1: the head alone, on cached features of the images and their stored variants."""

@@ -129,10 +129,11 @@ def fit_head(
     progress = Progress(state.network, epochs_of(settings), steps_per_epoch, quiet=not fabric.is_global_zero)
     for epoch in range(state.epoch, phase.epochs):
         generator = seed_epoch(settings.seed, epoch)
-        losses, correct = [], torch.zeros((), device=fabric.device)
+        losses, correct = state.begin_epoch([], torch.zeros((), device=fabric.device))
         model.train()
         order = shuffled(len(labels), batch_size, generator)[:, local].to(fabric.device)
-        for number, rows in enumerate(order):
+        for number, rows in enumerate(order[state.step :], state.step):
+            state.begin_step(number)
             multiplier = factor(settings.schedule, epoch * steps_per_epoch + number, steps, settings.warmup)
             optimizers.set_rates([optimizer], multiplier)
 
@@ -187,19 +188,20 @@ def tune(settings: TrainingSettings, network: Transfer, fabric: Fabric, images: 
     averaged = average.module if average else network  # the weights to validate and keep
     model, optimizer = fabric.setup(network, build_optimizer(groups, settings, phase.weight_decay))
     state.parts = [network, average, optimizer]
-    if state.epoch > earlier:
+    if state.epoch > earlier or state.step:
         state.restore()
 
     progress = Progress(state.network, epochs_of(settings), steps_per_epoch, quiet=not fabric.is_global_zero)
     for epoch in range(state.epoch, epochs_of(settings)):
         generator, rng = seed_epoch(settings.seed, epoch), np.random.default_rng([settings.seed, epoch])
-        losses, correct = [], torch.zeros((), device=fabric.device)
+        losses, correct = state.begin_epoch([], torch.zeros((), device=fabric.device))
         set_modes(network, tuned, frozen_norms=phase.batch_norm == "frozen")
-        order = shuffled(len(images.train), batch_size, generator)
+        order = images.train.shuffled(batch_size, generator)
         mixings = [draw_mixing(batch_size, settings.side, phase, rng) for _ in order]
         draws = [draw_augmentation(batch_size, phase, generator) | {"partners": mixing.partners} for mixing in mixings]
         draws = draws_on(fabric.device, draws)
-        for number, (batch, labels) in enumerate(images.train.batches(order)):
+        for number, (batch, labels) in enumerate(images.train.batches(order[state.step :]), state.step):
+            state.begin_step(number)
             step = (epoch - earlier) * steps_per_epoch + number
             multiplier = factor(settings.schedule, step, steps, settings.warmup)
             optimizers.set_rates([optimizer], multiplier)
