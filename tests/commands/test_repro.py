@@ -57,7 +57,10 @@ def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(check, "command", lambda: None)
     Path("src/convzoo").mkdir(parents=True)  # by which a project is found
-    compute = "{portable: false, device: cpu, devices: 1, precision: fp32, threads: 1, deterministic: true}"
+    compute = (
+        "{portable: false, device: cpu, devices: 1, nodes: 1, strategy: auto, precision: fp32, threads: 1, "
+        "deterministic: true}"
+    )
     Path("params.yaml").write_text(f"profile: test\ncompute: {compute}\ndata: {{}}\nweights: {{}}\nnetworks: {{}}\n")
     Path("dvc.yaml").write_text("stages: {check: {cmd: x}, train: {foreach: [net], do: {cmd: x}}}\n")
     return tmp_path

@@ -59,10 +59,15 @@ def reproduce(name: str) -> Verdict:
 
     Forces every stage that leads to it, without checkpoints and without tracking, in a temporary clone; the checkout,
     data and cache of the caller do not change. Pictures from a folder are those that the version was trained on, if
-    DVC's cache still has them. Raises ConvzooError if there is no such version, if no commit holds its
-    code and params, and if a stage fails.
+    DVC's cache still has them. Raises ConvzooError if there is no such version, if it was continued from
+    another training, if no commit holds its code and params, and if a stage fails.
     """
     version = find_version(name)
+    if parent := version.lineage["identity"].get("parent"):
+        raise ConvzooError(
+            f"{version.name}: was continued from a checkpoint of the training {parent['fingerprint'][:16]}, expected "
+            "one that began from the start, which alone can be rebuilt; train it without --continue-from"
+        )
     commit, network = _commit_of(version), version.version.name
     with tempfile.TemporaryDirectory(prefix="convzoo-") as folder:
         clone = Path(folder, "clone")

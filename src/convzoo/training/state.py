@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -13,6 +14,7 @@ from convzoo.training.averaging import MovingAverage
 from convzoo.training.checkpoints import Checkpoints
 from convzoo.training.history import Row
 from convzoo.training.optimizers import restore_layouts
+from convzoo.training.parents import Parent
 from convzoo.training.progress import Progress
 
 Part = nn.Module | MovingAverage | Optimizer
@@ -35,13 +37,21 @@ class TrainState:
     parts: list[Part | None] = field(default_factory=list)  # what is trained, and with what
     saved_parts: list[dict[str, Any]] = field(default_factory=list)  # their state in the checkpoint
 
-    def resume(self) -> None:
-        """Continue from the last checkpoint, if there is one."""
-        saved = self.checkpoints.load() if self.checkpoints else None
+    def resume(self, parent: Parent | None = None) -> None:
+        """Continue from the last checkpoint, if there is one, or else from that of the `parent`."""
+        saved, origin = self.checkpoints.load() if self.checkpoints else None, ""
+        if not saved and parent:
+            saved, origin = parent.load(), f" from the checkpoint of {parent.described['fingerprint'][:16]}"
         if saved:
             for name, value in saved.items():
                 setattr(self, name, value)
-            print(f"resuming {self.network} at epoch {self.epoch + 1}", flush=True)
+            print(f"resuming {self.network} at epoch {self.epoch + 1}{origin}", flush=True)
+
+    def share(self, fabric: Fabric) -> None:
+        """Give all processes of the training what that with rank 0 continues from."""
+        names = ("epoch", "history", "best", "notes", "saved_parts")
+        for name, value in fabric.broadcast({name: getattr(self, name) for name in names}).items():
+            setattr(self, name, value)
 
     def restore(self) -> None:
         """Give the parts their state from the checkpoint, if the training was resumed."""

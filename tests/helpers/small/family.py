@@ -14,7 +14,16 @@ from convzoo.files import sha256_of, write_json
 from convzoo.settings.compute import ComputeSettings
 from helpers.project import ROOT
 
-COMPUTE = ComputeSettings(portable=False, device="cpu", devices=1, precision="fp32", threads=1, deterministic=True)
+COMPUTE = ComputeSettings(
+    portable=False,
+    device="cpu",
+    devices=1,
+    nodes=1,
+    strategy="auto",
+    precision="fp32",
+    threads=1,
+    deterministic=True,
+)
 
 
 class Port(NamedTuple):

@@ -1,0 +1,88 @@
+"""Every family trained by two processes: the same loss curve as by one, the end of both, and how they go on."""
+
+import re
+import shutil
+from copy import deepcopy
+
+import pytest
+from helpers import several
+from helpers.several import Fault
+from helpers.small import FAMILIES
+from helpers.small.classifier import NETWORK
+
+from convzoo.files import read_json
+
+SHORT = {
+    "classifier": {"shift": 2, "rotation": 5, "cutout": 4, "flip": "alternating", "keep": "best", "epochs": 2},
+    "autoencoder": {"flip": "alternating", "shift": 1, "ema_decay": 0.5, "epochs": 2},
+    "dcgan": {"loss": "hinge", "discriminator_norm": "none", "spectral_norm": True, "r1": 1.0, "r1_every": 3}
+    | {"discriminator_steps": 2, "epochs": 2},
+    "transfer": {"features": {"epochs": 1}, "finetune": {"mixup": 0.2, "cutmix": 1, "blocks": 3, "epochs": 1}},
+}
+TOLERANCE = 1e-3  # relative, of the metrics after each epoch: sums in another order
+ACCURACY = 0.051  # one image of 20 may be on the other side
+
+
+@pytest.mark.parametrize("family", SHORT, indirect=True)
+def test_two_processes_have_the_loss_curve_of_one(family, project):
+    changes = SHORT[family.name]
+    family.train(**deepcopy(changes))
+    expected, alone = family.history(), read_json(family.folder / "fingerprint.json")
+    files = set(family.outputs())
+    shutil.rmtree(family.folder)
+
+    assert several.train(family.name, project, **changes) == [0, 0], several.told(project)
+    for row, wanted in zip(family.history(), expected, strict=True):
+        for name, value in wanted.items():
+            bound = {"abs": ACCURACY} if name.endswith("accuracy") else {"rel": TOLERANCE}
+            assert float(row[name]) == pytest.approx(float(value), **bound), name
+    assert set(family.outputs()) == files
+    assert several.told(project, 1) == "", "only the first process reports"
+    assert not list((project / ".checkpoints").iterdir())
+    together = read_json(family.folder / "fingerprint.json")
+    assert together["fingerprint"] != alone["fingerprint"]
+    assert (together["compute"]["devices"], together["compute"]["strategy"]) == (2, "ddp")
+
+
+@pytest.fixture
+def family():
+    """The classifier, unless a test takes all families."""
+    return FAMILIES["classifier"]
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(rank=1, step=6, is_kill=True), Fault(rank=0, step=6, is_kill=False)], ids=["kill", "error"]
+)
+def test_the_end_of_one_process_ends_the_other_and_the_training_goes_on_with_the_same_bytes(family, project, fault):
+    assert several.train(family.name, project) == [0, 0]
+    expected = family.outputs()
+    shutil.rmtree(family.folder)
+
+    codes = several.train(family.name, project, fault=fault)
+    assert codes[1 - fault.rank] == 1
+    assert codes[fault.rank] == (-9 if fault.is_kill else 1)
+    assert f"process {1 - fault.rank} of 2 lost another one" in several.told(project, 1 - fault.rank)
+    assert not (family.folder / "weights.safetensors").exists()
+
+    assert several.train(family.name, project) == [0, 0]
+    assert re.search(rf"resuming {NETWORK} at epoch 2", several.told(project))
+    assert family.outputs() == expected
+
+
+def test_another_number_of_processes_continues_from_a_checkpoint_that_is_named(family, project):
+    stopped = Fault(rank=0, step=6, is_kill=True)
+    assert several.train(family.name, project, 1, stopped) == [-9]
+    [folder] = (project / ".checkpoints").iterdir()
+    first = read_json(folder / "fingerprint.json")
+
+    assert several.train(family.name, project, 2, continue_from=first["fingerprint"]) == [0, 0], several.told(project)
+    assert f"resuming {NETWORK} at epoch 2 from the checkpoint of {first['fingerprint'][:16]}" in several.told(project)
+    found = read_json(family.folder / "fingerprint.json")
+    assert found["parent"]["fingerprint"] == first["fingerprint"] != found["fingerprint"]
+    assert found["parent"]["epoch"] == 1
+    assert [row["epoch"] for row in family.history()] == ["1", "2", "3"]
+    shutil.rmtree(family.folder)
+
+    assert several.train(family.name, project, 2) == [0, 0]
+    from_the_start = read_json(family.folder / "fingerprint.json")
+    assert "parent" not in from_the_start and from_the_start["fingerprint"] != found["fingerprint"]
