@@ -51,7 +51,7 @@ def family():
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault(rank=1, step=6, is_kill=True), Fault(rank=0, step=6, is_kill=False)], ids=["kill", "error"]
+    "fault", [Fault(rank=1, epochs=1, is_kill=True), Fault(rank=0, epochs=1, is_kill=False)], ids=["kill", "error"]
 )
 def test_the_end_of_one_process_ends_the_other_and_the_training_goes_on_with_the_same_bytes(family, project, fault):
     assert several.train(family.name, project) == [0, 0]
@@ -70,7 +70,7 @@ def test_the_end_of_one_process_ends_the_other_and_the_training_goes_on_with_the
 
 
 def test_another_number_of_processes_continues_from_a_checkpoint_that_is_named(family, project):
-    stopped = Fault(rank=0, step=6, is_kill=True)
+    stopped = Fault(rank=0, epochs=1, is_kill=True)
     assert several.train(family.name, project, 1, stopped) == [-9]
     [folder] = (project / ".checkpoints").iterdir()
     first = read_json(folder / "fingerprint.json")

@@ -1,7 +1,6 @@
 """Trainings and functions in several processes that work together, quick to start: a server forks them."""
 
 import contextlib
-import itertools
 import os
 import pickle
 import signal
@@ -17,10 +16,10 @@ from helpers.killing import SERVER, serve
 
 
 class Fault(NamedTuple):
-    """What happens to one process of a training in the step with this number, counted from 1."""
+    """What happens to one process of a training in the first step after it has finished so many epochs."""
 
     rank: int
-    step: int
+    epochs: int
     is_kill: bool  # otherwise an error is raised
 
 
@@ -86,22 +85,27 @@ def _train(
     variables: dict[str, str], family: str, folder: str, count: int, fault: Fault | None, changes: dict[str, Any]
 ) -> None:
     from convzoo.settings.compute import CONTINUE_FROM
+    from convzoo.training.history import Row
     from convzoo.training.progress import Progress
     from helpers.small import FAMILIES
 
     os.chdir(folder)
     os.environ |= variables | {"CONVZOO_TRACKING": "off", CONTINUE_FROM: changes.pop("continue_from", "")}
     os.environ.pop("DVC_ROOT", None)
-    rank, steps, step = int(variables["RANK"]), itertools.count(1), Progress.step
+    rank, finished, step, epoch = int(variables["RANK"]), [], Progress.step, Progress.epoch
 
     def faulty(progress: Progress) -> None:
-        if fault and rank == fault.rank and next(steps) == fault.step:
+        if fault and rank == fault.rank and len(finished) == fault.epochs:
             if fault.is_kill:
                 os.kill(os.getpid(), signal.SIGKILL)
             raise ConvzooError("broken on purpose")
         step(progress)
 
-    Progress.step = faulty
+    def counted(progress: Progress, row: Row) -> None:
+        finished.append(row)
+        epoch(progress, row)
+
+    Progress.step, Progress.epoch = faulty, counted
     with (
         Path(f"told-{rank}.txt").open("w", buffering=1) as stream,
         contextlib.redirect_stdout(stream),
