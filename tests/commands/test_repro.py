@@ -131,6 +131,12 @@ def test_arguments_are_those_of_dvc(run):
     assert "warning: train@net -f --keep-going" in run(script, "train@net", "-f", "--keep-going").stdout
 
 
+def test_the_training_to_continue_from_is_named_to_the_stages(run, monkeypatch):
+    monkeypatch.setenv("CONVZOO_CONTINUE_FROM", "")
+    script = "import os; print(\"Running stage 'check':\"); print('warning: ' + os.environ['CONVZOO_CONTINUE_FROM'])"
+    assert "warning: 4f9d2c81" in run(script, "--continue-from", "4f9d2c81").stdout
+
+
 @pytest.mark.parametrize("option", ["--dry", "-i"])
 def test_what_dvc_only_prints_or_asks_is_left_to_it(run, capfd, option):
     assert run("print('as DVC prints it'); import sys; sys.exit(3)", option).exit_code == 3

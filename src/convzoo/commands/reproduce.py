@@ -22,11 +22,13 @@ from convzoo.files import project_root, read_json, sha256_of
 from convzoo.lineage import commits
 from convzoo.lineage.clones import make_clone, prepare_clone
 from convzoo.portable import processor
+from convzoo.settings.compute import CONTINUE_FROM
 from convzoo.shipping.graph import tensors_of
 from convzoo.tracking.versions import Version, find_version
 
 EXAMPLES = ("convzoo reproduce mnist-classifier", "convzoo reproduce mnist-classifier@v3")
-CLEARED = ("DVC_ROOT", "DVC_STAGE", "MLFLOW_TRACKING_URI")  # of the caller's clone, besides all DVC_EXP_*
+# Variables of the caller's clone, besides all DVC_EXP_*.
+CLEARED = ("DVC_ROOT", "DVC_STAGE", "MLFLOW_TRACKING_URI", CONTINUE_FROM)
 SHOWN = 10  # tensors that differ, at most
 
 

@@ -65,7 +65,7 @@ def _lineage(version: Any) -> dict[str, Any]:
             "started": UNKNOWN if "convzoo.backfilled" in tags else f"{when(run.info.start_time)} UTC",
             "machine": tags.get("convzoo.machine", UNKNOWN),
             "fingerprint": version.fingerprint,
-            **({"continued from": _parent(identity["parent"])} if "parent" in identity else {}),
+            **({"parent": _parent(identity["parent"])} if "parent" in identity else {}),
         },
         "code": {
             "git commit": tags.get("mlflow.source.git.commit", UNKNOWN),
@@ -101,7 +101,7 @@ def summary(lineage: Mapping[str, Any]) -> str:
         "weights": f"sha256 {version['weights sha256'][:DIGITS]}",
         "run": f"{run['name']} ({run['id']}), {run['status'].lower()}, started {run['started']}",
         "machine": run["machine"],
-        **({"continued from": run["continued from"]} if "continued from" in run else {}),
+        **({"parent": run["parent"]} if "parent" in run else {}),
         "commit": code["git commit"] + differs,
         **({"snapshot": snapshot} if (snapshot := code["snapshot of the changes"]) != NO_SNAPSHOT else {}),
         "data": f"{data['digests']['name']} from {data['source'].get('name', UNKNOWN)}",
@@ -116,6 +116,7 @@ def summary(lineage: Mapping[str, Any]) -> str:
 
 
 def _parent(parent: Mapping[str, Any]) -> str:
+    """What a training was continued from."""
     return f"epoch {parent['epoch']} of the training {parent['fingerprint']}"
 
 
