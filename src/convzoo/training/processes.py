@@ -64,7 +64,7 @@ def average(x: Tensor) -> Tensor:
     """The mean of `x` over all processes, which gradients flow through; `x` itself in a single process."""
     if not is_several():
         return x
-    return _all_reduce(x) / dist.get_world_size()
+    return _Sum.apply(x) / dist.get_world_size()
 
 
 def is_several() -> bool:
@@ -132,13 +132,21 @@ def _gathered(x: Tensor) -> Tensor:
     """`x` of each process, as (processes, ...), which gradients flow through."""
     rows = x.new_zeros(dist.get_world_size(), *x.shape)
     rows[dist.get_rank()] = x
-    return _all_reduce(rows)
+    return _Sum.apply(rows)
 
 
-def _all_reduce(x: Tensor) -> Tensor:
-    from torch.distributed.nn.functional import all_reduce  # here: only a training with several processes needs it
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over all processes, and of its gradient; torch's own such function is deprecated."""
 
-    return all_reduce(x)
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Sum.apply(gradient)  # which has a gradient, too
 
 
 @contextmanager
