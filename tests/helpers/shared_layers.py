@@ -20,7 +20,7 @@ def place() -> SimpleNamespace:
 def passes(layer: nn.Module, batches: list[Tensor], weights: Tensor) -> dict[str, Tensor]:
     """Outputs and gradients of `layer` on this process's rows of the batches, and its state after them.
 
-    The loss is the mean over all rows of the output times `weights`, squared. Gradients of parameters are averaged over
+    The loss is the mean of the squares of the output times `weights`, which has the shape of a batch. Gradients of parameters are averaged over
     the processes, as DDP does, and those of inputs divided by their number.
     """
     fabric = place()
@@ -30,7 +30,7 @@ def passes(layer: nn.Module, batches: list[Tensor], weights: Tensor) -> dict[str
         torch.manual_seed(number)
         x = batch[local].clone().requires_grad_()
         y = network(x)
-        (y * weights).square().mean().backward()
+        (y * weights[local]).square().mean().backward()
         found |= {f"output {number}": y.detach(), f"input gradient {number}": x.grad / fabric.world_size}
     for name, weight in network.named_parameters():
         found[f"gradient of {name}"] = average(weight.grad)
@@ -38,7 +38,7 @@ def passes(layer: nn.Module, batches: list[Tensor], weights: Tensor) -> dict[str
 
 
 def penalty_gradient(layer: nn.Module, batch: Tensor) -> Tensor:
-    """The gradient, by the rows of this process, of the squared gradient of the mean of squares of the outputs."""
+    """The gradient, by the rows of this process, of the squared gradient of the sum of the outputs' cubes."""
     fabric = place()
     network = over_processes(fabric, nn.Sequential(deepcopy(layer)).train())
     x = batch[fabric.global_rank :: fabric.world_size].clone().requires_grad_()
