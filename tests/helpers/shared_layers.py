@@ -20,8 +20,8 @@ def place() -> SimpleNamespace:
 def passes(layer: nn.Module, batches: list[Tensor], weights: Tensor) -> dict[str, Tensor]:
     """Outputs and gradients of `layer` on this process's rows of the batches, and its state after them.
 
-    The loss is the mean of the squares of the output times `weights`, which has the shape of a batch. Gradients of parameters are averaged over
-    the processes, as DDP does, and those of inputs divided by their number.
+    The loss is the mean of the squares of the output times `weights`, which has the shape of a batch. Gradients of
+    parameters are averaged over the processes, as DDP does, and those of inputs divided by their number.
     """
     fabric = place()
     network, found = over_processes(fabric, nn.Sequential(deepcopy(layer)).train()), {}
