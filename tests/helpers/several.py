@@ -84,10 +84,11 @@ def _exit_code(process: BaseProcess) -> int:
 def _train(
     variables: dict[str, str], family: str, folder: str, count: int, fault: Fault | None, changes: dict[str, Any]
 ) -> None:
+    from convzoo.families.find import family_module
     from convzoo.settings.compute import CONTINUE_FROM
     from convzoo.training.history import Row
     from convzoo.training.progress import Progress
-    from helpers.small import FAMILIES
+    from helpers.small import COMPUTE, FAMILIES
 
     os.chdir(folder)
     os.environ |= variables | {"CONVZOO_TRACKING": "off", CONTINUE_FROM: changes.pop("continue_from", "")}
@@ -112,7 +113,9 @@ def _train(
         contextlib.redirect_stderr(stream),
     ):
         try:
-            FAMILIES[family].train(compute={"devices": count}, **changes)
+            small = FAMILIES[family]
+            compute = COMPUTE.model_copy(update={"devices": count})
+            family_module(family, "train").train(small.network, small.settings(**changes), compute, "test")
         except ConvzooError as error:
             print(f"error: {error}")
             sys.exit(1)

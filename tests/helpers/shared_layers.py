@@ -37,16 +37,6 @@ def passes(layer: nn.Module, batches: list[Tensor], weights: Tensor) -> dict[str
     return found | {name: value.clone() for name, value in network.state_dict().items()}
 
 
-def penalty_gradient(layer: nn.Module, batch: Tensor) -> Tensor:
-    """The gradient, by the rows of this process, of the squared gradient of the sum of the outputs' cubes."""
-    fabric = place()
-    network = over_processes(fabric, nn.Sequential(deepcopy(layer)).train())
-    x = batch[fabric.global_rank :: fabric.world_size].clone().requires_grad_()
-    [gradient] = torch.autograd.grad(network(x).pow(3).sum(), x, create_graph=True)
-    [second] = torch.autograd.grad(gradient.square().sum(), x)
-    return second
-
-
 def painted(images: Tensor, corners: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """Images of this process after cutout, and the gradient of the sum of their squares by the images."""
     fabric = place()

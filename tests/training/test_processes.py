@@ -46,13 +46,6 @@ def test_a_layer_of_two_processes_computes_what_one_process_would(name, tmp_path
             torch.testing.assert_close(first[key], value, **CLOSE)
 
 
-def test_the_norm_can_be_differentiated_twice(tmp_path):
-    layer, shape = LAYERS["norm of maps"]
-    batch = batches(shape)[0]
-    found = several.results(shared_layers.penalty_gradient, tmp_path, 2, layer, batch)
-    torch.testing.assert_close(interleaved(found), shared_layers.penalty_gradient(layer, batch), **CLOSE)
-
-
 def test_cutout_paints_in_the_mean_colour_of_all_images(tmp_path):
     images = torch.rand(6, 8, 8, 3, generator=torch.Generator().manual_seed(0))
     corners = torch.randint(4, (2, 6, 1), generator=torch.Generator().manual_seed(1))

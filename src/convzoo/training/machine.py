@@ -1,7 +1,9 @@
 """The device, precision and threads of a training, and the seeds of everything random in it."""
 
 import os
+import warnings
 from datetime import timedelta
+from inspect import signature
 
 import torch
 import torch.distributed as dist
@@ -9,6 +11,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch.distributed import is_torchelastic_launched
+from torch.nn.parallel import DistributedDataParallel
 
 from convzoo.errors import ConvzooError, first_line
 from convzoo.portable import LEVERS, described_levers, has_levers, missing_features
@@ -17,6 +20,10 @@ from convzoo.training.memory import keep_freed_memory
 from convzoo.training.processes import end_with_parent
 
 TIME_LIMIT = timedelta(minutes=10)  # in which the other processes start, and answer in each step
+# The parameter of DistributedDataParallel, and its older name, for taking BatchNorm's statistics from the first process
+# in each step. All processes compute the same ones.
+NAMES = ("forward_sync_buffers", "broadcast_buffers")
+SYNC_BUFFERS = next(name for name in NAMES if name in signature(DistributedDataParallel).parameters)
 OTHER_LAUNCHERS = {"MASTER_ADDR", "SLURM_NTASKS"}  # variables by which a process knows the others without torchrun
 
 
@@ -37,8 +44,8 @@ def start(compute: ComputeSettings, seed: int) -> Fabric:
         torch.utils.deterministic.fill_uninitialized_memory = False  # a tenth of the time, for memory nobody reads
         torch.backends.cudnn.benchmark = False
     precision = {"fp32": "32-true", "bf16": "bf16-mixed"}[_precision(compute, device)]
-    # All processes compute the same statistics of BatchNorm, so none needs those of another.
-    strategy = DDPStrategy(broadcast_buffers=False, timeout=TIME_LIMIT) if _strategy(compute) == "ddp" else "auto"
+    strategy = DDPStrategy(**{SYNC_BUFFERS: False}, timeout=TIME_LIMIT) if _strategy(compute) == "ddp" else "auto"
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")  # of some filters
     is_started_by_fabric = "LOCAL_RANK" in os.environ and not is_torchelastic_launched()
     try:
         fabric = Fabric(
