@@ -10,7 +10,9 @@ from torch import nn
 from convzoo.errors import ConvzooError
 from convzoo.training.processes import local_rows
 
-CLOSE = {"rtol": 1e-4, "atol": 1e-6}
+# PyTorch's BatchNorm of one process computes variances with errors of 1e-5.
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+GRADIENTS = {"rtol": 1e-4, "atol": 1e-7}
 LAYERS = {
     "norm of maps": (nn.BatchNorm2d(5, momentum=0.4, eps=1e-3), (12, 5, 3, 2)),
     "norm of vectors": (nn.BatchNorm1d(5), (12, 5)),
@@ -33,17 +35,18 @@ def test_a_layer_of_two_processes_computes_what_one_process_would(name, tmp_path
     layer, shape = LAYERS[name]
     with torch.no_grad():
         for weight in layer.parameters():
-            weight.uniform_(0.5, 2)
+            weight.uniform_(0.5, 2, generator=torch.Generator().manual_seed(2))
     weights = torch.rand(shape, generator=torch.Generator().manual_seed(1))
     expected = shared_layers.passes(layer, batches(shape), weights)
     first, second = several.results(shared_layers.passes, tmp_path, 2, layer, batches(shape), weights)
     assert first.keys() == second.keys() == expected.keys()
     for key, value in expected.items():
+        bounds = GRADIENTS if "gradient" in key else CLOSE
         if key.startswith(("output", "input")):
-            torch.testing.assert_close(interleaved([first[key], second[key]]), value, **CLOSE)
+            torch.testing.assert_close(interleaved([first[key], second[key]]), value, **bounds)
         else:
             assert torch.equal(first[key], second[key]), key
-            torch.testing.assert_close(first[key], value, **CLOSE)
+            torch.testing.assert_close(first[key], value, **bounds)
 
 
 def test_cutout_paints_in_the_mean_colour_of_all_images(tmp_path):
