@@ -6,6 +6,7 @@ whole batch, and layers whose result depends on more than one image use the whol
 """
 
 import ctypes
+import re
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +27,7 @@ from convzoo.training.transfers import to_host
 PR_SET_PDEATHSIG = 1  # prctl(2)
 # In the messages of errors that a process gets if another one ended. gloo's have no class of their own.
 LOST = ("gloo", "Connection closed by peer", "NCCL")
+PLACE = re.compile(r"^\[[^]]*\] ")  # in the source of PyTorch, at the start of such a message
 
 
 def local_rows(fabric: Fabric, batch_size: int) -> slice:
@@ -185,10 +187,11 @@ def ended_together(fabric: Fabric, network: str) -> Iterator[None]:
     except RuntimeError as error:
         if fabric.world_size == 1 or not is_lost(error):
             raise
+        cause = PLACE.sub("", first_line(error)).partition(". ")[0]
         raise ConvzooError(
-            f"{network}: process {fabric.global_rank} of {fabric.world_size} lost another one "
-            f"({first_line(error)[:200]}), expected all of them until the end; see why that one ended, then run the "
-            "same command again, which continues after the last finished epoch"
+            f"{network}: process {fabric.global_rank} of {fabric.world_size} lost another one ({cause}), expected all of "
+            "them until the end; see why that one ended, then run the same command again, which continues after the last "
+            "finished epoch"
         ) from error
 
 
