@@ -4,7 +4,8 @@ PYTHONPATH=src:. python -m benchmarks.processes NETWORK ...
 
 The loops of the networks run on random images, with the settings of params.yaml in fp32 on the CPU: as one process with
 one thread and with two; as two processes that train one network together; and as two that train half a batch each
-without a connection, which shows what is left of the gain if they never wait for each other.
+without a connection, which shows what is left of the gain if they never wait for each other. The processor's time for an image,
+of all processes together, does not depend on what else runs.
 """
 
 import argparse
@@ -13,7 +14,8 @@ import os
 import statistics
 import subprocess
 import sys
-from typing import Any
+import time
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import numpy as np
@@ -43,30 +45,46 @@ WAYS = {
 
 
 def main() -> None:
-    """Print a table with a row per network; each figure is the median of the turns."""
+    """Print a table with a row for each network; each figure is the median of the turns."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("networks", nargs="+")
     parser.add_argument("--steps", type=int, default=12, help="steps of each turn after the first")
     parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
     print(f"{processor()}; load before: {os.getloadavg()[0]:.2f}\n")
-    print(f"| network | batch | {' | '.join(WAYS)} | together / one with 2 | apart / one with 2 |")
-    print("| --- |" + " --- |" * (len(WAYS) + 3))
+    print("images per second; milliseconds of the processor per image\n")
+    print(f"| network | batch | {' | '.join(WAYS)} |\n| --- |{' --- |' * (len(WAYS) + 1)}")
     for network in options.networks:
-        rates: dict[str, list[float]] = {name: [] for name in WAYS}
+        turns: dict[str, list[Rate]] = {name: [] for name in WAYS}
         for _ in range(options.turns):
             for name, way in WAYS.items():
-                batch, rate = measured(network, options.steps, *way)
-                rates[name].append(rate)
-        medians = {name: statistics.median(values) for name, values in rates.items()}
-        best = medians["one, 2 threads"]
-        ratios = (f"{medians[name] / best:.2f}" for name in ("two together", "two apart"))
-        row = [network, str(batch), *(f"{value:.0f}" for value in medians.values()), *ratios]
-        print(f"| {' | '.join(row)} |", flush=True)
+                turns[name].append(measured(network, options.steps, *way))
+        cells = [network, str(turns["two together"][0].batch)]
+        for rates in turns.values():
+            images, spent = (statistics.median(values) for values in list(zip(*rates, strict=True))[1:])
+            cells.append(f"{images:.0f}; {spent:.2f}")
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def measured(network: str, steps: int, processes: int, threads: int, together: bool) -> tuple[int, float]:
-    """The batch size of all processes together, and their images per second."""
+class Rate(NamedTuple):
+    """What all processes together computed."""
+
+    batch: int
+    images: float  # per second
+    spent: float  # milliseconds of the processor per image
+
+
+class ProcessorStopwatch(Stopwatch):
+    """A stopwatch that also takes the processor's time at the end of each step, with the first one."""
+
+    def step(self, *_: Any) -> None:
+        """A step ends. Raises Finished."""
+        self.spent_by = [*getattr(self, "spent_by", []), time.process_time()]
+        super().step()
+
+
+def measured(network: str, steps: int, processes: int, threads: int, together: bool) -> Rate:
+    """Train in so many processes at once."""
     started = []
     for rank in range(processes):
         variables = {"OMP_NUM_THREADS": str(threads)}
@@ -76,18 +94,21 @@ def measured(network: str, steps: int, processes: int, threads: int, together: b
             f"from benchmarks.processes import child; child({network!r}, {steps}, {processes}, {threads}, {together})"
         )
         command = [sys.executable, "-W", "ignore", "-c", code]
-        started.append(subprocess.Popen(command, env=os.environ | variables, stdout=subprocess.PIPE, text=True))
-    outputs = [process.communicate()[0] for process in started]
+        output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, env=os.environ | variables, **output))
+    outputs = [process.communicate() for process in started]
     if any(process.returncode for process in started):
-        sys.exit(f"{network}: failed, see above")
-    found = [json.loads(output.splitlines()[-1]) for output in outputs]
-    if together:
-        return found[0]["batch"], found[0]["batch"] / found[0]["seconds"]
-    return sum(one["batch"] for one in found), sum(one["batch"] / one["seconds"] for one in found)
+        sys.exit(f"{network}: failed:\n{outputs[0][1]}")
+    found = [json.loads(output.splitlines()[-1]) for output, _ in outputs]
+    batch = found[0]["batch"] * (1 if together else processes)
+    spent = sum(one["spent"] for one in found) * 1000 / batch
+    return Rate(batch, batch / statistics.fmean(one["seconds"] for one in found), spent)
 
 
 def child(network: str, steps: int, processes: int, threads: int, together: bool) -> None:
-    """Train for some steps; print the batch size of this training, and the mean seconds of its steps."""
+    """Train for some steps; print the batch size of this training, and a step's mean seconds on the clock and of the
+    processor.
+    """
     params = read_params()
     share = 1 if together else processes
     settings = _with_batches(network_settings(params, "networks", network), share)
@@ -107,10 +128,15 @@ def child(network: str, steps: int, processes: int, threads: int, together: bool
     data = random_data(batch * (steps + 2), prepare.height, prepare.width, 1 if "mnist" in network else 3)
     kinds = {"classifier": trainings._images, "autoencoder": trainings._images}
     kinds |= {"dcgan": trainings._dcgan, "transfer": trainings._transfer}
-    with patch.object(trainings, "published", lambda folder: (BACKBONE, cut(whole(BACKBONE)).state_dict(), ABOUT)):
+    weights = BACKBONE, cut(whole(BACKBONE)).state_dict(), ABOUT
+    with (
+        patch.object(trainings, "published", lambda folder: weights),
+        patch.object(trainings, "Stopwatch", ProcessorStopwatch),
+    ):
         batch, cycle, loop = kinds[settings.family](settings, data, fabric)
-        watch: Stopwatch = trainings.Training(network, batch, cycle, fabric, loop).run(limit=steps // cycle * cycle)
-    print(json.dumps({"batch": batch, "seconds": statistics.fmean(watch.steps)}))
+        watch = trainings.Training(network, batch, cycle, fabric, loop).run(limit=steps // cycle * cycle)
+    spent = (watch.spent_by[-1] - watch.spent_by[0]) / len(watch.steps)
+    print(json.dumps({"batch": batch, "seconds": statistics.fmean(watch.steps), "spent": spent}))
 
 
 ABOUT: dict[str, Any] = {"backbone": BACKBONE, "source": {}, "files": {"weights.safetensors": ""}}

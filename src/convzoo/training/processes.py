@@ -189,9 +189,9 @@ def ended_together(fabric: Fabric, network: str) -> Iterator[None]:
             raise
         cause = PLACE.sub("", first_line(error)).partition(". ")[0]
         raise ConvzooError(
-            f"{network}: process {fabric.global_rank} of {fabric.world_size} lost another one ({cause}), expected all of "
-            "them until the end; see why that one ended, then run the same command again, which continues after the last "
-            "finished epoch"
+            f"{network}: process {fabric.global_rank} of {fabric.world_size} lost another one ({cause}), expected all "
+            "of them until the end; see why that one ended, then run the same command again, which continues after the "
+            "last finished epoch"
         ) from error
 
 
