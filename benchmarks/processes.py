@@ -4,8 +4,8 @@ PYTHONPATH=src:. python -m benchmarks.processes NETWORK ...
 
 The loops of the networks run on random images, with the settings of params.yaml in fp32 on the CPU: as one process with
 one thread and with two; as two processes that train one network together; and as two that train half a batch each
-without a connection, which shows what is left of the gain if they never wait for each other. The processor's time for an
-image, of all processes together, depends little on what else runs.
+without a connection, which shows what is left of the gain if they never wait for each other. The time of the processor,
+of all processes together, depends little on what else runs.
 """
 
 import argparse
