@@ -18,7 +18,7 @@ export DVC_NO_ANALYTICS := 1
 SERVICES := python -c "import boto3, dvc_s3, dvc_ssh, flask_wtf, moto, psycopg" 2>/dev/null || python -m pip install -q -c constraints.txt --no-build-isolation -e ".[services]"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages bench-new-images bench-shards screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo bench services test-services sweep-kills lock audit sbom bits drift-study
+.PHONY: help setup check repro durations docs test test-gpu test-ui bench-stages bench-new-images bench-shards screenshots chaos damages prove rehearse bad-requests soak mutants lint ui demo bench services test-services test-distributed sweep-kills lock audit sbom bits drift-study
 
 help:
 	@echo "make repro      run the stages that are out of date and show the results"
@@ -43,6 +43,7 @@ help:
 	@echo "make docs       draw the pictures of README.md and docs/networks/, from what make repro built"
 	@echo "make services   run MLflow on PostgreSQL with a login, an SSH server and moto as S3 on this machine, until Ctrl-C"
 	@echo "make test-services  test two clones that share such services, over real connections; TRIES=100"
+	@echo "make test-distributed  train with several processes, torchrun and two hosts in network namespaces, and kill some; needs root"
 	@echo "make demo       try the networks in your browser, on http://127.0.0.1:8000"
 	@echo "make ui         start the MLflow UI on http://127.0.0.1:5000"
 	@echo "make lock       write the versions and hashes of all packages to locks/linux-cuda.txt"
@@ -139,6 +140,10 @@ services: setup
 test-services: setup
 	@$(SERVICES)
 	CONVZOO_TRIES=$(or $(TRIES),100) OMP_WAIT_POLICY=passive python -m pytest -s -m services tests/services
+
+# Two hosts are two network namespaces, which only root on Linux can make.
+test-distributed: setup
+	OMP_WAIT_POLICY=passive python -m pytest -m distributed tests/distributed
 
 # For this machine's Python and system: versions and hashes of all packages.
 lock: setup

@@ -57,7 +57,10 @@ def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(check, "command", lambda: None)
     Path("src/convzoo").mkdir(parents=True)  # by which a project is found
-    compute = "{portable: false, device: cpu, devices: 1, precision: fp32, threads: 1, deterministic: true}"
+    compute = (
+        "{portable: false, device: cpu, devices: 1, nodes: 1, strategy: auto, precision: fp32, threads: 1, "
+        "deterministic: true}"
+    )
     Path("params.yaml").write_text(f"profile: test\ncompute: {compute}\ndata: {{}}\nweights: {{}}\nnetworks: {{}}\n")
     Path("dvc.yaml").write_text("stages: {check: {cmd: x}, train: {foreach: [net], do: {cmd: x}}}\n")
     return tmp_path
@@ -126,6 +129,12 @@ def test_the_results_of_the_other_stages_are_shown_after_a_failure_that_did_not_
 def test_arguments_are_those_of_dvc(run):
     script = "import sys; print(\"Running stage 'check':\"); print('warning: ' + ' '.join(sys.argv[1:]))"
     assert "warning: train@net -f --keep-going" in run(script, "train@net", "-f", "--keep-going").stdout
+
+
+def test_the_training_to_continue_from_is_named_to_the_stages(run, monkeypatch):
+    monkeypatch.setenv("CONVZOO_CONTINUE_FROM", "")
+    script = "import os; print(\"Running stage 'check':\"); print('warning: ' + os.environ['CONVZOO_CONTINUE_FROM'])"
+    assert "warning: 4f9d2c81" in run(script, "--continue-from", "4f9d2c81").stdout
 
 
 @pytest.mark.parametrize("option", ["--dry", "-i"])

@@ -10,6 +10,7 @@ from helpers.onnx_files import save_linear_classifier
 from helpers.project import convzoo, python
 
 from convzoo.commands import reproduce as reproduction
+from convzoo.errors import ConvzooError
 from convzoo.files import sha256_of, write_json
 from convzoo.portable import processor
 
@@ -112,6 +113,14 @@ def test_on_the_same_processor_or_with_portable_results_only_the_same_bytes_will
     different = reproduction.Verdict(False, [])
     for version in (registered_on(processor()), registered_on("Another Xeon", portable=True), registered_on(None)):
         assert reproduction._on_this_processor(different, version, {"test_accuracy": 0.75}) is different
+
+
+def test_a_training_that_was_continued_from_another_one_cannot_be_made_again(monkeypatch):
+    lineage = {"identity": {"parent": {"fingerprint": "ab" * 32}}}
+    version = SimpleNamespace(name="net@v2", lineage=lineage)
+    monkeypatch.setattr(reproduction, "find_version", lambda name: version)
+    with pytest.raises(ConvzooError, match="net@v2: was continued from a checkpoint of the training abababababababab"):
+        reproduction.reproduce("net@v2")
 
 
 def test_a_file_that_the_registry_lost_is_said(made):

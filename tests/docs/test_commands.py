@@ -12,6 +12,7 @@ from helpers.markdown import PAGES, commands, inline_commands
 from helpers.project import ROOT, dvc
 from mlflow.cli import cli as mlflow
 from ruamel.yaml import YAML
+from torch.distributed.run import get_args_parser
 from typer.testing import CliRunner
 
 from convzoo.cli import COMMANDS, app
@@ -94,6 +95,12 @@ def check_git(words: list[str]) -> None:
     assert words[0] in known
 
 
+def check_torchrun(words: list[str]) -> None:
+    options = get_args_parser().parse_args(words)
+    assert (ROOT / options.training_script).is_file()
+    assert {*options.training_script_args} <= read_params(ROOT / "params.yaml").values["networks"].keys()
+
+
 CHECKS = {
     "convzoo": check_convzoo,
     "dvc": check_dvc,
@@ -101,6 +108,7 @@ CHECKS = {
     "make": check_make,
     "pip": check_pip,
     "python": check_python,
+    "torchrun": check_torchrun,
 }
 
 
@@ -124,6 +132,7 @@ def test_every_command_in_prose_and_tables_exists():
 @pytest.mark.parametrize(
     "words",
     ["convzoo predit x y", "convzoo predict --no-such x y", "python -m dvc repro --no-such", "make nothing",
+     "torchrun no/such.py mnist-classifier", "torchrun pipeline/train.py nothing",
      "python -m dvc repro no@mnist", "python no/such.py", "pip install -e .[nothing]", "git clown"],
 )  # fmt: skip
 def test_a_command_that_does_not_exist_is_noticed(words):

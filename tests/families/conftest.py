@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import torch
 from helpers.small import FAMILIES
+from helpers.small.family import working_in
 
 
 class Shipped(NamedTuple):
@@ -19,16 +19,6 @@ class Shipped(NamedTuple):
     trained: dict[str, str]  # the sha256 of each file that the training left
     metrics: dict[str, Any]  # what the evaluation returned
     said: str  # by all three
-
-
-@contextlib.contextmanager
-def working_in(folder: Path):
-    with pytest.MonkeyPatch.context() as patched:
-        patched.chdir(folder)
-        patched.setenv("CONVZOO_TRACKING", "off")
-        patched.delenv("DVC_ROOT", raising=False)
-        yield folder
-    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ PATHS = [str(ROOT / "src"), str(ROOT / "tests")]
 
 def start(family: str, folder: Path) -> BaseProcess:
     """Train in a process of its own; what it prints goes to folder/told.txt."""
-    _serve()
+    serve()
     process = SERVER.Process(target=_train, args=(family, str(folder)), daemon=True)
     process.start()
     return process
@@ -55,7 +55,7 @@ def made(folder: Path) -> dict[str, str]:
 
 
 @cache
-def _serve() -> None:
+def serve() -> None:
     """Start the server with everything imported; it knows no path but those of its environment."""
     SERVER.set_forkserver_preload(["helpers.killing_trainings"])
     with pytest.MonkeyPatch.context() as patched:

@@ -60,7 +60,10 @@ def project(tmp_path):
     """A small pipeline; a stage's many params make dvc.lock long, so that writing it takes a while."""
     folder = tmp_path / "one after another"
     (folder / "src/convzoo").mkdir(parents=True)  # by which a project is found
-    compute = "{portable: false, device: cpu, devices: 1, precision: fp32, threads: 1, deterministic: true}"
+    compute = (
+        "{portable: false, device: cpu, devices: 1, nodes: 1, strategy: auto, precision: fp32, threads: 1, "
+        "deterministic: true}"
+    )
     many = "".join(f"    key{number}: {number}\n" for number in range(300))
     networks = "".join(f"  {name}:\n{many}" for name in NETWORKS)
     (folder / "params.yaml").write_text(f"profile: test\ncompute: {compute}\nnetworks:\n{networks}")

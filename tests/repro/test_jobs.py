@@ -32,7 +32,10 @@ stages:
 """
 NETWORKS = ("long", "short", "new")
 STAGES = ["check", "prepare", *(f"{verb}@{name}" for verb in ("train", "register") for name in NETWORKS), "report"]
-COMPUTE = "{portable: false, device: cpu, devices: 1, precision: fp32, threads: 1, deterministic: true}"
+COMPUTE = (
+    "{portable: false, device: cpu, devices: 1, nodes: 1, strategy: auto, precision: fp32, threads: 1, "
+    "deterministic: true}"
+)
 # In the place of DVC: prints what DVC prints about the stages that it is called with, or about all. A stage waits for a
 # file STAGE.go if the test left STAGE.waits, and fails if there is STAGE.fails. Each call is a line in calls.txt.
 DVC = """

@@ -14,7 +14,14 @@ GIB = 1 << 30
 
 def compute(device: str = "cpu", threads: int | str = 1, devices: int = 1) -> ComputeSettings:
     return ComputeSettings(
-        portable=False, device=device, devices=devices, precision="fp32", threads=threads, deterministic=True
+        portable=False,
+        device=device,
+        devices=devices,
+        nodes=1,
+        strategy="auto",
+        precision="fp32",
+        threads=threads,
+        deterministic=True,
     )
 
 

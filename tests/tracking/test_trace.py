@@ -10,6 +10,7 @@ from convzoo.commands.compare import compare
 from convzoo.commands.trace import as_text, summary, trace
 from convzoo.tracking import store
 from convzoo.tracking.aliases import set_alias
+from convzoo.tracking.versions import find_version
 
 
 def test_the_summary_fits_on_a_screen_and_names_what_matters(network):
@@ -50,6 +51,17 @@ def test_the_summary_says_what_differed_from_the_commit(network):
     lineage["metrics"] = {"test_psnr": 23.456, "test_psnr_low": 23.0, "test_ssim": 0.9}
     text = summary(lineage)
     assert "commit    c0ffee" in text.splitlines() and "metrics   test_psnr 23.46, test_psnr_low 23" in text
+
+
+def test_a_version_that_was_continued_from_another_training_names_it(network, monkeypatch):
+    def found(*arguments):
+        version = find_version(*arguments)
+        version.lineage["identity"]["parent"] = {"fingerprint": "ab" * 32, "epoch": 3}
+        return version
+
+    assert "parent" not in trace(network)["run"]
+    monkeypatch.setattr("convzoo.commands.trace.find_version", found)
+    assert f"parent    epoch 3 of the training {'ab' * 32}" in summary(trace(network)).splitlines()
 
 
 def test_a_run_is_compared_under_the_name_of_its_network(network):

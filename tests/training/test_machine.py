@@ -57,3 +57,31 @@ def test_a_process_without_the_variables_is_refused(monkeypatch, levers):
     monkeypatch.delenv("MKL_CBWR")
     with pytest.raises(ConvzooError, match=r"started without MKL_CBWR, expected .*; run: convzoo repro, or python"):
         machine.start(PORTABLE, 0)
+
+
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "1", "LOCAL_WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "1"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "changes", "message"),
+    [
+        ({}, {"nodes": 2}, "compute.nodes: got 2, but this process was started on one machine alone"),
+        (TORCHRUN, {"devices": 4}, "compute.devices: is 4, but torchrun started 2, expected the same"),
+        (TORCHRUN, {"devices": 2, "nodes": 2}, "compute.nodes: is 2, but torchrun started 1, expected the same"),
+    ],
+)
+def test_a_process_that_would_wait_for_others_in_vain_is_refused(monkeypatch, variables, changes, message):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    for name in machine.OTHER_LAUNCHERS:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConvzooError, match=message):
+        machine.start(COMPUTE.model_copy(update=changes), 0)
+
+
+def test_auto_threads_of_several_processes_share_the_cores(monkeypatch):
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    compute = COMPUTE.model_copy(update={"threads": "auto", "devices": 4})
+    assert machine.resolved(compute)["threads"] == 2
+    assert machine.resolved(compute.model_copy(update={"devices": 16}))["threads"] == 1
+    assert machine.resolved(compute.model_copy(update={"threads": 3}))["threads"] == 3

@@ -1,12 +1,15 @@
 """What a training leaves: all of its files or none."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from helpers.small.classifier import small_project, small_settings
 from helpers.small.family import COMPUTE
 
+from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of
-from convzoo.training.workspace import OUTPUTS, load_data, open_workspace
+from convzoo.training.workspace import OUTPUTS, _checked_identity, load_data, open_workspace
 
 FOLDER = "models/net"
 
@@ -57,3 +60,19 @@ def test_a_training_that_is_stopped_while_it_writes_leaves_the_older_files_as_th
         write(2, fail=True)
     assert contents(project / FOLDER) == before
     assert list((project / ".checkpoints").iterdir()), "the checkpoint is there to continue from"
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"compute": {"threads": 1}}, "compute.threads: is 1 for process 1, expected 2 as for process 0"),
+        ({"code": {"a.py": "2", "b.py": "1"}}, "code.a.py: is 2 for process 1, expected 1 as for process 0"),
+        ({"data": {}}, "data.train: is None for process 1, expected x as for process 0"),
+    ],
+)
+def test_a_process_that_differs_from_the_first_is_named_with_what_differs(part, message):
+    common = {"params": {}, "compute": {"threads": 2}, "data": {"train": "x"}, "code": {"a.py": "1"}, "versions": {}}
+    fabric = SimpleNamespace(broadcast=lambda identity: common, global_rank=1)
+    assert _checked_identity(fabric, dict(common)) is common
+    with pytest.raises(ConvzooError, match=message):
+        _checked_identity(fabric, common | part)

@@ -21,7 +21,16 @@ from figures.trained import load_data, read_output
 
 NETWORK = "mnist-dcgan"
 EPOCHS = 16  # more than in the profile starter, whose samples are too early
-COMPUTE = ComputeSettings(portable=False, device="cpu", devices=1, precision="fp32", threads=1, deterministic=True)
+COMPUTE = ComputeSettings(
+    portable=False,
+    device="cpu",
+    devices=1,
+    nodes=1,
+    strategy="auto",
+    precision="fp32",
+    threads=1,
+    deterministic=True,
+)
 FACES = "anime"
 
 

@@ -27,13 +27,14 @@ from convzoo.repro.plan import PIPELINE, read_plan
 from convzoo.repro.processes import environment
 from convzoo.repro.progress import Progress
 from convzoo.repro.run import Job, Run
-from convzoo.settings.compute import compute_settings
+from convzoo.settings.compute import CONTINUE_FROM, compute_settings
 from convzoo.settings.load import Params, read_params
 
 EXAMPLES = (
     "convzoo repro",
     "convzoo repro --jobs 2",
     "convzoo repro evaluate@mnist-classifier --force",
+    "convzoo repro train@mnist-classifier --continue-from 4f9d2c81",
 )
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}  # options are DVC's
 # Options with which DVC asks, prints help or prints what it would do.
@@ -50,12 +51,21 @@ def command(
     jobs: Annotated[
         str, typer.Option(metavar="N", help="Networks at once. Default: as many as cores, memory and GPUs allow.")
     ] = AUTO,
+    continue_from: Annotated[
+        str,
+        typer.Option(
+            metavar="FINGERPRINT",
+            help="Start the training from this checkpoint of another one, which differs in `compute`.",
+        ),
+    ] = "",
 ) -> None:
     """Print the progress and the results.
 
     Raises SettingsError for mistakes in params.yaml, and ConvzooError for a name that is no stage.
     """
     arguments = arguments or []
+    if continue_from:
+        os.environ[CONTINUE_FROM] = continue_from  # a stage of DVC takes no options
     if not PIPELINE.is_file():
         raise ConvzooError(f"{PIPELINE}: not found; run this command in the project's folder")
     if jobs != AUTO and not (jobs.isdecimal() and int(jobs)):

@@ -22,11 +22,13 @@ from convzoo.files import project_root, read_json, sha256_of
 from convzoo.lineage import commits
 from convzoo.lineage.clones import make_clone, prepare_clone
 from convzoo.portable import processor
+from convzoo.settings.compute import CONTINUE_FROM
 from convzoo.shipping.graph import tensors_of
 from convzoo.tracking.versions import Version, find_version
 
 EXAMPLES = ("convzoo reproduce mnist-classifier", "convzoo reproduce mnist-classifier@v3")
-CLEARED = ("DVC_ROOT", "DVC_STAGE", "MLFLOW_TRACKING_URI")  # of the caller's clone, besides all DVC_EXP_*
+# Variables of the caller's clone, besides all DVC_EXP_*.
+CLEARED = ("DVC_ROOT", "DVC_STAGE", "MLFLOW_TRACKING_URI", CONTINUE_FROM)
 SHOWN = 10  # tensors that differ, at most
 
 
@@ -59,10 +61,15 @@ def reproduce(name: str) -> Verdict:
 
     Forces every stage that leads to it, without checkpoints and without tracking, in a temporary clone; the checkout,
     data and cache of the caller do not change. Pictures from a folder are those that the version was trained on, if
-    DVC's cache still has them. Raises ConvzooError if there is no such version, if no commit holds its
-    code and params, and if a stage fails.
+    DVC's cache still has them. Raises ConvzooError if there is no such version, if it was continued from
+    another training, if no commit holds its code and params, and if a stage fails.
     """
     version = find_version(name)
+    if parent := version.lineage["identity"].get("parent"):
+        raise ConvzooError(
+            f"{version.name}: was continued from a checkpoint of the training {parent['fingerprint'][:16]}, expected "
+            "one that began from the start, which alone can be rebuilt; train it without --continue-from"
+        )
     commit, network = _commit_of(version), version.version.name
     with tempfile.TemporaryDirectory(prefix="convzoo-") as folder:
         clone = Path(folder, "clone")

@@ -65,6 +65,7 @@ def _lineage(version: Any) -> dict[str, Any]:
             "started": UNKNOWN if "convzoo.backfilled" in tags else f"{when(run.info.start_time)} UTC",
             "machine": tags.get("convzoo.machine", UNKNOWN),
             "fingerprint": version.fingerprint,
+            **({"parent": _parent(identity["parent"])} if "parent" in identity else {}),
         },
         "code": {
             "git commit": tags.get("mlflow.source.git.commit", UNKNOWN),
@@ -100,6 +101,7 @@ def summary(lineage: Mapping[str, Any]) -> str:
         "weights": f"sha256 {version['weights sha256'][:DIGITS]}",
         "run": f"{run['name']} ({run['id']}), {run['status'].lower()}, started {run['started']}",
         "machine": run["machine"],
+        **({"parent": run["parent"]} if "parent" in run else {}),
         "commit": code["git commit"] + differs,
         **({"snapshot": snapshot} if (snapshot := code["snapshot of the changes"]) != NO_SNAPSHOT else {}),
         "data": f"{data['digests']['name']} from {data['source'].get('name', UNKNOWN)}",
@@ -111,6 +113,11 @@ def summary(lineage: Mapping[str, Any]) -> str:
         "rebuild": lineage["again"],
     }
     return "\n".join(_lines(lines, "")) + "\n\nStages, params, packages, modules and all digests: --full"
+
+
+def _parent(parent: Mapping[str, Any]) -> str:
+    """What a training was continued from."""
+    return f"epoch {parent['epoch']} of the training {parent['fingerprint']}"
 
 
 def _main(metrics: Mapping[str, float]) -> dict[str, float]:

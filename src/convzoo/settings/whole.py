@@ -1,10 +1,11 @@
 """Checks all of params.yaml: every block, and the names by which one block refers to another."""
 
+import contextlib
 from collections.abc import Callable
 
 from convzoo.errors import SettingsError, did_you_mean
 from convzoo.families.find import family_module
-from convzoo.settings.compute import ComputeSettings, compute_settings
+from convzoo.settings.compute import ComputeSettings, batch_misfits, compute_settings
 from convzoo.settings.data import DataSettings, prepare_settings
 from convzoo.settings.load import Params, Settings, block, check, dotted, place, shown
 from convzoo.settings.networks import FAMILIES, SECTIONS, Network, network_settings
@@ -128,6 +129,8 @@ def _check_fit(params: Params, name: str) -> None:
     if reason and prepare.storage == "shards":
         got = f"got {shown(settings.data)}, whose images are in shards, expected images in arrays, because {reason}"
         misfits.append((("data",), f"{got}; set data.{settings.data}.prepare.storage to arrays"))
+    with contextlib.suppress(SettingsError):  # which the check of the block `compute` reports
+        misfits += batch_misfits(settings.model_dump(), compute_settings(params).processes)
     messages = [f"{place(params, ('networks', name, *path))}: {message}" for path, message in misfits]
     if messages:
         raise SettingsError("\n".join(messages))

@@ -7,7 +7,7 @@ numbers.
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name)
@@ -16,6 +16,19 @@ from torch import Tensor
 from convzoo.training.transfers import moved
 
 Draws = dict[str, Tensor]  # the random numbers of a step, by name
+PER_IMAGE_SECOND = {"amounts", "corners", "factors", "moves"}  # those whose second dimension is that of the images
+ALL = slice(None)  # of the rows of a batch
+Average = Callable[[Tensor], Tensor]  # makes the mean over this process's images one over those of all processes
+
+
+def alone(mean: Tensor) -> Tensor:
+    """The Average of a single process."""
+    return mean
+
+
+def draws_of(draws: Draws, rows: slice) -> Draws:
+    """The random numbers of some images of a batch."""
+    return {name: value[:, rows] if name in PER_IMAGE_SECOND else value[rows] for name, value in draws.items()}
 
 
 def draws_on(device: torch.device, drawn: Sequence[Draws]) -> Sequence[Draws]:
@@ -98,8 +111,9 @@ def draw_corners(count: int, height: int, width: int, side: int, generator: torc
     return torch.stack([top, left])
 
 
-def cutout(images: Tensor, corners: Tensor, side: int) -> Tensor:
-    """Images (B, H, W, C) with a square of `side` pixels, at `corners`, painted in the batch's mean colour.
+def cutout(images: Tensor, corners: Tensor, side: int, average: Average = alone) -> Tensor:
+    """Images (B, H, W, C) with a square of `side` pixels, at `corners`, painted in the batch's mean colour, which is
+    that of all processes with another `average`.
 
     DeVries and Taylor 2017, https://arxiv.org/abs/1708.04552.
     """
@@ -108,7 +122,7 @@ def cutout(images: Tensor, corners: Tensor, side: int) -> Tensor:
     rows = torch.arange(height, device=images.device) - top
     columns = torch.arange(width, device=images.device) - left
     inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[:, None]
-    mean = images.float().mean(dim=(0, 1, 2)).to(images.dtype)
+    mean = average(images.float().mean(dim=(0, 1, 2))).to(images.dtype)
     return torch.where(inside[..., None], mean, images)
 
 

@@ -12,18 +12,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from convzoo.errors import ConvzooError, DiskFullError
-from convzoo.files import new_file, project_root
+from convzoo.files import new_file, project_root, write_json
 from convzoo.training.transfers import to_host
+
+FOLDER = ".checkpoints"  # in the project's root folder
+IDENTITY = "fingerprint.json"
 
 
 class Checkpoints:
     """The last checkpoint of one training, in a folder named by its fingerprint that one process at a time may use."""
 
     def __init__(self, network: str, fingerprint: str, leader: bool = True) -> None:
-        """If a training has several processes, only the `leader` locks and writes; all of them read."""
+        """If a training has several processes, only the `leader` locks, writes and reads."""
         self.leader = leader
         self.network = network
-        self.folder = project_root() / ".checkpoints" / f"{network}-{fingerprint[:16]}"
+        self.folder = project_root() / FOLDER / f"{network}-{fingerprint[:16]}"
         self.file = self.folder / "last.safetensors"
         self.lock = FileLock(self.folder / "lock")
         self.epoch = self.step = 0  # that are finished in the checkpoint: epochs, and steps of the next one
@@ -62,6 +65,10 @@ class Checkpoints:
         with new_file(self.file) as temporary:
             save_file(tensors, temporary, metadata={"state": json.dumps(packed, sort_keys=True)})
         self.epoch, self.step = state["epoch"], state.get("step", 0)
+
+    def describe(self, identity: dict[str, Any]) -> None:
+        """Write what identifies the training next to its checkpoint, for a training that continues from it."""
+        write_json(self.folder / IDENTITY, identity)
 
     def load(self) -> dict[str, Any] | None:
         """The state that was saved last, or None. A broken file counts as none; a message says so."""

@@ -11,8 +11,11 @@ from convzoo.errors import ConvzooError
 from convzoo.files import read_json
 
 
-def fingerprint(params: dict[str, Any], compute: dict[str, Any], data: dict[str, str]) -> dict[str, Any]:
-    """The parts and their sha256: settings, what `compute` came to, data digests, code, versions.
+def fingerprint(
+    params: dict[str, Any], compute: dict[str, Any], data: dict[str, str], parent: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The parts and their sha256: settings, what `compute` came to, data digests, code, versions, and if it was
+    continued from the checkpoint of another training, that `parent`.
 
     Code and versions are those that the stage `check` writes for the stage `train` of this family.
     """
@@ -23,6 +26,7 @@ def fingerprint(params: dict[str, Any], compute: dict[str, Any], data: dict[str,
         "data": data,
         "code": code["modules"],
         "versions": code["versions"],
+        **({"parent": parent} if parent else {}),
     }
     text = json.dumps(parts, sort_keys=True)
     return {"fingerprint": hashlib.sha256(text.encode()).hexdigest(), **parts}

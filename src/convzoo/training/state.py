@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -15,6 +16,7 @@ from convzoo.training.averaging import MovingAverage
 from convzoo.training.checkpoints import Checkpoints
 from convzoo.training.history import Row
 from convzoo.training.optimizers import restore_layouts
+from convzoo.training.parents import Parent
 from convzoo.training.progress import Progress
 
 Part = nn.Module | MovingAverage | Optimizer
@@ -46,13 +48,24 @@ class TrainState:
     keeps_steps: bool = True  # a checkpoint in an epoch is of one process alone: others have other tallies
     saved_at: float = field(default_factory=time.monotonic)
 
-    def resume(self) -> None:
-        """Continue from the last checkpoint, if there is one."""
-        saved = self.checkpoints.load() if self.checkpoints else None
+    def resume(self, parent: Parent | None = None) -> None:
+        """Continue from the last checkpoint, if there is one, or else from that of the `parent`."""
+        saved, origin = self.checkpoints.load() if self.checkpoints else None, ""
+        if not saved and parent:
+            saved, origin = parent.load(), f" from the checkpoint of {parent.described['fingerprint'][:16]}"
         if saved:
             for name, value in saved.items():
                 setattr(self, name, value)
-            print(f"resuming {self.network} at {place(self.epoch + 1, self.step)}", flush=True)
+            where = place(self.epoch + 1, self.step)
+            print(f"resuming {self.network} at {where}{origin}", flush=True)
+
+    def share(self, fabric: Fabric) -> None:
+        """Give all processes of the training what that with rank 0 continues from."""
+        names = ("epoch", "history", "best", "notes", "saved_parts", "step", "tallies", "generators")
+        for name, value in fabric.broadcast({name: getattr(self, name) for name in names}).items():
+            setattr(self, name, value)
+        if not fabric.is_global_zero:  # of a sum over the processes, rank 0 holds all that came before
+            self.tallies = [torch.zeros_like(one) if isinstance(one, Tensor) else one for one in self.tallies]
 
     def restore(self) -> None:
         """Give the parts their state from the checkpoint, if the training was resumed."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from convzoo.data.arrays import Split, load_split
 from convzoo.data.shards import ShardedImages
+from convzoo.errors import ConvzooError
 from convzoo.files import new_entries, new_file, read_json, sha256_of, write_json
 from convzoo.lineage.commits import keep
 from convzoo.settings.compute import ComputeSettings
@@ -19,6 +20,8 @@ from convzoo.training import machine
 from convzoo.training.checkpoints import Checkpoints
 from convzoo.training.fingerprint import check_data, fingerprint
 from convzoo.training.history import write_history
+from convzoo.training.parents import parent_of
+from convzoo.training.processes import ended_together
 from convzoo.training.state import TrainState
 from convzoo.training.transfers import to_host
 
@@ -89,17 +92,43 @@ def open_workspace(
     """Start the device and the run of a training, and continue from the last checkpoint of the same one.
 
     `params` are all settings that can change the weights; `seed` among them. Raises ConvzooError for a device that this
-    machine lacks, if the training is running in another process, and for code that git does not track.
+    machine lacks, if the training is running elsewhere, for code that git does not track, if the processes of this
+    training differ in what it depends on, and if one of them ends.
     """
     fabric = machine.start(compute, params["seed"])
-    identity = fingerprint(params | data.order, machine.resolved(compute), data.digests)
-    leader = fabric.is_global_zero
-    if leader:
-        keep(network, identity["fingerprint"])
+    leader, parent = fabric.is_global_zero, None
+    with ended_together(fabric, network):
+        identity = fingerprint(params | data.order, machine.resolved(compute), data.digests)
+        if leader:
+            parent = parent_of(network, identity)
+            if parent:
+                identity = fingerprint(params | data.order, identity["compute"], data.digests, parent.described)
+            keep(network, identity["fingerprint"])
+        identity = _checked_identity(fabric, identity)
+    tags = {"convzoo.profile": profile} | ({"convzoo.parent": parent.described["fingerprint"]} if parent else {})
     with (
         Checkpoints(network, identity["fingerprint"], leader) as checkpoints,
-        LiveRun(network, identity, {"convzoo.profile": profile}, enabled=leader) as run,
+        LiveRun(network, identity, tags, enabled=leader) as run,
+        ended_together(fabric, network),
     ):
         state = TrainState(network, checkpoints, run, keeps_steps=fabric.world_size == 1)
-        state.resume()
+        if leader:
+            checkpoints.describe(identity)
+            state.resume(parent)
+        state.share(fabric)
         yield Workspace(fabric, identity, state)
+
+
+def _checked_identity(fabric: Fabric, identity: dict[str, Any]) -> dict[str, Any]:
+    """The identity of the process with rank 0. Raises ConvzooError if that of this process has other parts."""
+    common = fabric.broadcast(identity)
+    for part in ("params", "compute", "data", "code", "versions"):
+        theirs, ours = common[part], identity[part]
+        differing = [name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name)]
+        if differing:
+            name = min(differing)
+            raise ConvzooError(
+                f"{part}.{name}: is {ours.get(name)} for process {fabric.global_rank}, expected {theirs.get(name)} as "
+                "for process 0; give all machines the same params.yaml, data, code and packages, and set what is auto"
+            )
+    return common

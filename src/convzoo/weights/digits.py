@@ -33,7 +33,16 @@ from convzoo.training.state import TrainState
 NETWORK = "mnist-classifier"
 FILE = Path(__file__).with_name("digits.onnx")
 TRAIN_IMAGES = 60_000
-COMPUTE = ComputeSettings(portable=False, device="cpu", devices=1, precision="fp32", threads=2, deterministic=True)
+COMPUTE = ComputeSettings(
+    portable=False,
+    device="cpu",
+    devices=1,
+    nodes=1,
+    strategy="auto",
+    precision="fp32",
+    threads=2,
+    deterministic=True,
+)
 # Differences from the committed block of mnist-classifier: small enough for git, and trained for longer.
 CHANGES = {"epochs": 10, "batch_size": 250, "learning_rate": 0.2, "ema_decay": 0.995, "shift": 2, "rotation": 10.0}
 WIDTHS = [24, 48, 96]

@@ -1,12 +1,15 @@
 """What the tests of every family need: a small project, the family's stages in it, and what they must leave."""
 
+import contextlib
 import csv
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
+import torch
 
 from convzoo.data.arrays import Split, digest
 from convzoo.families.find import family_module
@@ -14,7 +17,16 @@ from convzoo.files import sha256_of, write_json
 from convzoo.settings.compute import ComputeSettings
 from helpers.project import ROOT
 
-COMPUTE = ComputeSettings(portable=False, device="cpu", devices=1, precision="fp32", threads=1, deterministic=True)
+COMPUTE = ComputeSettings(
+    portable=False,
+    device="cpu",
+    devices=1,
+    nodes=1,
+    strategy="auto",
+    precision="fp32",
+    threads=1,
+    deterministic=True,
+)
 
 
 class Port(NamedTuple):
@@ -114,3 +126,14 @@ def write_project(folder: Path, dataset: str, splits: dict[str, Split], classes:
     digests = {name: digest(split) for name, split in splits.items() if name != "test"}
     write_json(folder / "data/validated" / f"{dataset}.json", {"dataset": dataset, "passed": True} | digests)
     return folder
+
+
+@contextlib.contextmanager
+def working_in(folder: Path) -> Iterator[Path]:
+    """Make `folder`, a project, the current one, without MLflow."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        patched.setenv("CONVZOO_TRACKING", "off")
+        patched.delenv("DVC_ROOT", raising=False)
+        yield folder
+    torch.use_deterministic_algorithms(False)

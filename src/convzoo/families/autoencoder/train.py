@@ -15,8 +15,8 @@ from convzoo.families.autoencoder.network import build, scale, to_pixels
 from convzoo.families.autoencoder.settings import TrainingSettings
 from convzoo.metrics.images import psnr
 from convzoo.settings.compute import ComputeSettings
-from convzoo.training import augmentation, optimizers
-from convzoo.training.augmentation import Draws, draws_on
+from convzoo.training import augmentation, optimizers, processes
+from convzoo.training.augmentation import ALL, Draws, draws_of, draws_on
 from convzoo.training.averaging import moving_average
 from convzoo.training.flops import PETA, image_flops
 from convzoo.training.machine import seed_epoch
@@ -80,9 +80,10 @@ def fit(
     steps_per_epoch = len(images) // batch_size
     steps = steps_per_epoch * settings.epochs
     mean, std = scale(fabric.device)
-    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's share of a batch
+    local = processes.local_rows(fabric, batch_size)
 
     network = build(architecture["architecture"], architecture["arguments"]).to(fabric.device)
+    network = processes.over_processes(fabric, network)
     if state.epoch == state.step == 0 and settings.architecture == "fast" and settings.fast.pca:
         network.start_at(*principal_components(images, settings.fast.latent))
     height, width, channels = architecture["shape"]
@@ -99,12 +100,12 @@ def fit(
         [losses] = state.begin_epoch([])
         model.train()
         order = images.shuffled(batch_size, generator)
-        draws = draw_augmentation(order, images, epoch, settings, generator)
-        for number, (batch, _) in enumerate(images.batches(order[state.step :]), state.step):
+        draws = draw_augmentation(order, images, epoch, settings, generator, local)
+        for number, (batch, _) in enumerate(images.batches(order[state.step :, local]), state.step):
             state.begin_step(number)
             multiplier = factor(settings.schedule, epoch * steps_per_epoch + number, steps, settings.warmup)
             optimizers.set_rates(network_optimizers, multiplier)
-            x = to_floats(augmented(batch, draws[number]), mean, std)[local]
+            x = to_floats(augmented(batch, draws[number]), mean, std)
 
             loss = LOSSES[settings.loss](model(x).float(), x)
             fabric.backward(loss)
@@ -143,9 +144,9 @@ def validate(fabric: Fabric, network: nn.Module, val: ImageSet) -> tuple[float, 
     """
     training = network.training
     network.eval()
-    sums, values = [], 0
+    sums = []
     mean, std = scale(fabric.device)
-    for rows in in_order(len(val), VAL_BATCH):
+    for rows in processes.share_of(fabric, in_order(len(val), VAL_BATCH)):
         images = val.take(rows)
         x = to_floats(images, mean, std)
         with fabric.autocast():
@@ -153,10 +154,10 @@ def validate(fabric: Fabric, network: nn.Module, val: ImageSet) -> tuple[float, 
         loss = (reconstructions - x).square().sum()
         levels = (to_pixels(reconstructions).float() - images.float()).square().sum()
         sums.append(torch.stack([loss, levels]))
-        values += images.numel()
     network.train(training)
-    losses, levels = torch.stack(sums, dim=1).tolist()
-    return sum(losses) / values, float(psnr(sum(levels) / values))
+    loss, levels = processes.sums_over(fabric, sums)
+    values = sum(part.numel() for part in val.parts)
+    return loss / values, float(psnr(levels / values))
 
 
 @torch.no_grad()
@@ -200,9 +201,16 @@ def build_optimizers(network: nn.Module, settings: TrainingSettings) -> list[tor
 
 
 def draw_augmentation(
-    order: Tensor, images: ImageSet, epoch: int, settings: TrainingSettings, generator: torch.Generator
+    order: Tensor,
+    images: ImageSet,
+    epoch: int,
+    settings: TrainingSettings,
+    generator: torch.Generator,
+    local: slice = ALL,
 ) -> Sequence[Draws]:
-    """Draw the random numbers of the augmentation of each batch of `order` (S, B), and move them to the device."""
+    """Draw the random numbers of the augmentation of each batch of `order` (S, B), and move those of the rows `local`
+    of each batch to the device.
+    """
     drawn = [
         {
             "flips": augmentation.flips(settings.flip, index, epoch, len(images), settings.seed, generator),
@@ -210,7 +218,7 @@ def draw_augmentation(
         }
         for index in order
     ]
-    return draws_on(images.device, drawn)
+    return draws_on(images.device, [draws_of(draws, local) for draws in drawn])
 
 
 def augmented(batch: Tensor, draws: Draws) -> Tensor:

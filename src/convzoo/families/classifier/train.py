@@ -14,8 +14,8 @@ from convzoo.data.pixels import to_floats
 from convzoo.families.classifier.network import build
 from convzoo.families.classifier.settings import TrainingSettings
 from convzoo.settings.compute import ComputeSettings
-from convzoo.training import augmentation, optimizers
-from convzoo.training.augmentation import Draws, draws_on
+from convzoo.training import augmentation, optimizers, processes
+from convzoo.training.augmentation import ALL, Average, Draws, alone, draws_of, draws_on
 from convzoo.training.averaging import moving_average
 from convzoo.training.flops import PETA, image_flops
 from convzoo.training.machine import seed_epoch
@@ -71,9 +71,10 @@ def fit(
     steps_per_epoch = len(images) // batch_size
     steps = steps_per_epoch * settings.epochs
     mean, std = (torch.tensor(architecture[name], device=fabric.device) for name in ("mean", "std"))
-    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's share of a batch
+    local = processes.local_rows(fabric, batch_size)
 
     network = build(architecture["architecture"], architecture["arguments"]).to(fabric.device)
+    network = processes.over_processes(fabric, network)
     if getattr(network, "whitening", False):
         network.whiten(to_floats(images.take(torch.arange(min(WHITENING_IMAGES, len(images)))), mean, std))
     height, width, channels = architecture["shape"]
@@ -91,14 +92,13 @@ def fit(
         losses, correct = state.begin_epoch([], torch.zeros((), device=fabric.device))
         model.train()
         order = images.shuffled(batch_size, generator)
-        draws = draw_augmentation(order, images, epoch, settings, generator)
-        for number, (batch, labels) in enumerate(images.batches(order[state.step :]), state.step):
+        draws = draw_augmentation(order, images, epoch, settings, generator, local)
+        for number, (batch, labels) in enumerate(images.batches(order[state.step :, local]), state.step):
             state.begin_step(number)
             step = epoch * steps_per_epoch + number
             multiplier = factor(settings.schedule, step, steps, settings.warmup)
             optimizers.set_rates(network_optimizers, multiplier)
-            batch = augmented(batch, draws[number], settings)
-            x, labels = to_floats(batch, mean, std)[local], labels[local]
+            x = to_floats(augmented(batch, draws[number], settings, processes.average), mean, std)
             x = augmentation.resized(x, size_at(step, steps, settings.sizes))
 
             logits = model(x).float()
@@ -147,15 +147,15 @@ def validate(fabric: Fabric, network: nn.Module, val: ImageSet, mean: Tensor, st
     training = network.training
     network.eval()
     sums = []
-    for rows in in_order(len(val), VAL_BATCH):
+    for rows in processes.share_of(fabric, in_order(len(val), VAL_BATCH)):
         labels = val.labels[rows]
         with fabric.autocast():
             logits = network(to_floats(val.take(rows), mean, std)).float()
         loss, correct = F.cross_entropy(logits, labels, reduction="sum"), (logits.argmax(1) == labels).sum()
         sums.append(torch.stack([loss, correct.float()]))
     network.train(training)
-    losses, corrects = torch.stack(sums, dim=1).tolist()
-    return sum(losses) / len(val), sum(corrects) / len(val)
+    loss, correct = processes.sums_over(fabric, sums)
+    return loss / len(val), correct / len(val)
 
 
 def build_optimizers(network: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
@@ -173,9 +173,16 @@ def build_optimizers(network: nn.Module, settings: TrainingSettings) -> list[tor
 
 
 def draw_augmentation(
-    order: Tensor, images: ImageSet, epoch: int, settings: TrainingSettings, generator: torch.Generator
+    order: Tensor,
+    images: ImageSet,
+    epoch: int,
+    settings: TrainingSettings,
+    generator: torch.Generator,
+    local: slice = ALL,
 ) -> Sequence[Draws]:
-    """Draw the random numbers of the augmentation of each batch of `order` (S, B), and move them to the device."""
+    """Draw the random numbers of the augmentation of each batch of `order` (S, B), and move those of the rows `local`
+    of each batch to the device.
+    """
     height, width = images.parts[0].shape[1:3]
     drawn = []
     for index in order:
@@ -189,17 +196,17 @@ def draw_augmentation(
             draws["transforms"] = transforms
         if settings.cutout:
             draws["corners"] = augmentation.draw_corners(count, height, width, settings.cutout, generator)
-        drawn.append(draws)
+        drawn.append(draws_of(draws, local))
     return draws_on(images.device, drawn)
 
 
-def augmented(batch: Tensor, draws: Draws, settings: TrainingSettings) -> Tensor:
-    """Return the augmented images of a batch (B, H, W, C), 0 to 255."""
+def augmented(batch: Tensor, draws: Draws, settings: TrainingSettings, average: Average = alone) -> Tensor:
+    """Return the augmented images of a batch (B, H, W, C), 0 to 255; `average` as in augmentation.cutout."""
     batch = augmentation.shift_and_flip(batch, draws["flips"], draws["moves"])
     if "transforms" in draws:
         batch = augmentation.rotate_and_scale(batch, draws["transforms"])
     if "corners" in draws:
-        batch = augmentation.cutout(batch, draws["corners"], settings.cutout)
+        batch = augmentation.cutout(batch, draws["corners"], settings.cutout, average)
     return batch
 
 

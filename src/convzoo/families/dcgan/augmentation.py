@@ -5,7 +5,7 @@ from torch import Tensor
 
 from convzoo.families.dcgan.settings import AugmentSettings
 from convzoo.training import augmentation
-from convzoo.training.augmentation import Draws
+from convzoo.training.augmentation import Average, Draws, alone
 
 
 def draw_augmentation(
@@ -22,8 +22,11 @@ def draw_augmentation(
     return draws
 
 
-def diff_augment(x: Tensor, settings: AugmentSettings, draws: Draws, prefix: str = "") -> Tensor:
-    """Augment images (B, C, H, W), -1 to 1, for the discriminator, with those `draws` whose names start with `prefix`.
+def diff_augment(
+    x: Tensor, settings: AugmentSettings, draws: Draws, prefix: str = "", average: Average = alone
+) -> Tensor:
+    """Augment images (B, C, H, W), -1 to 1, for the discriminator, with those `draws` whose names start with `prefix`;
+    `average` as in augmentation.cutout.
 
     Gradients flow through every change (Zhao et al. 2020, https://arxiv.org/abs/2006.10738).
     """
@@ -32,7 +35,7 @@ def diff_augment(x: Tensor, settings: AugmentSettings, draws: Draws, prefix: str
     if settings.flip or settings.shift:
         x = augmentation.shift_and_flip(x, draws[f"{prefix}flips"], draws[f"{prefix}moves"])
     if settings.cutout:
-        x = augmentation.cutout(x, draws[f"{prefix}corners"], settings.cutout)
+        x = augmentation.cutout(x, draws[f"{prefix}corners"], settings.cutout, average)
     return x.permute(0, 3, 1, 2)
 
 

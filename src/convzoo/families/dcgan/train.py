@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,8 @@ from convzoo.files import write_json
 from convzoo.metrics.features import FeatureNetwork
 from convzoo.metrics.kid import diversity, kid
 from convzoo.settings.compute import ComputeSettings
-from convzoo.training import optimizers
-from convzoo.training.augmentation import Draws, draws_on
+from convzoo.training import optimizers, processes
+from convzoo.training.augmentation import Draws, draws_of, draws_on
 from convzoo.training.averaging import MovingAverage
 from convzoo.training.flops import PETA, flops
 from convzoo.training.history import Row
@@ -98,12 +99,14 @@ def fit(
             f"{state.network}: discriminator_steps: got {settings.discriminator_steps}, expected at most "
             f"{steps_per_epoch}, the number of batches in an epoch; lower it or batch_size"
         )
-    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's share of a batch
+    local = processes.local_rows(fabric, batch_size)
     grid_size = settings.grid_rows * settings.grid_columns
     fixed_latents = latents(max(settings.select_images, grid_size), settings.latents, settings.seed)
 
     generator, discriminator = build(architecture["generator"], architecture["discriminator"])
-    generator, discriminator = generator.to(fabric.device), discriminator.to(fabric.device)
+    generator, discriminator = (
+        processes.over_processes(fabric, player.to(fabric.device)) for player in (generator, discriminator)
+    )
     cost = image_flops(generator, discriminator, settings)
     average = MovingAverage(generator, settings.ema_decay, warm_up=True)
     generate, g_optimizer = fabric.setup(generator, adam(generator, settings, settings.generator_learning_rate))
@@ -122,19 +125,20 @@ def fit(
         order = images.shuffled(batch_size, randomness)
         first = epoch * steps_per_epoch
         draws = draw_epoch(settings, images, order, local, first, randomness)
-        remaining = zip(images.batches(order[state.step :]), draws[state.step :], strict=True)
+        remaining = zip(images.batches(order[state.step :, local]), draws[state.step :], strict=True)
         for step, ((batch, _), drawn) in enumerate(remaining, first + state.step):
             state.begin_step(step - first)
             multiplier = factor(settings.schedule, step, steps_per_epoch * settings.epochs, warmup=0)
             optimizers.set_rates([g_optimizer, d_optimizer], multiplier)
-            x = to_signed(batch)[local]
+            augment = partial(diff_augment, settings=settings.augment, draws=drawn, average=processes.average)
+            x = to_signed(batch)
             generators_turn = is_generators_turn(step, settings)
             with torch.set_grad_enabled(generators_turn):
                 fake = generate(drawn["latents"])
 
             # Discriminator: real towards one, generated towards zero, in separate batches for BatchNorm.
-            on_real = discriminate(diff_augment(x, settings.augment, drawn, "real ")).float()
-            on_fake = discriminate(diff_augment(fake.detach(), settings.augment, drawn, "fake ")).float()
+            on_real = discriminate(augment(x, prefix="real ")).float()
+            on_fake = discriminate(augment(fake.detach(), prefix="fake ")).float()
             d_loss = players.discriminator_loss(settings.loss, on_real, on_fake, settings.label_smoothing)
             if step % settings.r1_every == 0:
                 for weight, penalised in ((settings.r1, x), (settings.r2, fake)):
@@ -150,7 +154,7 @@ def fit(
             # Generator: scored by the updated discriminator, which stays fixed and passes gradients on.
             if generators_turn:
                 discriminator.requires_grad_(False)
-                on_fake = discriminate(diff_augment(fake, settings.augment, drawn, "generator ")).float()
+                on_fake = discriminate(augment(fake, prefix="generator ")).float()
                 # The logits of real images are those before the update, which saves a second pass.
                 g_loss = players.generator_loss(settings.loss, on_fake, on_real.detach())
                 fabric.backward(g_loss)
@@ -177,9 +181,12 @@ def fit(
             "val_kid": None,
         }
         if row["epoch"] in (1, settings.epochs) or row["epoch"] % settings.select_every == 0:
-            generated = samples(average.module, fixed_latents)
-            row |= validate(real, features(generated[: settings.select_images]))
-            state.notes["samples"][row["epoch"]] = torch.from_numpy(generated[:grid_size])
+            measured = {}
+            if fabric.is_global_zero:  # the others wait
+                generated = samples(average.module, fixed_latents)
+                measured = validate(real, features(generated[: settings.select_images]))
+                state.notes["samples"][row["epoch"]] = torch.from_numpy(generated[:grid_size])
+            row |= fabric.broadcast(measured)
             state.notes["alarms"] += collapse_alarms(state.network, settings.collapse, [*state.history, row])
             if settings.keep == "last" or state.is_best(row, "val_kid", lower=True):
                 state.best = {"generator": weights_of(average.module), "discriminator": weights_of(discriminator)}
@@ -194,15 +201,15 @@ def draw_epoch(
     """Draw the random numbers of the steps from `first` on, one for each row of `order` (S, B), for the device.
 
     Each has `latents` (B, L), and for the images that are augmented (`real` and `fake` ones for the discriminator, and
-    those of the `generator` if it is its turn) what `diff_augment` takes. All processes draw the latents of the whole
-    batch; `local` is the share of this one.
+    those of the `generator` if it is its turn) what `diff_augment` takes. They are drawn for the whole batch, of which
+    this process computes the rows `local`.
     """
     height, width = images.parts[0].shape[1:3]
-    count, drawn = len(order[0, local]), []
+    count, drawn = order.shape[1], []
     for step in range(first, first + len(order)):
-        draws = {"latents": torch.randn(order.shape[1], settings.latents, generator=generator)[local]}
+        draws = {"latents": torch.randn(count, settings.latents, generator=generator)[local]}
         for use in ("real", "fake", "generator") if is_generators_turn(step, settings) else ("real", "fake"):
-            augmentation = draw_augmentation(count, height, width, settings.augment, generator)
+            augmentation = draws_of(draw_augmentation(count, height, width, settings.augment, generator), local)
             draws |= {f"{use} {name}": value for name, value in augmentation.items()}
         drawn.append(draws)
     return draws_on(images.device, drawn)

@@ -18,6 +18,7 @@ from convzoo.data.pixels import to_floats
 from convzoo.families.transfer import network as transfer
 from convzoo.families.transfer.network import Transfer
 from convzoo.files import new_file, project_root, sha256_of
+from convzoo.training.processes import in_turn, share_of
 from convzoo.weights import backbones
 from convzoo.weights.backbones import resized
 
@@ -51,36 +52,41 @@ def cached_features(
     parts.append([sha256_of(Path(file)) for file in CODE])
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     file = project_root() / CACHE / f"{name}-{key[:32]}.safetensors"
-    if fabric.is_global_zero and not _is_readable(file):
+    stored = fabric.broadcast(_read(file) if fabric.is_global_zero else None)
+    if stored is None:
         features = {
             split: compute_features(f"{name}: {split}", network, fabric, part, scale) for split, part in images.items()
         }
-        for older in file.parent.glob(f"{name}-*.safetensors"):
-            older.unlink()
-        with new_file(file) as temporary:
-            save_file({key: value.cpu() for key, value in features.items()}, temporary)
-    fabric.barrier()
-    return {key: value.to(fabric.device) for key, value in load_file(file).items()}
+        stored = {key: value.cpu() for key, value in features.items()}
+        if fabric.is_global_zero:
+            for older in file.parent.glob(f"{name}-*.safetensors"):
+                older.unlink()
+            with new_file(file) as temporary:
+                save_file(stored, temporary)
+    return {key: value.to(fabric.device) for key, value in stored.items()}
 
 
 def compute_features(
     title: str, network: Transfer, fabric: Fabric, images: ImageSet, scale: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """Compute the backbone's features float32 (N, D) of `images`, with a progress bar."""
+    """Compute the backbone's features float32 (N, D) of `images`, each process those of some batches, with a progress
+    bar.
+    """
     network.backbone.eval()
-    features = []
-    bar = tqdm(total=len(images), desc=f"features of {title}", unit=" images", leave=False, disable=None)
-    for rows in in_order(len(images), BATCH):
+    features: list[Tensor] = []
+    quiet = None if fabric.is_global_zero else True
+    bar = tqdm(total=len(images), desc=f"features of {title}", unit=" images", leave=False, disable=quiet)
+    for rows in share_of(fabric, in_order(len(images), BATCH)):
         with fabric.autocast():
             x = resized(to_floats(images.take(rows), *scale), network.side)
             features.append(network.backbone(x).float())
-        bar.update(rows.stop - rows.start)
+        bar.update((rows.stop - rows.start) * fabric.world_size)
     bar.close()
-    return torch.cat(features)
+    return torch.cat(in_turn(fabric, features))
 
 
-def _is_readable(file: Path) -> bool:
+def _read(file: Path) -> dict[str, Tensor] | None:
     try:
-        return bool(load_file(file))
+        return load_file(file)
     except (OSError, SafetensorError):
-        return False
+        return None

@@ -20,7 +20,7 @@ from convzoo.families.transfer.features import cached_features
 from convzoo.families.transfer.network import Transfer, blocks, build, set_modes
 from convzoo.families.transfer.settings import TrainingSettings
 from convzoo.settings.compute import ComputeSettings
-from convzoo.training import optimizers
+from convzoo.training import optimizers, processes
 from convzoo.training.augmentation import draws_on
 from convzoo.training.averaging import moving_average
 from convzoo.training.flops import PETA, image_flops
@@ -65,7 +65,7 @@ def train(network: str, settings: TrainingSettings, compute: ComputeSettings, pr
         except ValueError as error:
             raise ConvzooError(f"{network}: {error}") from error
         model.backbone.load_state_dict(pretrained)
-        model.to(fabric.device)
+        model = processes.over_processes(fabric, model.to(fabric.device))
         stored = [[data.train], [data.train, data.augmented], [data.val]]
         pixel_scale = tuple(torch.tensor(architecture[name], device=fabric.device) for name in ("mean", "std"))
         images = Data(*(ImageSet(splits, fabric.device) for splits in stored), pixel_scale)
@@ -116,7 +116,7 @@ def fit_head(
     batch_size = min(phase.batch_size, len(labels))
     steps_per_epoch = len(labels) // batch_size
     steps = steps_per_epoch * phase.epochs
-    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's share of a batch
+    local = processes.local_rows(fabric, batch_size)
 
     network.backbone.requires_grad_(False)  # so that only its forward pass is counted
     features_cost = image_flops(network.backbone, (3, settings.side, settings.side)) * len(labels)
@@ -173,7 +173,7 @@ def tune(settings: TrainingSettings, network: Transfer, fabric: Fabric, images: 
     batch_size = min(phase.batch_size, len(images.train))
     steps_per_epoch = len(images.train) // batch_size
     steps = steps_per_epoch * phase.epochs
-    local = slice(fabric.global_rank, None, fabric.world_size)  # this process's share of a batch
+    local = processes.local_rows(fabric, batch_size)
 
     tuned = blocks(network.backbone)[-phase.blocks :]
     network.backbone.requires_grad_(False)
@@ -250,15 +250,15 @@ def validate(fabric: Fabric, network: nn.Module, inputs: Callable[[slice], Tenso
     modes = {module: module.training for module in network.modules()}
     network.eval()
     sums = []
-    for rows in in_order(len(labels), VAL_BATCH):
+    for rows in processes.share_of(fabric, in_order(len(labels), VAL_BATCH)):
         with fabric.autocast():
             logits = network(inputs(rows)).float()
         loss = F.cross_entropy(logits, labels[rows], reduction="sum")
         sums.append(torch.stack([loss, (logits.argmax(1) == labels[rows]).sum().float()]))
     for module, training in modes.items():
         module.training = training
-    losses, correct = torch.stack(sums, dim=1).tolist()
-    return {"val_loss": sum(losses) / len(labels), "val_accuracy": sum(correct) / len(labels)}
+    loss, correct = processes.sums_over(fabric, sums)
+    return {"val_loss": loss / len(labels), "val_accuracy": correct / len(labels)}
 
 
 def epochs_of(settings: TrainingSettings) -> int:
