@@ -101,7 +101,7 @@ def test_a_fingerprint_is_the_sha256_of_all_that_can_change_the_weights(family, 
     files = {key: sha256_of(Path("data/weights", file)) for key, file in FILES.get(family.name, {}).items()}
     backbone = {"architecture": "efficientnet-lite0"} if family.name == "transfer" else {}
     assert identity["params"] == settings | files | backbone
-    assert identity["compute"] == COMPUTE.model_dump()
+    assert identity["compute"] == COMPUTE.model_dump() | {"strategy": "single_device"}
     digests = {split: digest(load_split(folder_of(family, split))) for split in SPLITS}
     assert identity["data"] == {"name": settings["data"], **digests}
     assert {"torch", "numpy"} <= set(identity["versions"])
