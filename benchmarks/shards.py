@@ -154,7 +154,7 @@ def small_params(storage: str, side: int) -> Any:
     network = params.values["networks"][NETWORK] | {"epochs": 1, "batch_size": batch_size, "flip": "alternating"}
     network |= {"architecture": "reference", "ema_decay": 0, "sizes": []}
     network["reference"] = {"blocks": [[4]], "padding": "same", "dense": 8, "dropout": 0}
-    compute = {"portable": False, "device": "cpu", "devices": 1, "precision": "fp32", "threads": 1}
+    compute = params.values["compute"] | {"portable": False, "device": "cpu", "precision": "fp32", "threads": 1}
     values = params.values | {"data": {DATASET: data}, "networks": {NETWORK: network}}
     return Params(params.file, values | {"compute": compute | {"deterministic": True}}, params.lines)
 
