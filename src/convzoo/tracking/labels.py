@@ -74,10 +74,14 @@ def flat(block: Mapping[str, Any], architecture: str | None = None) -> dict[str,
 def run_params(identity: Mapping[str, Any]) -> dict[str, Any]:
     """The flat params of a run, from fingerprint.json: of the training and of the machine.
 
-    The environment of portable trainings is not among them: it is always the same.
+    The environment of portable trainings is not among them, since it is always the same, nor is how several processes
+    train together, if there is one.
     """
     params = flat(identity["params"], identity["params"].get("architecture"))
-    return params | {key: value for key, value in identity["compute"].items() if key not in {*params, "environment"}}
+    compute = {key: value for key, value in identity["compute"].items() if key not in {*params, "environment"}}
+    if compute.get("devices") == compute.get("nodes") == 1:
+        del compute["nodes"], compute["strategy"]
+    return params | compute
 
 
 def param_text(value: Any) -> str:
