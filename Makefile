@@ -99,7 +99,7 @@ test-gpu: setup
 
 test-ui: setup
 	@python tests/helpers/chromium.py
-	OMP_WAIT_POLICY=passive python -m pytest -n 2 --dist loadgroup -m browser tests/ui
+	OMP_WAIT_POLICY=passive python -m pytest -n 2 --dist loadfile -m browser tests/ui
 
 screenshots: setup
 	@python tests/helpers/chromium.py

@@ -11,14 +11,6 @@ from helpers.served import server as demo_server
 from helpers.shown import build, server
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two processes can run these tests: one gets those of MLflow's pages, the other one those of the demo."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            group = "mlflow" if "shown" in getattr(item, "fixturenames", ()) else "demo"
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def shown(tmp_path_factory) -> Path:
     """A project with runs to look at."""

@@ -82,6 +82,7 @@ def test_the_runs_are_listed_by_names_that_tell_them_apart(page, address, shown)
 
 def test_search_leaves_the_runs_that_it_asks_for(page, address, shown):
     open_runs(page, address, CLASSIFIER)
+    expect(row_of(page, name_of(shown, VARIANT))).to_be_visible()  # or the list of all would replace what was found
     between = (accuracy_of(shown, name_of(shown)) + accuracy_of(shown, name_of(shown, VARIANT))) / 2
     box = page.get_by_test_id("search-box")
     box.fill(f"metrics.test_accuracy > {between:.4f} and params.optimizer = 'sgd'")
