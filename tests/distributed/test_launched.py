@@ -90,7 +90,7 @@ def test_torchrun_trains_with_the_bytes_and_the_fingerprint_of_a_plain_start(pro
     assert outputs(project) == expected
 
 
-def test_torchrun_with_another_number_of_processes_is_told(project):
+def test_torchrun_with_another_number_of_processes_is_refused(project):
     output = finish(start(project, *TORCHRUN, "--nproc-per-node", "1", *STAGE), is_well=False)
     assert "error: compute.devices: is 2, but torchrun started 1, expected the same" in output
 
@@ -154,11 +154,11 @@ def test_two_hosts_train_one_network_and_the_loss_of_one_ends_the_other(project,
 def test_killed_in_every_epoch_two_processes_end_with_the_bytes_of_an_uninterrupted_training(name, tmp_path):
     family = FAMILIES[name]
     with working_in(family.project(tmp_path)) as folder:
-        assert several.train(name, folder) == [0, 0], several.told(folder)
+        assert several.train(name, folder) == [0, 0], several.output(folder)
         expected, epochs = family.outputs(), len(family.history())
         shutil.rmtree(family.folder)
         for number in range(epochs - 1):
             fault = several.Fault(rank=number % 2, epochs=1, is_kill=True)
-            assert sorted(several.train(name, folder, fault=fault)) == [-9, 1], several.told(folder)
-        assert several.train(name, folder) == [0, 0], several.told(folder)
+            assert sorted(several.train(name, folder, fault=fault)) == [-9, 1], several.output(folder)
+        assert several.train(name, folder) == [0, 0], several.output(folder)
         assert family.outputs() == expected

@@ -63,13 +63,13 @@ def test_two_processes_have_the_loss_curve_of_one(family, project):
     files = set(family.outputs())
     shutil.rmtree(family.folder)
 
-    assert several.train(family.name, project, **changes) == [0, 0], several.told(project)
+    assert several.train(family.name, project, **changes) == [0, 0], several.output(project)
     for row, wanted in zip(family.history(), expected, strict=True):
         for name, value in wanted.items():
             bound = {"abs": ACCURACY} if name.endswith("accuracy") else {"rel": TOLERANCE[family.name]}
             assert float(row[name]) == pytest.approx(float(value), **bound), name
     assert set(family.outputs()) == files
-    assert several.told(project, 1) == "", "only the first process reports"
+    assert several.output(project, 1) == "", "only the first process reports"
     assert not list((project / ".checkpoints").iterdir())
     together = read_json(family.folder / "fingerprint.json")
     assert together["fingerprint"] != alone["fingerprint"]
@@ -96,11 +96,11 @@ def test_the_end_of_one_process_ends_the_other_and_the_training_goes_on_with_the
     message = (
         rf"error: {NETWORK}: process {1 - fault.rank} of 2 lost another one \([\w :.\[\]]+\), expected all of them"
     )
-    assert re.search(message, several.told(project, 1 - fault.rank))
+    assert re.search(message, several.output(project, 1 - fault.rank))
     assert not (family.folder / "weights.safetensors").exists()
 
     assert several.train(family.name, project) == [0, 0]
-    assert re.search(rf"resuming {NETWORK} at epoch 2", several.told(project))
+    assert re.search(rf"resuming {NETWORK} at epoch 2", several.output(project))
     assert family.outputs() == expected
 
 
@@ -110,8 +110,10 @@ def test_another_number_of_processes_continues_from_a_checkpoint_that_is_named(f
     [folder] = (project / ".checkpoints").iterdir()
     first = read_json(folder / "fingerprint.json")
 
-    assert several.train(family.name, project, 2, continue_from=first["fingerprint"]) == [0, 0], several.told(project)
-    assert f"resuming {NETWORK} at epoch 2 from the checkpoint of {first['fingerprint'][:16]}" in several.told(project)
+    assert several.train(family.name, project, 2, continue_from=first["fingerprint"]) == [0, 0], several.output(project)
+    assert f"resuming {NETWORK} at epoch 2 from the checkpoint of {first['fingerprint'][:16]}" in several.output(
+        project
+    )
     found = read_json(family.folder / "fingerprint.json")
     assert found["parent"]["fingerprint"] == first["fingerprint"] != found["fingerprint"]
     assert found["parent"]["epoch"] == 1

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pickle
 import signal
 import socket
 import sys
@@ -24,7 +23,7 @@ class Fault(NamedTuple):
 
 
 def train(family: str, folder: Path, count: int = 2, fault: Fault | None = None, **changes: Any) -> list[int]:
-    """Train in `folder` with `count` processes; their exit codes. What each prints is then in folder/told-RANK.txt.
+    """Train in `folder` with `count` processes; their exit codes. What each prints is then in folder/output-RANK.txt.
 
     `changes` are of the settings; `continue_from` among them is the fingerprint of another training.
     """
@@ -32,16 +31,18 @@ def train(family: str, folder: Path, count: int = 2, fault: Fault | None = None,
     return [_exit_code(process) for process in started]
 
 
-def told(folder: Path, rank: int = 0) -> str:
+def output(folder: Path, rank: int = 0) -> str:
     """What a process of `train` printed."""
-    return (folder / f"told-{rank}.txt").read_text()
+    return (folder / f"output-{rank}.txt").read_text()
 
 
-def results(function: Callable[..., Any], folder: Path, count: int = 2, *arguments: Any) -> list[Any]:
-    """What `function`, importable from a module of tests/helpers, returns in each of `count` processes."""
+def results(function: Callable[..., Any], folder: Path, count: int = 2, *arguments: Any) -> list[dict[str, Any]]:
+    """The tensors, by name, that `function` of a module in tests/helpers returns in each of `count` processes."""
+    from safetensors.torch import load_file  # here: the processes that train should not wait for it
+
     started = _start(_call, count, (function, str(folder), *arguments))
     assert [_exit_code(process) for process in started] == [0] * count
-    return [pickle.loads((folder / f"result-{rank}").read_bytes()) for rank in range(count)]
+    return [load_file(folder / f"result-{rank}") for rank in range(count)]
 
 
 def environment(rank: int, count: int, port: int) -> dict[str, str]:
@@ -108,7 +109,7 @@ def _train(
 
     Progress.step, Progress.epoch = faulty, counted
     with (
-        Path(f"told-{rank}.txt").open("w", buffering=1) as stream,
+        Path(f"output-{rank}.txt").open("w", buffering=1) as stream,
         contextlib.redirect_stdout(stream),
         contextlib.redirect_stderr(stream),
     ):
@@ -124,10 +125,11 @@ def _train(
 def _call(variables: dict[str, str], function: Callable[..., Any], folder: str, *arguments: Any) -> None:
     import torch
     import torch.distributed as dist
+    from safetensors.torch import save_file
 
     os.environ |= variables
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
-    result = function(*arguments)
-    Path(folder, f"result-{variables['RANK']}").write_bytes(pickle.dumps(result))
+    result = {name: value.contiguous() for name, value in function(*arguments).items()}
+    save_file(result, Path(folder, f"result-{variables['RANK']}"))
     dist.barrier()

@@ -37,19 +37,20 @@ def passes(layer: nn.Module, batches: list[Tensor], weights: Tensor) -> dict[str
     return found | {name: value.clone() for name, value in network.state_dict().items()}
 
 
-def painted(images: Tensor, corners: Tensor, side: int) -> tuple[Tensor, Tensor]:
+def painted(images: Tensor, corners: Tensor, side: int) -> dict[str, Tensor]:
     """Images of this process after cutout, and the gradient of the sum of their squares by the images."""
     fabric = place()
     rows = slice(fabric.global_rank, None, fabric.world_size)
     x = images[rows].clone().requires_grad_()
     found = augmentation.cutout(x, corners[:, rows], side, average)
     found.square().sum().backward()
-    return found.detach(), x.grad
+    return {"images": found.detach(), "gradient": x.grad}
 
 
-def counted(batches: int) -> tuple[list[int], list[float]]:
+def counted(batches: int) -> dict[str, Tensor]:
     """The batches of all processes in turn, and two sums over them."""
     fabric = place()
     shares = list(share_of(fabric, [slice(number, number + 1) for number in range(batches)]))
     sums = [torch.tensor([float(rows.start), 0.5]) for rows in shares]
-    return in_turn(fabric, [rows.start for rows in shares]), sums_over(fabric, sums)
+    starts = in_turn(fabric, [rows.start for rows in shares])
+    return {"starts": torch.tensor(starts), "sums": torch.tensor(sums_over(fabric, sums))}

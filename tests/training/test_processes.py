@@ -52,16 +52,16 @@ def test_a_layer_of_two_processes_computes_what_one_process_would(name, tmp_path
 def test_cutout_paints_in_the_mean_colour_of_all_images(tmp_path):
     images = torch.rand(6, 8, 8, 3, generator=torch.Generator().manual_seed(0))
     corners = torch.randint(4, (2, 6, 1), generator=torch.Generator().manual_seed(1))
-    found = several.results(shared_layers.painted, tmp_path, 2, images, corners, 4)
-    for parts, expected in zip(zip(*found, strict=True), shared_layers.painted(images, corners, 4), strict=True):
-        torch.testing.assert_close(interleaved(list(parts)), expected, **CLOSE)
+    first, second = several.results(shared_layers.painted, tmp_path, 2, images, corners, 4)
+    for name, expected in shared_layers.painted(images, corners, 4).items():
+        torch.testing.assert_close(interleaved([first[name], second[name]]), expected, **CLOSE)
 
 
 @pytest.mark.parametrize("count", [1, 4, 5])
 def test_sums_over_batches_are_those_of_one_process(count, tmp_path):
-    expected = (list(range(count)), [sum(range(count)), count / 2])
-    assert shared_layers.counted(count) == expected
-    assert several.results(shared_layers.counted, tmp_path, 2, count) == [expected] * 2
+    found = [shared_layers.counted(count), *several.results(shared_layers.counted, tmp_path, 2, count)]
+    assert [one["starts"].tolist() for one in found] == [list(range(count))] * 3
+    assert [one["sums"].tolist() for one in found] == [[sum(range(count)), count / 2]] * 3
 
 
 def test_a_batch_that_two_processes_cannot_share_evenly_is_refused():
