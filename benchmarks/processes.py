@@ -149,7 +149,8 @@ def random_data(count: int, height: int, width: int, channels: int) -> TrainingD
     split, none = Split(images, rng.integers(0, CLASSES, count)), Split(images[:0], np.zeros(0, np.int64))
     classes = [str(number) for number in range(CLASSES)]
     meta = {"shape": [height, width, channels], "classes": classes, "mean": [0.5] * channels, "std": [0.25] * channels}
-    return TrainingData(split, none, split._replace(images=images[:50], labels=split.labels[:50]), meta, {})
+    val = split._replace(images=images[:50], labels=split.labels[:50])
+    return TrainingData(split, none, val, meta, digests={}, order={})
 
 
 def _with_batches(settings: Any, share: int) -> Any:

@@ -1,5 +1,6 @@
 """The benchmarks run the loops and files of every family."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from helpers.small import CLASSIFIER, COMPUTE, TRANSFER
 from onnx import numpy_helper
 
-from benchmarks import inference, int8, training, trainings
+from benchmarks import compiled, inference, int8, processes, training, trainings
 from convzoo.files import read_json
 from convzoo.settings.load import read_params
 from convzoo.shipping.model import Model
@@ -34,6 +35,21 @@ def test_a_loop_is_timed_and_leaves_nothing(family, small, project):
     assert 0 < watch.in_network[0] < watch.steps[0]
     assert not (project / "models").exists()
     assert not list(project.rglob("*.ckpt"))
+
+
+def test_a_process_of_a_comparison_is_timed(family, project, capsys):
+    processes.child(family.network, steps=2, processes=1, threads=1, together=False)
+    timed = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert timed["batch"] > 0 and timed["seconds"] > 0 and timed["spent"] > 0
+
+
+@pytest.mark.parametrize("family", [CLASSIFIER])
+def test_the_compiled_loop_is_timed(family, small, project, monkeypatch):
+    compiled_modules = []
+    monkeypatch.setattr(torch, "compile", lambda module: compiled_modules.append(module) or module)
+    cells = compiled.row(small, compiled.parsed(["--turns", "2", "--seconds", "0"])).split(" | ")
+    assert len(compiled_modules) == 3  # once to compile, and once in each turn
+    assert len(cells) == 4 and float(cells[0]) > 0 and float(cells[2]) > 0
 
 
 @pytest.mark.parametrize("family", [TRANSFER])
