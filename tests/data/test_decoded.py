@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from helpers.raw_sets import LIMITS, encoded, noise, note, prepared, settings, tar
 
+from convzoo.data.formats import decoded as cache
 from convzoo.data.formats import threads
 from convzoo.data.prepare import prepare
 
@@ -112,15 +113,20 @@ def test_a_cache_that_cannot_be_written_costs_a_note(run, tmp_path, capsys):
     assert "decoded pictures are not kept for the next run (" in capsys.readouterr().out
 
 
-def test_a_cache_that_fails_midway_costs_a_note(run, tmp_path, capsys):
+def test_a_full_disk_costs_a_note(run, tmp_path, capsys, monkeypatch):
     run(FILES[:100])
-    with database(tmp_path) as connection:
-        connection.execute(
-            "CREATE TRIGGER full BEFORE INSERT ON pictures BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
-        )
-    decoded, with_cache, _ = run(FILES)
-    assert decoded >= 30 and with_cache == run(FILES, cache=None)[1]
-    assert "decoded pictures are not kept for the next run (disk is full)" in capsys.readouterr().out
+    connected = cache._connected
+
+    def full(file):
+        database = connected(file)
+        pages = database.execute("PRAGMA page_count").fetchone()[0]
+        database.execute(f"PRAGMA max_page_count = {pages + 5}")
+        return database
+
+    monkeypatch.setattr(cache, "_connected", full)
+    count, with_cache, _ = run(FILES)
+    assert count >= 30 and with_cache == run(FILES, cache=None)[1]
+    assert "for the next run (database or disk is full); make sure that there is room" in capsys.readouterr().out
 
 
 def test_the_images_are_those_of_the_files(run, tmp_path):

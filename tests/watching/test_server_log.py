@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from helpers.project import environment
 from helpers.served import images, light, server, wait_until
+from typer.testing import CliRunner
 
+from convzoo.cli import app
 from convzoo.watching.log import ROWS
 
 BATCH = 256
@@ -67,7 +69,6 @@ def test_a_kill_loses_only_what_metrics_has_not_counted_and_sigterm_loses_nothin
     ("arguments", "message"),
     [
         (("--log", "log"), "--log: cannot be written without pyarrow"),
-        (("--log-images",), "--log-images: needs a log, expected a folder for it; add: --log DIR"),
     ],
 )
 def test_a_log_that_cannot_be_written_is_refused_at_the_start(arguments, message, models, tmp_path):
@@ -81,3 +82,24 @@ def test_a_log_that_cannot_be_written_is_refused_at_the_start(arguments, message
         command, cwd=tmp_path, env=environment(**variables), capture_output=True, text=True, timeout=120
     )
     assert (ended.returncode, ended.stdout) == (1, "") and message in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--log-days", "30"], "--log-days: changes nothing without --log, expected both; add: --log DIR"),
+        (["--log-images"], "--log-images: changes nothing without --log, expected both; add: --log DIR"),
+        (
+            ["--log", "log", "--log-images-size", "9"],
+            "--log-images-size: changes nothing without --log-images, expected both; add: --log-images",
+        ),
+        (
+            ["--log", "log", "--log-images-days", "9"],
+            "--log-images-days: changes nothing without --log-images, expected both; add: --log-images",
+        ),
+        (["--shadow-share", "1"], "--shadow-share: changes nothing without --shadow, expected both; add: --shadow ALIAS"),
+    ],
+)
+def test_an_option_that_changes_nothing_is_refused(arguments, message):
+    result = CliRunner().invoke(app, ["serve", "--port", "0", *arguments])
+    assert result.exit_code == 1 and result.stderr == f"error: {message}\n"

@@ -43,7 +43,18 @@ Mlflow = Annotated[
 ]
 
 
+# Options that change nothing without another one, and how to add that.
+DEPENDENT = {
+    "shadow_share": ("shadow", "--shadow ALIAS"),
+    "log_days": ("log", "--log DIR"),
+    "log_images": ("log", "--log DIR"),
+    "log_images_size": ("log_images", "--log-images"),
+    "log_images_days": ("log_images", "--log-images"),
+}
+
+
 def command(
+    context: typer.Context,
     networks: Networks = None,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="The address to listen on; 127.0.0.1 is this machine only.")
@@ -88,8 +99,10 @@ def command(
     ] = ImageBounds.days,
 ) -> None:
     """Load the networks, print the address, and serve until the end."""
-    if log_images and log is None:
-        raise ConvzooError("--log-images: needs a log, expected a folder for it; add: --log DIR")
+    for name, (needed, addition) in DEPENDENT.items():
+        if not _is_default(context, name) and not context.params[needed]:
+            option, other = (f"--{key.replace('_', '-')}" for key in (name, needed))
+            raise ConvzooError(f"{option}: changes nothing without {other}, expected both; add: {addition}")
     limits = Limits(max_body, max_images, max_pixels, max_requests, timeout)
     compared = (shadow, shadow_share) if shadow else None
     hosts = allow_host or ()
@@ -98,6 +111,11 @@ def command(
     key = signed_by.absolute() if signed_by else None
     options = {"shadow": compared, "hosts": hosts, "limits": limits, "mlflow": mlflow}
     serve(networks or [], (host, port), models, signed_by=key, log=logged, **options)
+
+
+def _is_default(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is None or source.name.startswith("DEFAULT")
 
 
 def serve(networks: Sequence[str], address: tuple[str, int], models: Path | None, **options: Any) -> None:

