@@ -68,7 +68,7 @@ def speed(chosen: Training, seconds: float) -> float:
 
 
 def run(chosen: Training, watch: Stopwatch) -> None:
-    """Run the loop with the fabric as it is: a WatchedFabric adds hooks to the networks, which would be compiled, too."""
+    """Run the loop with the fabric as it is: a WatchedFabric adds hooks to networks, which would be compiled, too."""
     with suppress(Finished):
         chosen.loop(chosen.fabric, watch)
 

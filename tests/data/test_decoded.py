@@ -120,7 +120,7 @@ def test_a_full_disk_costs_a_note(run, tmp_path, capsys, monkeypatch):
     def full(file):
         database = connected(file)
         pages = database.execute("PRAGMA page_count").fetchone()[0]
-        database.execute(f"PRAGMA max_page_count = {pages + 5}")
+        database.execute(f"PRAGMA max_page_count = {pages}")
         return database
 
     monkeypatch.setattr(cache, "_connected", full)

@@ -97,7 +97,10 @@ def test_a_log_that_cannot_be_written_is_refused_at_the_start(arguments, message
             ["--log", "log", "--log-images-days", "9"],
             "--log-images-days: changes nothing without --log-images, expected both; add: --log-images",
         ),
-        (["--shadow-share", "1"], "--shadow-share: changes nothing without --shadow, expected both; add: --shadow ALIAS"),
+        (
+            ["--shadow-share", "1"],
+            "--shadow-share: changes nothing without --shadow, expected both; add: --shadow ALIAS",
+        ),
     ],
 )
 def test_an_option_that_changes_nothing_is_refused(arguments, message):
