@@ -166,15 +166,21 @@ def test_as_many_networks_run_at_once_as_there_are_jobs_and_the_longest_comes_la
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--jobs", "1"], []),
         (["--jobs", "2", "train@long"], ["train@long"]),
         (["--jobs", "2", "--force"], ["--force"]),
         (["--jobs", "2", "-s", "train@long", "train@short"], ["-s", "train@long", "train@short"]),
     ],
 )
-def test_one_job_one_network_and_options_of_dvc_are_one_repro(project, arguments, expected):
+def test_one_network_and_options_of_dvc_are_one_repro(project, arguments, expected):
     run(*arguments)
     assert [arguments for _, arguments in calls()] == [["repro", *expected]]
+
+
+def test_one_job_runs_one_network_after_another_from_its_training_to_the_registry_the_shortest_first(project):
+    assert run("--jobs", "1").exit_code == 0
+    _, *networks, last = [arguments for _, arguments in calls()]
+    assert networks == [of_network(name) for name in ("short", "new", "long")]
+    assert last == ["repro"]
 
 
 def test_with_nothing_to_do_there_is_one_repro(project):

@@ -1,7 +1,8 @@
 """Run the stages that are out of date and show the results.
 
-Runs `dvc repro` with the same arguments and ends with its exit code. Networks run side by side if there are cores,
-memory or GPUs for several; with options of `dvc repro`, they run one after another. Shows which stages run and how long
+Runs `dvc repro` with the same arguments and ends with its exit code. Each network runs from its training to the registry,
+the shortest first, and several side by side if there are cores, memory or GPUs for them; with options of `dvc repro`, its
+own order counts. Shows which stages run and how long
 the rest will take; DVC's output goes to a file in .repro/. At the end come the results of all networks, what is new in
 MLflow, why dvc.lock changed, and what to do next.
 """
@@ -21,7 +22,7 @@ from convzoo.lineage.record import locked_stages
 from convzoo.portable import LEVERS
 from convzoo.repro.durations import FOLDER, REFERENCE, read_durations, save_durations
 from convzoo.repro.entries import put_in_order
-from convzoo.repro.jobs import can_run_at_once, due_md5s, dvc, run_networks
+from convzoo.repro.jobs import are_stages, due_md5s, dvc, run_networks
 from convzoo.repro.machine import job_count, job_environments, visible_gpus
 from convzoo.repro.plan import PIPELINE, read_plan
 from convzoo.repro.processes import environment
@@ -76,20 +77,19 @@ def command(
     params = read_params()
     if compute_settings(params).portable:
         os.environ.update(LEVERS)  # so that no stage has to start itself again with them
-    places = _places(params, jobs) if can_run_at_once(arguments) else [{}]
-    before = locked_stages()
-    plan = read_plan(params.values, arguments, due_md5s(params) if len(places) > 1 else {})
+    before, by_network = locked_stages(), are_stages(arguments)
+    plan = read_plan(params.values, arguments, due_md5s(params) if by_network else {})
     plan.check_targets(arguments)
     profile = params.values["profile"]
     progress = Progress(plan, read_durations(profile), read_durations(profile, REFERENCE))
     log = _new_log()
     with Run(progress, log) as run:
-        code = run_networks(run, plan, places) if len(places) > 1 else 0
+        code = run_networks(run, plan, _places(params, jobs)) if by_network else 0
         if not code and not run.is_stopped:
             code = run.run([Job(dvc(arguments))])
         else:
             code = code or 128 + run.children.signals[0]
-    if len(places) > 1:
+    if by_network:
         put_in_order(before, list(plan.stages))
     save_durations(profile, progress.seconds)
     if code and run.is_stopped:

@@ -1,4 +1,4 @@
-"""Networks that run side by side, each in a `dvc repro` for its stages.
+"""Networks that run one by one or side by side, each in a `dvc repro` for its stages.
 
 First come the stages that the networks depend on, then the networks, the shortest first, and then a `dvc repro` as it
 was asked for, which runs what is left and leaves nothing out of date. DVC holds its lock except while the command of a
@@ -26,8 +26,8 @@ def dvc(arguments: Sequence[str], options: Sequence[str] = ()) -> list[str]:
     return [sys.executable, "-m", "dvc", *options, "repro", *arguments]
 
 
-def can_run_at_once(arguments: Sequence[str]) -> bool:
-    """Whether `dvc repro ARGUMENTS` is about stages only: options of DVC may mean any stage, or all of them again."""
+def are_stages(arguments: Sequence[str]) -> bool:
+    """Whether all arguments of a `dvc repro` are stages: options of DVC may mean any stage, or all of them again."""
     return all(STAGE.fullmatch(argument) or argument in ALL_STAGES for argument in arguments)
 
 
@@ -42,7 +42,7 @@ def due_md5s(params: Params) -> dict[str, str]:
 
 
 def run_networks(run: Run, plan: Plan, places: Sequence[Mapping[str, str]]) -> int:
-    """Run the networks with something to run side by side, after what they need; an exit code.
+    """Run the networks with something to run, one at a time in each place, after what they need; an exit code.
 
     Runs nothing if there are fewer than two of them.
     """
