@@ -2,8 +2,9 @@
 
 Runs `dvc repro` with the same arguments and ends with its exit code. Each network runs from its training to the
 registry, the shortest first, and several side by side if there are cores, memory or GPUs for them; with options of
-`dvc repro`, the order is that of DVC. Shows which stages run and how long the rest will take; DVC's output goes to a file
-in .repro/. At the end come the results of all networks, what is new in MLflow, why dvc.lock changed, and what to do next.
+`dvc repro`, the order is that of DVC. Shows which stages run and how long the rest will take; DVC's output goes to a
+file in .repro/. At the end come the results of all networks, what is new in MLflow, why dvc.lock changed, and what to
+do next.
 """
 
 import os
