@@ -120,19 +120,62 @@ def test_repeat_gives_each_seed_its_params_and_prints_mean_and_spread(pets, tmp_
     assert "test_accuracy                0.7 +- 0.1 (0.6 to 0.8)" in output
 
 
-def test_recorded_results_can_be_measured_again_and_are_shown(pets, monkeypatch):
+@pytest.fixture
+def measured(pets, monkeypatch):
+    """The seeds that `repeat` measured; nothing is trained, and seed 9 fails."""
     monkeypatch.chdir(pets)
-    monkeypatch.setattr(repeat, "STEPS", ())
-    metrics = {"test_accuracy": 0.5, "train_petaflops": 0.25, "train_seconds": 7}
-    monkeypatch.setattr(repeat, "read_json", lambda file: read_json(file) if file.name == "meta.json" else metrics)
+    seeds = []
+
+    def row(folder, network, seed, steps) -> dict:
+        seeds.append(seed)
+        (folder / "models" / network).mkdir(parents=True)
+        if seed == 9:
+            raise ConvzooError("seed 9: no memory")
+        return {"seed": seed, "test_accuracy": 0.5, "train_petaflops": 0.25, "train_seconds": 7}
+
+    monkeypatch.setattr(repeat, "_once", row)
+    yield seeds
+    shutil.rmtree("docs/results", ignore_errors=True)
+
+
+RECORD = Path("docs/results/test", f"{NETWORK}.json")
+
+
+def test_recorded_results_can_be_measured_again_and_are_shown(measured):
     repeat.repeat(NETWORK, 2, recorded=True)
-    file = Path("docs/results/test", f"{NETWORK}.json")
-    record = json.loads(file.read_text())
+    record = json.loads(RECORD.read_text())
     assert record["settings"] == read_params().values["networks"][NETWORK]
     assert record["commit"] == git("rev-parse", "HEAD") and record["source"] == "my-photos"
     assert [row["seed"] for row in record["rows"]] == [0, 1] and record["rows"][1]["test_accuracy"] == 0.5
     assert f"| `{NETWORK}` | accuracy 50.00 % | 50.00 to 50.00 % | - | 0.25 | 7 s | 2 | " in results("test")
-    file.unlink()
+
+
+def test_recorded_seeds_of_the_same_training_are_not_trained_again(measured, pets, tmp_path, monkeypatch, capsys):
+    with pytest.raises(ConvzooError, match="seed 9"):
+        repeat.repeat(NETWORK, 10, recorded=True)
+    assert measured == list(range(10))
+    assert [row["seed"] for row in json.loads(RECORD.read_text())["rows"]] == list(range(9)), "kept, seed by seed"
+    measured.clear()
+    repeat.repeat(NETWORK, 4, recorded=True)
+    assert measured == [] and f"{RECORD}: has the seeds 0, 1, 2, 3, 4, 5, 6, 7, 8 of" in capsys.readouterr().out
+    repeat.repeat(NETWORK, 2, tmp_path / "kept", recorded=True)
+    assert measured == [0, 1], "their files were asked for"
+
+    def again(reason: str) -> None:
+        measured.clear()
+        repeat.repeat(NETWORK, 2, recorded=True)
+        assert measured == [0, 1], reason
+
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("label_smoothing: 0.1", "label_smoothing: 0.2"))
+    assert read_params().values["networks"][NETWORK]["label_smoothing"] == 0.2
+    again("the settings changed")
+    Path("params.yaml").write_text(text)
+    again("and changed back")
+    monkeypatch.setattr(repeat, "_machine", lambda: "another one")
+    again("another machine")
+    RECORD.write_text("{")
+    again("a damaged record")
 
 
 def test_seeds_run_side_by_side(pets, monkeypatch, capsys):

@@ -8,6 +8,7 @@ import platform
 import shutil
 import statistics
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import version
@@ -21,7 +22,7 @@ from convzoo.commands.results import FOLDER
 from convzoo.commands.shared import Network
 from convzoo.errors import ConvzooError
 from convzoo.files import new_folder, read_json, write_json
-from convzoo.lineage.commits import head
+from convzoo.lineage.commits import git, head
 from convzoo.portable import processor
 from convzoo.settings.load import Params, read_params
 from convzoo.settings.search import with_values
@@ -37,8 +38,9 @@ def repeat(network: str, seeds: int, kept: Path | None = None, recorded: bool = 
     temporary folder and without tracking, and print a table. What seed N makes stays in the folder `kept`/seed-N.
     `jobs` seeds run side by side, each with the threads of params.yaml.
 
-    If they are to be `recorded`, the rows go to the file that `convzoo results` reads. Raises ConvzooError if data or
-    network are missing, and if `kept` has files or cannot be made.
+    If they are to be `recorded`, each row goes to the file that `convzoo results` reads once it is measured. Seeds that
+    this file has from the same settings, data, code and machine are not trained again, unless their files are to be
+    kept. Raises ConvzooError if data or network are missing, and if `kept` has files or cannot be made.
     """
     params, source = checked_params(network)
     if kept:
@@ -48,40 +50,74 @@ def repeat(network: str, seeds: int, kept: Path | None = None, recorded: bool = 
         except OSError as error:
             raise cannot_be_written(kept, error) from error
 
-    rows, steps = [], Steps()
+    file = FOLDER / params.values["profile"] / f"{network}.json"
+    described = _described(network, params, source, jobs) if recorded else {}
+    rows = _recorded(file, described) if recorded and not kept else []
+    if rows:
+        names = ", ".join(str(row["seed"]) for row in rows)
+        print(f"{file}: has the seeds {names} of the same training; remove it to train them again", flush=True)
+    missing, steps, lock = sorted(set(range(seeds)) - {row["seed"] for row in rows}), Steps(), threading.Lock()
+
+    def measure(seed: int) -> None:
+        row = _seed(network, seed, kept, steps)
+        with lock:
+            rows.append(row)
+            rows.sort(key=lambda row: row["seed"])
+            print("  ".join(f"{name} {value:g}" for name, value in row.items()), flush=True)
+            if recorded:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                write_json(file, described | {"rows": rows})
+
     with ThreadPoolExecutor(jobs) as executor:
         try:
-            for finished in as_completed([executor.submit(_seed, network, seed, kept, steps) for seed in range(seeds)]):
-                rows.append(row := finished.result())
-                print("  ".join(f"{name} {value:g}" for name, value in row.items()), flush=True)
+            for finished in as_completed([executor.submit(measure, seed) for seed in missing]):
+                finished.result()
         except BaseException:  # also of an interrupt: the other trainings would continue
             steps.stop()
             raise
-    rows.sort(key=lambda row: row["seed"])
     if recorded:
-        file = FOLDER / params.values["profile"] / f"{network}.json"
-        _record(file, network, params, source, rows, jobs)
         print(f"recorded in {file}; convzoo results shows it")
     print(
-        f"\n{network}, profile {params.values['profile']}, {seeds} seed(s): mean +- sample standard deviation (range)"
+        f"\n{network}, profile {params.values['profile']}, {len(rows)} seed(s): "
+        "mean +- sample standard deviation (range)"
     )
     for name in list(rows[0])[1:]:
         values = [row[name] for row in rows]
-        spread = f" +- {statistics.stdev(values):.4g}" if seeds > 1 else ""
+        spread = f" +- {statistics.stdev(values):.4g}" if len(rows) > 1 else ""
         print(f"  {name:<28} {statistics.mean(values):.6g}{spread} ({min(values):g} to {max(values):g})")
     print(f"  on {_machine()}, Python {platform.python_version()}, torch {version('torch')}")
 
 
-def _record(
-    file: Path, network: str, params: Params, source: dict[str, Any], rows: list[dict[str, float]], jobs: int
-) -> None:
-    """Write what every seed reached, and all that it takes to measure it again."""
+def _described(network: str, params: Params, source: dict[str, Any], jobs: int) -> dict[str, Any]:
+    """All that it takes to measure the rows of a record again."""
     settings, compute = params.values["networks"][network], params.values["compute"]
-    described = {"network": network, "family": settings["family"], "source": source["name"]}
-    described |= {"is_synthetic": source["kind"] == "synthetic", "machine": _machine(), "commit": head()}
-    described |= {"versions": {"python": platform.python_version(), "torch": version("torch")}, "jobs": jobs}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, described | {"compute": compute, "settings": settings, "rows": rows})
+    digests = read_json(Path("data/validated", f"{settings['data']}.json"))
+    return {
+        "network": network,
+        "family": settings["family"],
+        "source": source["name"],
+        "is_synthetic": source["kind"] == "synthetic",
+        "data": {split: digests[split] for split in ("train", "augmented", "val")},
+        "machine": _machine(),
+        "commit": head(),
+        "code_changed": bool(git("status", "--porcelain", "--", "src", "pipeline")),
+        "versions": {"python": platform.python_version(), "torch": version("torch")},
+        "jobs": jobs,
+        "compute": compute,
+        "settings": settings,
+    }
+
+
+def _recorded(file: Path, described: dict[str, Any]) -> list[dict[str, float]]:
+    """The rows that were measured with the same code, of which there is no other state than its commit."""
+    if not file.is_file() or described["code_changed"] or described["commit"] is None:
+        return []
+    try:
+        record = read_json(file)
+        rows = record.pop("rows")
+    except (ValueError, KeyError, AttributeError):  # not a record: it is replaced
+        return []
+    return rows if record == described else []
 
 
 def _machine() -> str:
