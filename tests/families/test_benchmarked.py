@@ -10,7 +10,7 @@ import torch
 from helpers.small import CLASSIFIER, COMPUTE, TRANSFER
 from onnx import numpy_helper
 
-from benchmarks import compiled, inference, int8, processes, training, trainings
+from benchmarks import compiled, inference, int8, processes, public, training, trainings
 from convzoo.files import read_json
 from convzoo.settings.load import read_params
 from convzoo.shipping.model import Model
@@ -50,6 +50,34 @@ def test_the_compiled_loop_is_timed(family, small, project, monkeypatch):
     cells = compiled.row(small, compiled.parsed(["--turns", "2", "--seconds", "0"])).split(" | ")
     assert len(compiled_modules) == 3  # once to compile, and once in each turn
     assert len(cells) == 4 and float(cells[0]) > 0 and float(cells[2]) > 0
+
+
+SCRIPT = """
+import sys, torch, torchvision
+from torchvision import transforms
+images = torchvision.datasets.MNIST("../data", train=True, download=True, transform=transforms.ToTensor())
+network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(4))
+optimizer = torch.optim.SGD(network.parameters())
+for epoch in range(int(sys.argv[1])):
+    for x, y in torch.utils.data.DataLoader(images, 8):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(network(x), y).backward()
+        optimizer.step()
+"""
+
+
+@pytest.mark.parametrize("family", [CLASSIFIER])
+def test_the_steps_of_a_public_script_are_timed(family, project, tmp_path, monkeypatch):
+    (tmp_path / "repository").mkdir()
+    (tmp_path / "repository/main.py").write_text(SCRIPT)
+    for epochs in ("1000", "1"):
+        one = public.Implementation("repository", "main.py", (epochs,), 8, 1)
+        monkeypatch.setattr(public, "IMPLEMENTATIONS", {family.network: one})
+        if epochs == "1":
+            with pytest.raises(ValueError, match=r"main.py: ended before 100 s were over"):
+                public.public(family.network, tmp_path, 100)
+        else:
+            assert public.public(family.network, tmp_path, 0.01) > 0
 
 
 @pytest.mark.parametrize("family", [TRANSFER])
