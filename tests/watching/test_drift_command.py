@@ -1,6 +1,7 @@
 """`convzoo drift` in a project: what it prints, writes and returns, and what it refuses."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,14 +12,17 @@ import numpy as np
 import pytest
 from helpers.project import ROOT
 from helpers.served import CLASSES, images, write_watched
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from typer.testing import CliRunner
 
 from convzoo.cli import app
 from convzoo.errors import ConvzooError
+from convzoo.processes import process_name
 from convzoo.serving.limits import LogOptions
 from convzoo.serving.served import load
 from convzoo.serving.sources import Folder, wanted
-from convzoo.tracking import store
+from convzoo.tracking import runs, store
 from convzoo.watching.found import period
 from convzoo.watching.log import RequestLog
 
@@ -86,6 +90,29 @@ def test_darker_images_give_exit_code_3_a_page_and_a_run(answer, project, monkey
     assert run.data.metrics["distance_brightness"] == rows["brightness"]["distance"]
     assert run.data.params["sha256"] == found["sha256"]
     assert [entry.path for entry in client.list_artifacts(run.info.run_id)] == ["pets.html"]
+
+
+def test_a_run_whose_page_cannot_be_stored_is_a_failed_one(answer, monkeypatch):
+    monkeypatch.delenv("CONVZOO_TRACKING")
+    answer(images(200, seed=30))
+
+    def fail(*_: Any) -> None:
+        raise MlflowException("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "log_artifact", fail)
+        result = drift("pets")
+    assert result.exit_code == 0 and "warning: not logged to MLflow: " in result.stderr
+    client = store.use_store()
+    experiment = client.get_experiment_by_name("drift/pets").experiment_id
+    [failed] = client.search_runs([experiment])
+    assert failed.info.status == "FAILED"
+
+    # As if the store had failed before it could take the end, and the process had ended.
+    client.update_run(failed.info.run_id, status="RUNNING")
+    client.set_tag(failed.info.run_id, runs.PROCESS, process_name().replace(f" {os.getpid()} ", " 4194300 "))
+    assert drift("pets").exit_code == 0
+    assert sorted(run.info.status for run in client.search_runs([experiment])) == ["FINISHED", "KILLED"]
 
 
 def test_small_distances_can_be_ignored_and_old_rows_left_out(answer, monkeypatch):
