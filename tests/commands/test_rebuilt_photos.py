@@ -167,11 +167,12 @@ def test_recorded_seeds_of_the_same_training_are_not_trained_again(measured, pet
         assert measured == [0, 1], reason
 
     text = Path("params.yaml").read_text()
-    Path("params.yaml").write_text(text.replace("label_smoothing: 0.1", "label_smoothing: 0.2"))
-    assert read_params().values["networks"][NETWORK]["label_smoothing"] == 0.2
-    again("the settings changed")
-    Path("params.yaml").write_text(text)
-    again("and changed back")
+    for before, after in (("label_smoothing: 0.1", "label_smoothing: 0.2"), ("views: identity", "views: mirror")):
+        assert before in text
+        Path("params.yaml").write_text(text.replace(before, after))
+        again(f"{after} is another setting")
+        Path("params.yaml").write_text(text)
+        again(f"{before} is the old one again")
     monkeypatch.setattr(repeat, "_machine", lambda: "another one")
     again("another machine")
     RECORD.write_text("{")

@@ -126,7 +126,7 @@ def test_a_full_disk_costs_a_note(run, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(cache, "_connected", full)
     count, with_cache, _ = run(FILES)
     assert count >= 30 and with_cache == run(FILES, cache=None)[1]
-    assert "for the next run (database or disk is full); make sure that there is room" in capsys.readouterr().out
+    assert "for the next run (database or disk is full); make sure that it can be written" in capsys.readouterr().out
 
 
 def test_the_images_are_those_of_the_files(run, tmp_path):

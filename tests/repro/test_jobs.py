@@ -140,12 +140,14 @@ def waits(*stages: str) -> None:
         Path(f"{stage}.waits").touch()
 
 
-def test_first_comes_what_the_networks_need_then_each_network_and_last_a_plain_repro(project):
-    result = run("--jobs", "2")
+@pytest.mark.parametrize("number", ["1", "2"])
+def test_first_comes_what_the_networks_need_then_each_network_and_last_a_plain_repro(project, number):
+    result = run("--jobs", number)
     assert result.exit_code == 0 and result.stderr == ""
     first, *networks, last = [arguments for _, arguments in calls()]
     assert first == ["repro", "prepare"] or first == ["repro", "check", "prepare"]
     assert sorted(networks) == sorted(of_network(name) for name in NETWORKS)
+    assert number == "2" or networks == [of_network(name) for name in ("short", "new", "long")], "the shortest first"
     assert last == ["repro"]
     assert "9 stages in " in result.stdout and ": 9 ran, 0 restored" in result.stdout
     assert re.findall(r"^\[(\d)/9\] \S+: ", result.stdout, re.MULTILINE) == list("123456789"), "each stage once"
@@ -174,13 +176,6 @@ def test_as_many_networks_run_at_once_as_there_are_jobs_and_the_longest_comes_la
 def test_one_network_and_options_of_dvc_are_one_repro(project, arguments, expected):
     run(*arguments)
     assert [arguments for _, arguments in calls()] == [["repro", *expected]]
-
-
-def test_one_job_runs_one_network_after_another_from_its_training_to_the_registry_the_shortest_first(project):
-    assert run("--jobs", "1").exit_code == 0
-    _, *networks, last = [arguments for _, arguments in calls()]
-    assert networks == [of_network(name) for name in ("short", "new", "long")]
-    assert last == ["repro"]
 
 
 def test_with_nothing_to_do_there_is_one_repro(project):

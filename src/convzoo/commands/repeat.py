@@ -105,11 +105,14 @@ def _described(network: str, params: Params, source: dict[str, Any], jobs: int) 
         "jobs": jobs,
         "compute": compute,
         "settings": settings,
+        "export": params.values["export"][network],
+        "evaluation": params.values["evaluation"][network],
+        "weights": params.values["weights"],
     }
 
 
 def _recorded(file: Path, described: dict[str, Any]) -> list[dict[str, float]]:
-    """The rows that were measured with the same code, of which there is no other state than its commit."""
+    """The rows of the file, if all that is described was the same; none if the code differs from its commit."""
     if not file.is_file() or described["code_changed"] or described["commit"] is None:
         return []
     try:

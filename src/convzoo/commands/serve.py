@@ -114,8 +114,7 @@ def command(
 
 
 def _is_default(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is None or source.name.startswith("DEFAULT")
+    return context.get_parameter_source(name).name.startswith("DEFAULT")
 
 
 def serve(networks: Sequence[str], address: tuple[str, int], models: Path | None, **options: Any) -> None:

@@ -80,8 +80,9 @@ class DecodedPictures:
             self.database = None
 
     def _give_up(self, error: Exception) -> None:
-        intact = isinstance(error, OSError | sqlite3.OperationalError)  # the disk is full, or the file is locked
-        advice = "make sure that there is room and that nothing else uses the file" if intact else "remove it"
+        advice = "remove it"
+        if isinstance(error, OSError | sqlite3.OperationalError):  # the disk is full, the file is locked: it is intact
+            advice = "make sure that it can be written and nothing else uses it, and that there is room"
         self.problem = self.problem or f"({error}); {advice}"
         self.close()
 
