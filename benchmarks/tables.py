@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from convzoo.cards.markdown import number, percent
-from convzoo.errors import ConvzooError
+from convzoo.commands.results import with_section
 from convzoo.files import new_file
 
 NOT_KNOWN = "-"
@@ -43,12 +43,7 @@ def replaced(text: str, sections: dict[str, str]) -> str:
     Raises ConvzooError if a marker is missing.
     """
     for name, section in sections.items():
-        start, end = f"<!-- bench {name} -->", f"<!-- end {name} -->"
-        before, found, rest = text.partition(start)
-        _, also_found, after = rest.partition(end)
-        if not found or not also_found:
-            raise ConvzooError(f"docs/performance.md: expected the lines {start} and {end}; restore it: git checkout")
-        text = f"{before}{start}\n\n{section}\n\n{end}{after}"
+        text = with_section(text, section, f"<!-- bench {name} -->", f"<!-- end {name} -->", "docs/performance.md")
     return text
 
 

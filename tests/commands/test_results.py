@@ -11,6 +11,7 @@ from convzoo.cli import app
 from convzoo.commands.results import FOLDER
 
 RECORD = {"network": "cifar10-classifier", "family": "classifier", "is_synthetic": False, "machine": "a CPU, 2 cores"}
+RECORD |= {"compute": {"threads": "auto"}}
 
 
 def row(accuracy: float, seconds: float, **more) -> dict:
@@ -46,6 +47,11 @@ def test_a_row_has_mean_and_both_intervals_and_the_cost():
     assert line == f"| {' | '.join([*cells, 'a CPU, 2 cores'])} |"
 
 
+def test_a_limit_of_threads_is_named_since_it_explains_the_time():
+    recorded("cifar10-classifier", [row(0.94, 100)], compute={"threads": 1})
+    assert shown("compact").strip().endswith("| a CPU, 2 cores, of which a training used 1 |")
+
+
 def test_one_seed_says_nothing_of_the_spread_over_seeds():
     recorded("cifar10-classifier", [row(0.94, 100)])
     assert "| accuracy 94.00 % | - | 93.00 to 96.00 % |" in shown("compact")
@@ -71,3 +77,39 @@ def test_a_damaged_record_is_named(damage):
 def test_a_profile_without_results_is_answered_with_those_that_have_some():
     text = shown("full", code=1)
     assert "docs/results/full: has no results; expected a profile with some (compact)" in text
+
+
+def test_the_table_goes_between_the_lines_of_a_file(tmp_path):
+    recorded("cifar10-classifier", [row(0.94, 100)])
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- results compact -->\nold\n<!-- end results -->\nafter\n")
+    table = shown("compact", "--into", "page.md").strip()
+    expected = f"before\n<!-- results compact -->\n\n{table}\n\n<!-- end results -->\nafter\n"
+    assert page.read_text() == expected
+    shown("compact", "--into", "page.md")
+    assert page.read_text() == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "--into: page.md: No such file or directory; expected a Markdown file"),
+        (b"no lines", "page.md: expected the lines <!-- results compact --> and <!-- end results -->; restore it"),
+        (b"<!-- end results --> <!-- results compact -->", "page.md: expected the lines <!-- results compact --> and"),
+        (b"\xff", "--into: page.md: "),
+    ],
+)
+def test_a_file_without_a_place_for_the_table_stays_as_it_is(tmp_path, content, expected):
+    recorded("cifar10-classifier", [row(0.94, 100)])
+    page = tmp_path / "page.md"
+    if content is not None:
+        page.write_bytes(content)
+    assert expected in shown("compact", "--into", "page.md", code=1).replace("\n", " ")
+    assert (page.read_bytes() if page.exists() else None) == content
+
+
+@pytest.mark.parametrize("file", ["README.md", "docs/results.md"])
+def test_the_committed_tables_are_those_of_the_records(monkeypatch, file):
+    monkeypatch.chdir(ROOT)
+    table = shown("compact").strip()
+    assert f"<!-- results compact -->\n\n{table}\n\n<!-- end results -->" in (ROOT / file).read_text()

@@ -13,10 +13,10 @@ import typer
 from convzoo.cards.family import family_card
 from convzoo.cards.markdown import number
 from convzoo.errors import ConvzooError
-from convzoo.files import read_json
+from convzoo.files import new_file, read_json
 from convzoo.settings.load import read_params
 
-EXAMPLES = ("convzoo results", "convzoo results compact")
+EXAMPLES = ("convzoo results", "convzoo results compact --into README.md")
 FOLDER = Path("docs/results")
 COLUMNS = ("network", "test", "over seeds", "over images", "petaflops", "training", "seeds", "machine")
 NO_INTERVAL = "-"
@@ -40,6 +40,35 @@ def results(profile: str) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
+def write_into(file: Path, profile: str, table: str) -> None:
+    """Put the table of a profile into a Markdown file, between <!-- results PROFILE --> and <!-- end results -->.
+
+    Raises ConvzooError if the file has no such lines or cannot be read or written.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+        text = with_section(text, table, f"<!-- results {profile} -->", "<!-- end results -->", str(file))
+        with new_file(file) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConvzooError(
+            f"--into: {file}: {reason}; expected a Markdown file that can be read and written"
+        ) from error
+
+
+def with_section(text: str, section: str, start: str, end: str, place: str) -> str:
+    """`text` with `section` in place of what is between the lines `start` and `end`.
+
+    Raises ConvzooError, which names the text's `place`, if one of the lines is missing.
+    """
+    before, found, rest = text.partition(start)
+    _, also_found, after = rest.partition(end)
+    if not found or not also_found:
+        raise ConvzooError(f"{place}: expected the lines {start} and {end}; restore it (git checkout) or add them")
+    return f"{before}{start}\n\n{section}\n\n{end}{after}"
+
+
 def _row(file: Path) -> tuple[str, ...]:
     try:
         record = read_json(file)
@@ -57,13 +86,19 @@ def _row(file: Path) -> tuple[str, ...]:
             f"{statistics.mean(row['train_petaflops'] for row in rows):.3g}",
             f"{statistics.median(row['train_seconds'] for row in rows):.0f} s",
             str(len(rows)),
-            record["machine"],
+            _machine(record),
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ConvzooError(
             f"{file}: is not a record of results ({error!r}); expected what convzoo repeat NETWORK --record writes, "
             "so record it again"
         ) from None
+
+
+def _machine(record: dict[str, Any]) -> str:
+    """The machine, and how many of its cores a training used if the settings limit them."""
+    threads = record["compute"]["threads"]
+    return record["machine"] if threads == "auto" else f"{record['machine']}, of which a training used {threads}"
 
 
 def _over_seeds(values: list[float]) -> tuple[float, float]:
@@ -85,6 +120,18 @@ def command(
     profile: Annotated[
         str | None, typer.Argument(metavar="PROFILE", help="The profile. Default: that of params.yaml.")
     ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also put the table into a Markdown file, between its lines <!-- results PROFILE --> and "
+            "<!-- end results -->.",
+        ),
+    ] = None,
 ) -> None:
     """Print the table."""
-    print(results(profile or read_params().values["profile"]))
+    profile = profile or read_params().values["profile"]
+    table = results(profile)
+    if into:
+        write_into(into, profile, table)
+    print(table)
