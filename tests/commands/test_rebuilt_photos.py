@@ -24,6 +24,7 @@ from convzoo.settings.load import read_params
 from convzoo.trials import trainings
 
 NETWORK, KINDS = "pets-classifier", ("cats", "dogs")
+RECORD = Path("docs/results/test", f"{NETWORK}.json")
 MODEL = "models/pets-classifier"
 
 
@@ -115,7 +116,7 @@ def test_repeat_gives_each_seed_its_params_and_prints_mean_and_spread(pets, tmp_
     monkeypatch.setattr(repeat, "read_json", measured)
     repeat.repeat(NETWORK, 3)
     output = capsys.readouterr().out
-    assert seeds == [0, 1, 2] and not Path("docs/results").exists()
+    assert seeds == [0, 1, 2] and not RECORD.parent.exists()
     assert "3 seed(s): mean +- sample standard deviation" in output
     assert "test_accuracy                0.7 +- 0.1 (0.6 to 0.8)" in output
 
@@ -135,10 +136,7 @@ def measured(pets, monkeypatch):
 
     monkeypatch.setattr(repeat, "_once", row)
     yield seeds
-    shutil.rmtree("docs/results", ignore_errors=True)
-
-
-RECORD = Path("docs/results/test", f"{NETWORK}.json")
+    shutil.rmtree(RECORD.parent, ignore_errors=True)
 
 
 def test_recorded_results_can_be_measured_again_and_are_shown(measured):

@@ -124,8 +124,8 @@ def command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Also put the table into a Markdown file, between its lines <!-- results PROFILE --> and "
-            "<!-- end results -->.",
+            help="Also put the table into a Markdown file, between its comments 'results PROFILE' and 'end results', "
+            "as in README.md.",
         ),
     ] = None,
 ) -> None:
