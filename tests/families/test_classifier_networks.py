@@ -55,14 +55,43 @@ def test_a_layout_with_a_dense_layer_takes_images_of_one_size():
 
 
 def test_a_third_convolution_has_a_shortcut_from_the_first():
-    block = Block(3, 5, 3, "tanh", dirac=False).eval()
+    block = Block(3, 5, [3, 3, 3], 5, "tanh", dirac=False).eval()
     x = torch.randn(2, 3, 6, 6)
     first = nn.functional.max_pool2d(block.conv1(x), 2).div((1 + block.norm1.eps) ** 0.5).tanh()
     second = block.conv2(first).div((1 + block.norm2.eps) ** 0.5).tanh()
-    third = block.conv3(second).div((1 + block.norm3.eps) ** 0.5)
-    torch.testing.assert_close(block(x), (third + first).tanh())
-    whole = Block(5, 5, 3, "tanh", dirac=True)
+    third = block.conv3(second).div((1 + block.norm3.eps) ** 0.5).tanh()
+    torch.testing.assert_close(block(x), first + third)
+    whole = Block(5, 5, [3, 3, 3], 5, "tanh", dirac=True)
     assert all(torch.equal(whole.conv3(x), x) for x in [torch.randn(2, 5, 4, 4)])
+
+
+def test_blocks_have_the_kernels_and_middles_of_the_settings_and_keep_the_size_of_the_maps():
+    sizes, middles = [[3, 1, 1], [2, 3, 1]], [4, 6]
+    network = build("fast", FAST | {"convolutions": 3, "kernels": sizes, "middles": middles})
+    for block, kernels, middle in zip(network.blocks, sizes, middles, strict=True):
+        layers = [block.conv1, block.conv2, block.conv3]
+        assert [layer.kernel_size for layer in layers] == [(size, size) for size in kernels]
+        assert layers[1].out_channels == layers[2].in_channels == middle
+        x = torch.randn(2, block.conv1.in_channels, 9, 9)
+        assert block.conv1(x).shape[2:] == x.shape[2:] and block(x).shape[2:] == (4, 4)
+    plain = build("fast", FAST | {"convolutions": 3})
+    assert {tuple(weight.shape[2:]) for name, weight in plain.named_parameters() if "conv" in name} == {(3, 3)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "told"),
+    [
+        ({"convolutions": 3, "kernels": [[3, 1, 1]]}, "kernels", "expected 2 rows of 3 sizes"),
+        ({"convolutions": 2, "kernels": [[3, 3], [3, 3, 1]]}, "kernels", "expected 2 rows of 2 sizes"),
+        ({"convolutions": 3, "middles": [8]}, "middles", "got [8], expected 2 numbers, one for each block"),
+        ({"convolutions": 2, "middles": [8, 8]}, "middles", "expected [] with two convolutions"),
+    ],
+)
+def test_rows_that_do_not_fit_the_blocks_are_named(changes, key, told):
+    settings = CLASSIFIER.settings()
+    fast = settings.fast.model_copy(update=changes)
+    [(found, message)] = misfits(settings.model_copy(update={"fast": fast}), 28, 28)
+    assert found == ("fast", key) and told in message
 
 
 def test_the_head_sees_the_maximum_of_each_map_and_the_mean_beside_it():

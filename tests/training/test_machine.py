@@ -9,12 +9,19 @@ from convzoo.portable import LEVERS
 from convzoo.training import machine
 
 
-def test_auto_precision_follows_what_the_processor_says(monkeypatch):
-    compute = COMPUTE.model_copy(update={"precision": "auto"})
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    assert machine.resolved(compute)["precision"] == "bf16"
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True})
-    assert machine.resolved(compute)["precision"] == "fp32"
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        ({"cpu_name": "AMD EPYC", "avx512_bf16": True, "amx_bf16": False}, "bf16"),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": True}, "bf16"),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": False}, "fp32"),  # a virtual machine without AMX
+        ({"cpu_name": "AMD EPYC", "avx512_f": True}, "fp32"),
+        ({"architecture": "aarch64"}, "fp32"),
+    ],
+)
+def test_auto_precision_is_the_faster_one_of_the_processor(monkeypatch, features, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
+    assert machine.resolved(COMPUTE.model_copy(update={"precision": "auto"}))["precision"] == expected
 
 
 def test_a_device_that_is_not_there_is_named(monkeypatch):

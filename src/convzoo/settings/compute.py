@@ -18,7 +18,7 @@ class ComputeSettings(Settings):
     devices: Positive  # processes on each machine, one per device
     nodes: Positive  # machines that train together
     strategy: Literal["auto", "ddp"]  # auto: ddp if there are several processes
-    precision: Literal["auto", "fp32", "bf16"]  # auto: bf16 if the processor supports it; fp32 if portable
+    precision: Literal["auto", "fp32", "bf16"]  # auto: bf16 if the processor is faster with it; fp32 if portable
     threads: Positive | Literal["auto"]  # on a CPU; auto: one per core
     deterministic: bool  # use only deterministic operations
 

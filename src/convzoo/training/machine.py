@@ -2,8 +2,10 @@
 
 import os
 import warnings
+from collections.abc import Mapping
 from datetime import timedelta
 from inspect import signature
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -164,5 +166,16 @@ def _precision(compute: ComputeSettings, device: str) -> str:
         return "fp32"
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    flags = torch.cpu.get_capabilities() if device == "cpu" else {}
-    return "bf16" if flags.get("avx512_bf16") or flags.get("amx_bf16") else "fp32"
+    if device == "cpu" and _has_fast_bf16(torch.cpu.get_capabilities()):
+        return "bf16"
+    return "fp32"
+
+
+def _has_fast_bf16(features: Mapping[str, Any]) -> bool:
+    """Whether a processor with these `features` trains faster in bf16 than in fp32, as measured in docs/performance.md.
+
+    Intel's AVX-512 multiplies no more numbers per second in bf16 than in fp32; only its AMX does, which a virtual
+    machine may lack.
+    """
+    is_intel = str(features.get("cpu_name", "")).startswith("Intel")
+    return bool(features.get("amx_bf16") or (features.get("avx512_bf16") and not is_intel))

@@ -51,7 +51,10 @@ CLASSIFIER = Family(
             (10,),
         ),
         "fast, three convolutions": (
-            ("fast", FAST | {"convolutions": 3, "pooling": "max_mean"}),
+            (
+                "fast",
+                FAST | {"convolutions": 3, "kernels": [[3, 1, 1], [2, 3, 3]], "middles": [8, 6], "pooling": "max_mean"},
+            ),
             (1, 28, 28),
             (10,),
         ),

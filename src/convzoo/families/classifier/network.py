@@ -1,5 +1,7 @@
 """CNN classifiers: `fast`, after record-setting speedruns, and `reference`, the textbook layout."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name)
 from torch import Tensor, nn
@@ -23,24 +25,34 @@ ACTIVATIONS = {
 }
 
 
-class Block(nn.Module):
-    """Two or three 3x3 convolutions, with max-pooling after the first that halves height and width.
+class EvenConvolution(nn.Conv2d):
+    """A convolution with an even kernel, for which maps get one more row of zeros below and one more column."""
 
-    With three, a shortcut adds the output of the first to that of the last, as in airbench96.
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, (0, 1, 0, 1)))
+
+
+class Block(nn.Module):
+    """Two or three convolutions, with max-pooling after the first that halves height and width.
+
+    `kernels` has the sizes of the convolutions. With three of them, the second has `middle` output channels, and a
+    shortcut adds the output of the first to that of the last.
     """
 
-    def __init__(self, inputs: int, outputs: int, convolutions: int, activation: str, dirac: bool) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernels: Sequence[int], middle: int, activation: str, dirac: bool
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.conv1 = _convolution(inputs, outputs, kernels[0])
         self.pool = nn.MaxPool2d(2)
         self.norm1 = nn.BatchNorm2d(outputs, momentum=MOMENTUM)
         self.act1 = ACTIVATIONS[activation]()
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(outputs, momentum=MOMENTUM)
+        self.conv2 = _convolution(outputs, middle, kernels[1])
+        self.norm2 = nn.BatchNorm2d(middle, momentum=MOMENTUM)
         self.act2 = ACTIVATIONS[activation]()
         self.conv3 = None
-        if convolutions == 3:
-            self.conv3 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        if len(kernels) == 3:
+            self.conv3 = _convolution(middle, outputs, kernels[2])
             self.norm3 = nn.BatchNorm2d(outputs, momentum=MOMENTUM)
             self.act3 = ACTIVATIONS[activation]()
         if dirac:
@@ -51,16 +63,19 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = shortcut = self.act1(self.norm1(self.pool(self.conv1(x))))
         x = self.act2(self.norm2(self.conv2(x)))
-        return x if self.conv3 is None else self.act3(self.norm3(self.conv3(x)) + shortcut)
+        return x if self.conv3 is None else shortcut + self.act3(self.norm3(self.conv3(x)))
 
 
 class Fast(nn.Module):
     """A whitened 2x2 stem, one Block per width, global pooling and a linear layer.
 
-    `pooling` is the largest value of each channel (max), or that next to the mean (max_mean).
+    A block has `convolutions` of 3x3 pixels, or of the sizes in its row of `kernels`. With three, the second has as
+    many channels as the block, or those in `middles`. `pooling` is the largest value of each channel (max), or that
+    next to the mean (max_mean).
 
-    After Keller Jordan's airbench (https://github.com/KellerJordan/cifar10-airbench). Returns
-    logits (B, `classes`) for floats (B, `channels`, height, width) of any size that survives `len(widths)` halvings.
+    After Keller Jordan's airbench (https://github.com/KellerJordan/cifar10-airbench), and for blocks of three
+    https://github.com/AIDDA-Institute/CIFAR-100-speedrun (submission NAVIER-STOKED). Returns logits (B, `classes`) for
+    floats (B, `channels`, height, width) of any size that survives `len(widths)` halvings.
     """
 
     def __init__(
@@ -74,6 +89,8 @@ class Fast(nn.Module):
         whitening: bool,
         dirac: bool,
         logit_scale: float,
+        kernels: Sequence[Sequence[int]] = (),
+        middles: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.whitening = whitening
@@ -83,8 +100,9 @@ class Fast(nn.Module):
         self.stem = nn.Conv2d(channels, stem, 2)
         self.stem_act = ACTIVATIONS[activation]()
         self.stem.weight.requires_grad = not whitening
-        pairs = zip([stem, *widths[:-1]], widths, strict=True)
-        self.blocks = nn.Sequential(*[Block(*pair, convolutions, activation, dirac) for pair in pairs])
+        kernels = kernels or [[3] * convolutions] * len(widths)
+        shapes = zip([stem, *widths[:-1]], widths, kernels, middles or widths, strict=True)
+        self.blocks = nn.Sequential(*[Block(*shape, activation, dirac) for shape in shapes])
         self.head = nn.Linear(widths[-1] * (2 if pooling == "max_mean" else 1), classes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -158,3 +176,9 @@ def build(architecture: str, arguments: dict) -> nn.Module:
     """Build the network that architecture.json describes, channels-last, with initial weights from the global seed."""
     network = {"fast": Fast, "reference": Reference}[architecture](**arguments)
     return network.to(memory_format=torch.channels_last)
+
+
+def _convolution(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
+    """Build a convolution that keeps height and width."""
+    kind = EvenConvolution if kernel % 2 == 0 else nn.Conv2d
+    return kind(inputs, outputs, kernel, padding=(kernel - 1) // 2, bias=False)

@@ -22,6 +22,8 @@ from convzoo.settings.types import (
     ShareBelowOne,
 )
 
+Kernel = Annotated[int, Field(ge=1, le=7)]
+
 EvaluationSettings = probabilities.EvaluationSettings
 PromotionSettings = probabilities.PromotionSettings
 
@@ -31,6 +33,8 @@ class FastArchitecture(Settings):
 
     widths: Annotated[list[Positive], Field(min_length=1, max_length=5)]  # channels of each block
     convolutions: Literal[2, 3]  # of each block; with three, a shortcut skips the last two
+    kernels: list[list[Kernel]]  # sizes of each block's convolutions, pixels; []: 3
+    middles: list[Positive]  # channels between the last two of three convolutions, for each block; []: as its width
     pooling: Literal["max", "max_mean"]  # of the last feature maps: the maximum, or maximum and mean
     whitening: bool  # freeze the first layer, which whitens 2x2 patches of the train images
     dirac: bool  # convolutions start as the identity
@@ -99,6 +103,7 @@ def misfits(settings: TrainingSettings, height: int, width: int) -> Iterator[Mis
     least = 2**blocks + 1  # pixels: the stem takes one, and each block halves the rest
     if settings.architecture == "fast" and side < least:
         yield ("fast", "widths"), f"{blocks} halvings leave nothing of {size}; expected fewer widths"
+    yield from _misfits_of_blocks(settings.fast)
     if settings.architecture == "reference":
         remaining = side
         for block in settings.reference.blocks:
@@ -115,3 +120,15 @@ def misfits(settings: TrainingSettings, height: int, width: int) -> Iterator[Mis
     for key, value in (("shift", settings.shift), ("cutout", settings.cutout)):
         if value >= side:
             yield (key,), f"got {value}, expected less than the side of {size}"
+
+
+def _misfits_of_blocks(fast: FastArchitecture) -> Iterator[Misfit]:
+    """Yield the settings that need one entry for each block and have another number of them."""
+    blocks = len(fast.widths)
+    if fast.kernels and [len(row) for row in fast.kernels] != [fast.convolutions] * blocks:
+        expected = f"expected {blocks} rows of {fast.convolutions} sizes, one for each convolution of a block, or []"
+        yield ("fast", "kernels"), f"got {fast.kernels}, {expected}"
+    if fast.middles and fast.convolutions == 2:
+        yield ("fast", "middles"), f"got {fast.middles}, expected [] with two convolutions, which have none in between"
+    elif fast.middles and len(fast.middles) != blocks:
+        yield ("fast", "middles"), f"got {fast.middles}, expected {blocks} numbers, one for each block, or []"
