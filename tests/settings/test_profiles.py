@@ -5,12 +5,15 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from dvc.utils.hydra import apply_overrides
 from helpers.project import ROOT
 
 from convzoo.commands.profile import merged, profile_keys, profile_names, use_profile
 from convzoo.errors import SettingsError
+from convzoo.families.find import family_module
 from convzoo.settings.load import read_params
+from convzoo.settings.networks import family_of, network_settings
 from convzoo.settings.whole import check_all
 
 PARAMS = (ROOT / "params.yaml").read_text()
@@ -25,6 +28,37 @@ def test_all_profiles_set_the_same_keys():
     keys = {name: profile_keys((ROOT / f"profiles/{name}.yaml").read_text()) for name in PROFILES}
     assert PROFILES == ["compact", "cpu", "full", "starter", "test"]
     assert all(found == keys["starter"] for found in keys.values())
+
+
+def built(settings, family: str, side: tuple[int, int, int], classes: int) -> torch.nn.Module:
+    """The network whose file the gate weighs: for DCGANs the generator. Its weights have shapes but no memory."""
+    meta = {"shape": list(side), "classes": [str(number) for number in range(classes)]}
+    description = family_module(family, "train").describe(settings, meta)
+    build = family_module(family, "network").build
+    with torch.device("meta"):
+        if family == "dcgan":
+            return build(description["generator"], description["discriminator"])[0]
+        return build(description["architecture"], description["arguments"])
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_the_gate_of_a_profile_has_room_for_the_weights_of_its_networks(tmp_path, name):
+    (tmp_path / "params.yaml").write_text(merged(PARAMS, (ROOT / f"profiles/{name}.yaml").read_text(), name)[0])
+    params = read_params(tmp_path / "params.yaml")
+    sets = {"mnist": ((28, 28, 1), 10), "cifar10": ((32, 32, 3), 10), "cifar100": ((32, 32, 3), 100)}
+    sets["anime"] = ((64, 64, 3), 1)
+    too_large = {}
+    for network in params.values["networks"]:
+        family = family_of(params, network)
+        if family == "transfer":  # its weights are downloaded ones
+            continue
+        settings = network_settings(params, "networks", network)
+        tensors = built(settings, family, *sets[settings.data]).state_dict().values()
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 1e6
+        ceiling = network_settings(params, "promotion", network).ceilings.file_size
+        if size > ceiling:
+            too_large[network] = (round(size, 1), ceiling)
+    assert not too_large
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
