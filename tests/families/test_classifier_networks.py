@@ -79,7 +79,7 @@ def test_blocks_have_the_kernels_and_middles_of_the_settings_and_keep_the_size_o
 
 
 @pytest.mark.parametrize(
-    ("changes", "key", "told"),
+    ("changes", "key", "expected"),
     [
         ({"convolutions": 3, "kernels": [[3, 1, 1]]}, "kernels", "expected 2 rows of 3 sizes"),
         ({"convolutions": 2, "kernels": [[3, 3], [3, 3, 1]]}, "kernels", "expected 2 rows of 2 sizes"),
@@ -87,11 +87,11 @@ def test_blocks_have_the_kernels_and_middles_of_the_settings_and_keep_the_size_o
         ({"convolutions": 2, "middles": [8, 8]}, "middles", "expected [] with two convolutions"),
     ],
 )
-def test_rows_that_do_not_fit_the_blocks_are_named(changes, key, told):
+def test_kernels_and_middles_must_have_an_entry_for_each_block(changes, key, expected):
     settings = CLASSIFIER.settings()
     fast = settings.fast.model_copy(update=changes)
     [(found, message)] = misfits(settings.model_copy(update={"fast": fast}), 28, 28)
-    assert found == ("fast", key) and told in message
+    assert found == ("fast", key) and expected in message
 
 
 def test_the_head_sees_the_maximum_of_each_map_and_the_mean_beside_it():
