@@ -1,6 +1,8 @@
 """A classifier of a folder of photos beside the project, rebuilt by `reproduce` and trained again by `repeat`."""
 
 import json
+import os
+import platform
 import re
 import shutil
 import signal
@@ -20,6 +22,7 @@ from convzoo.commands.results import results
 from convzoo.errors import ConvzooError
 from convzoo.files import read_json, sha256_of
 from convzoo.lineage.commits import git
+from convzoo.portable import processor
 from convzoo.settings.load import read_params
 from convzoo.trials import trainings
 
@@ -110,6 +113,8 @@ def test_repeat_gives_each_seed_its_params_and_prints_mean_and_spread(pets, tmp_
     def measured(file: Path) -> dict:
         if file.name == "meta.json":
             return read_json(file)
+        if file.name == "fingerprint.json":
+            return {"compute": {"precision": "fp32"}}
         seeds.append(YAML(typ="safe").load(file.parents[2] / "params.yaml")["networks"][NETWORK]["seed"])
         return {"test_accuracy": 0.5 + len(seeds) / 10, "classes": {}}
 
@@ -127,12 +132,12 @@ def measured(pets, monkeypatch):
     monkeypatch.chdir(pets)
     seeds = []
 
-    def row(folder, network, seed, steps) -> dict:
+    def row(folder, network, seed, steps) -> tuple[dict, str]:
         seeds.append(seed)
         (folder / "models" / network).mkdir(parents=True)
         if seed == 9:
             raise ConvzooError("seed 9: no memory")
-        return {"seed": seed, "test_accuracy": 0.5, "train_petaflops": 0.25, "train_seconds": 7}
+        return {"seed": seed, "test_accuracy": 0.5, "train_petaflops": 0.25, "train_seconds": 7}, "fp32"
 
     monkeypatch.setattr(repeat, "_once", row)
     yield seeds
@@ -143,7 +148,10 @@ def test_recorded_results_can_be_measured_again_and_are_shown(measured):
     repeat.repeat(NETWORK, 2, recorded=True)
     record = json.loads(RECORD.read_text())
     assert record["settings"] == read_params().values["networks"][NETWORK]
-    assert record["commit"] == git("rev-parse", "HEAD") and record["source"] == "my-photos"
+    assert record["source"] == "my-photos"
+    where = {"machine": repeat._machine(), "python": platform.python_version(), "jobs": 1}
+    where |= {"commit": git("rev-parse", "HEAD"), "precision": "fp32"}
+    assert all(row["measured"] == where for row in record["rows"])
     assert [row["seed"] for row in record["rows"]] == [0, 1] and record["rows"][1]["test_accuracy"] == 0.5
     assert f"| `{NETWORK}` | accuracy 50.00 % | 50.00 to 50.00 % | - | 0.25 | 7 s | 2 | " in results("test")
 
@@ -171,19 +179,39 @@ def test_recorded_seeds_of_the_same_training_are_not_trained_again(measured, pet
         again(f"{after} is another setting")
         Path("params.yaml").write_text(text)
         again(f"{before} is the old one again")
-    monkeypatch.setattr(repeat, "_machine", lambda: "another one")
-    again("another machine")
     RECORD.write_text("{")
     again("a damaged record")
+    code = Path("data/code/export-classifier.json")
+    before = code.read_text()
+    code.write_text(before.replace("pipeline/export.py", "pipeline/other.py"))
+    again("other code")
+    code.write_text(before.replace('"torch": "', '"torch": "1'))
+    again("another version of torch")
+    code.write_text(before)
+
+
+def test_seeds_of_a_record_may_come_from_several_machines(measured, monkeypatch, capsys):
+    """And from several commits: those after which the stages run the same code."""
+    repeat.repeat(NETWORK, 1, recorded=True)
+    monkeypatch.setattr(repeat, "_machine", lambda: "another one")
+    monkeypatch.setattr(repeat, "head", lambda: "1" * 40)
+    capsys.readouterr()
+    repeat.repeat(NETWORK, 2, recorded=True)
+    assert measured == [0, 1]
+    assert f"  on {processor()}, {os.cpu_count()} cores; another one, Python " in capsys.readouterr().out
+    first, second = (row["measured"] for row in json.loads(RECORD.read_text())["rows"])
+    assert (second["machine"], second["commit"]) == ("another one", "1" * 40) and first["machine"] != "another one"
+    limit = "of which a training used 1, fp32"
+    assert f"| 7 s; 7 s | 1 + 1 | {first['machine']}, {limit}; another one, {limit} |" in results("test")
 
 
 def test_seeds_run_side_by_side(pets, monkeypatch, capsys):
     monkeypatch.chdir(pets)
     together = threading.Barrier(2, timeout=60)
 
-    def row(folder, network, seed, steps) -> dict:
+    def row(folder, network, seed, steps) -> tuple[dict, str]:
         together.wait()  # breaks, unless another seed gets here, too
-        return {"seed": seed, "test_accuracy": seed / 4}
+        return {"seed": seed, "test_accuracy": seed / 4}, "fp32"
 
     monkeypatch.setattr(repeat, "_once", row)
     repeat.repeat(NETWORK, 4, jobs=2)

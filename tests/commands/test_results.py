@@ -10,13 +10,22 @@ from typer.testing import CliRunner
 from convzoo.cli import app
 from convzoo.commands.results import FOLDER
 
-RECORD = {"network": "cifar10-classifier", "family": "classifier", "is_synthetic": False, "machine": "a CPU, 2 cores"}
+RECORD = {"network": "cifar10-classifier", "family": "classifier", "is_synthetic": False}
 RECORD |= {"compute": {"threads": "auto"}}
+HERE = {"machine": "a CPU, 2 cores", "jobs": 1, "commit": "0" * 40, "precision": "fp32"}
+THERE = HERE | {"machine": "another CPU, 8 cores", "precision": "bf16"}
 
 
-def row(accuracy: float, seconds: float, **more) -> dict:
+def row(accuracy: float, seconds: float, measured: dict = HERE, **more) -> dict:
     bounds = {"test_accuracy_low": accuracy - 0.01, "test_accuracy_high": accuracy + 0.02}
-    return {"test_accuracy": accuracy, **bounds, "train_petaflops": 0.2, "train_seconds": seconds, **more}
+    return {
+        "test_accuracy": accuracy,
+        **bounds,
+        "train_petaflops": 0.2,
+        "train_seconds": seconds,
+        "measured": measured,
+        **more,
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -44,12 +53,19 @@ def test_a_row_has_mean_and_both_intervals_and_the_cost():
     *_, line = shown("compact").splitlines()
     # Student's t with two degrees of freedom: 4.3027 standard errors of 0.01 / sqrt(3).
     cells = ["`cifar10-classifier`", "accuracy 95.00 %", "92.52 to 97.48 %", "94.00 to 97.00 %", "0.2", "140 s", "3"]
-    assert line == f"| {' | '.join([*cells, 'a CPU, 2 cores'])} |"
+    assert line == f"| {' | '.join([*cells, 'a CPU, 2 cores, fp32'])} |"
 
 
 def test_a_limit_of_threads_is_named_since_it_explains_the_time():
     recorded("cifar10-classifier", [row(0.94, 100)], compute={"threads": 1})
-    assert shown("compact").strip().endswith("| a CPU, 2 cores, of which a training used 1 |")
+    assert shown("compact").strip().endswith("| a CPU, 2 cores, of which a training used 1, fp32 |")
+
+
+def test_times_of_different_machines_are_not_mixed():
+    rows = [row(0.94, 100), row(0.95, 900, THERE), row(0.96, 140), row(0.95, 120), row(0.95, 700, THERE)]
+    recorded("cifar10-classifier", rows)
+    cells = ["120 s; 800 s", "3 + 2", "a CPU, 2 cores, fp32; another CPU, 8 cores, bf16"]
+    assert shown("compact").strip().endswith(f"| 0.2 | {' | '.join(cells)} |")
 
 
 def test_one_seed_says_nothing_of_the_spread_over_seeds():
@@ -60,8 +76,8 @@ def test_one_seed_says_nothing_of_the_spread_over_seeds():
 def test_the_order_is_that_of_params_and_drawn_images_are_named():
     recorded("mnist-classifier", [row(0.99, 9)])
     recorded("cifar10-classifier", [row(0.94, 9)], is_synthetic=True)
-    kid = {"test_kid": 0.5, "test_kid_low": 0.4, "test_kid_high": 0.6, "train_petaflops": 0.1, "train_seconds": 5}
-    recorded("mnist-dcgan", [kid], family="dcgan")
+    kid = {"test_kid": 0.5, "test_kid_low": 0.4, "test_kid_high": 0.6}
+    recorded("mnist-dcgan", [row(0, 5) | kid], family="dcgan")
     names = [line.split(" | ")[0] for line in shown("compact").splitlines()[2:]]
     assert names == ["| `mnist-classifier`", "| `cifar10-classifier` (drawn images)", "| `mnist-dcgan`"]
     assert "| KID 0.5 | - | 0.4 to 0.6 |" in shown("compact")

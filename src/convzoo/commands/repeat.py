@@ -3,6 +3,8 @@
 Uses the prepared data and a temporary folder; models/ and MLflow do not change.
 """
 
+import hashlib
+import json
 import os
 import platform
 import shutil
@@ -17,6 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
+from convzoo.checks.code import code_file
 from convzoo.commands.outputs import cannot_be_written, must_be_free
 from convzoo.commands.results import FOLDER
 from convzoo.commands.shared import Network
@@ -30,6 +33,7 @@ from convzoo.trials.trainings import Steps, checked_params, last_lines, run_step
 
 EXAMPLES = ("convzoo repeat mnist-classifier", "convzoo repeat mnist-classifier --seeds 5 --jobs 2 --record")
 STEPS = ("train", "export", "evaluate")
+OUTPUTS = ("evaluation", "fingerprint")
 KEPT = ("train_petaflops",)  # columns of the history that go into a row, besides those of val
 
 
@@ -39,8 +43,8 @@ def repeat(network: str, seeds: int, kept: Path | None = None, recorded: bool = 
     `jobs` seeds run side by side, each with the threads of params.yaml.
 
     If they are to be `recorded`, each row goes to the file that `convzoo results` reads once it is measured. Seeds that
-    this file has from the same settings, data, code and machine are not trained again, unless their files are to be
-    kept. Raises ConvzooError if data or network are missing, and if `kept` has files or cannot be made.
+    this file has from the same settings, data and code, on whatever machine, are not trained again, unless their files
+    are to be kept. Raises ConvzooError if data or network are missing, and if `kept` has files or cannot be made.
     """
     params, source = checked_params(network)
     if kept:
@@ -51,19 +55,21 @@ def repeat(network: str, seeds: int, kept: Path | None = None, recorded: bool = 
             raise cannot_be_written(kept, error) from error
 
     file = FOLDER / params.values["profile"] / f"{network}.json"
-    described = _described(network, params, source, jobs) if recorded else {}
+    described = _described(network, params, source) if recorded else {}
     rows = _recorded(file, described) if recorded and not kept else []
+    where = {"machine": _machine(), "python": platform.python_version(), "jobs": jobs}
+    where |= {"commit": _commit() if recorded else None}
     if rows:
         names = ", ".join(str(row["seed"]) for row in rows)
         print(f"{file}: has the seeds {names} of the same training; remove it to train them again", flush=True)
     missing, steps, lock = sorted(set(range(seeds)) - {row["seed"] for row in rows}), Steps(), threading.Lock()
 
     def measure(seed: int) -> None:
-        row = _seed(network, seed, kept, steps)
+        row, precision = _seed(network, seed, kept, steps)
         with lock:
-            rows.append(row)
-            rows.sort(key=lambda row: row["seed"])
             print("  ".join(f"{name} {value:g}" for name, value in row.items()), flush=True)
+            rows.append(row | {"measured": where | {"precision": precision}})
+            rows.sort(key=lambda row: row["seed"])
             if recorded:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 write_json(file, described | {"rows": rows})
@@ -81,44 +87,47 @@ def repeat(network: str, seeds: int, kept: Path | None = None, recorded: bool = 
         f"\n{network}, profile {params.values['profile']}, {len(rows)} seed(s): "
         "mean +- sample standard deviation (range)"
     )
-    for name in list(rows[0])[1:]:
+    for name in [name for name in rows[0] if name not in ("seed", "measured")]:
         values = [row[name] for row in rows]
         spread = f" +- {statistics.stdev(values):.4g}" if len(rows) > 1 else ""
         print(f"  {name:<28} {statistics.mean(values):.6g}{spread} ({min(values):g} to {max(values):g})")
-    print(f"  on {_machine()}, Python {platform.python_version()}, torch {version('torch')}")
+    machines = "; ".join(dict.fromkeys(row["measured"]["machine"] for row in rows))
+    print(f"  on {machines}, Python {platform.python_version()}, torch {version('torch')}")
 
 
-def _described(network: str, params: Params, source: dict[str, Any], jobs: int) -> dict[str, Any]:
-    """All that it takes to measure the rows of a record again."""
+def _described(network: str, params: Params, source: dict[str, Any]) -> dict[str, Any]:
+    """All that the rows of a record have in common: what decides their numbers, apart from seed and machine."""
     settings, compute = params.values["networks"][network], params.values["compute"]
     digests = read_json(Path("data/validated", f"{settings['data']}.json"))
+    code = [read_json(code_file(stage, settings["family"])) for stage in STEPS]  # the stages run no other
+    modules = json.dumps([each["modules"] for each in code], sort_keys=True)
     return {
         "network": network,
         "family": settings["family"],
         "source": source["name"],
         "is_synthetic": source["kind"] == "synthetic",
         "data": {split: digests[split] for split in ("train", "augmented", "val")},
-        "machine": _machine(),
-        "commit": head(),
-        "code_changed": bool(git("status", "--porcelain", "--", "src", "pipeline")),
-        "versions": {"python": platform.python_version(), "torch": version("torch")},
-        "jobs": jobs,
+        "code": hashlib.sha256(modules.encode()).hexdigest(),
+        "versions": {package: number for each in code for package, number in each["versions"].items()},
         "compute": compute,
         "settings": settings,
         "export": params.values["export"][network],
         "evaluation": params.values["evaluation"][network],
-        "weights": params.values["weights"],
+        "weights": params.values["weights"][settings["weights"]],
     }
 
 
-def _recorded(file: Path, described: dict[str, Any]) -> list[dict[str, float]]:
-    """The rows of the file, if all that is described was the same; none if the code differs from its commit."""
-    if not file.is_file() or described["code_changed"] or described["commit"] is None:
-        return []
+def _commit() -> str | None:
+    """The commit of the code; none if src or pipeline differ from it."""
+    return None if git("status", "--porcelain", "--", "src", "pipeline") else head()
+
+
+def _recorded(file: Path, described: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of the file, if all that is described was the same."""
     try:
         record = read_json(file)
         rows = record.pop("rows")
-    except (ValueError, KeyError, AttributeError):  # not a record: it is replaced
+    except (OSError, ValueError, KeyError, AttributeError):  # no record: it is replaced
         return []
     return rows if record == described else []
 
@@ -128,16 +137,17 @@ def _machine() -> str:
     return f"{processor()}, {os.cpu_count()} cores"
 
 
-def _seed(network: str, seed: int, kept: Path | None, steps: Steps) -> dict[str, float]:
+def _seed(network: str, seed: int, kept: Path | None, steps: Steps) -> tuple[dict[str, float], str]:
+    """What one seed measured, and the precision of its training."""
     with tempfile.TemporaryDirectory(prefix="convzoo-") as folder:
-        row = _once(Path(folder), network, seed, steps)
+        measured = _once(Path(folder), network, seed, steps)
         if kept:
             with new_folder(kept.absolute() / f"seed-{seed}") as temporary:
                 shutil.copytree(Path(folder, "models", network), temporary, dirs_exist_ok=True)
-    return row
+    return measured
 
 
-def _once(folder: Path, network: str, seed: int, steps: Steps) -> dict[str, float]:
+def _once(folder: Path, network: str, seed: int, steps: Steps) -> tuple[dict[str, float], str]:
     write_copy(folder, with_values(read_params(), network, {("seed",): seed}))
     row: dict[str, float] = {"seed": seed}
     for step in STEPS:
@@ -151,9 +161,9 @@ def _once(folder: Path, network: str, seed: int, steps: Steps) -> dict[str, floa
             row |= {name: float(value) for name, value in last.items() if name in KEPT or name.startswith("val_")}
             row["train_seconds"] = round(time.perf_counter() - started, 1)
             row["train_peak_mb"] = round(peak / 1e6)
-    metrics = read_json(folder / "models" / network / "evaluation.json")
+    metrics, fingerprint = (read_json(folder / "models" / network / f"{name}.json") for name in OUTPUTS)
     row |= {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-    return row
+    return row, fingerprint["compute"]["precision"]
 
 
 def command(

@@ -2,6 +2,7 @@
 
 `convzoo repeat NETWORK --record` records them in docs/results/PROFILE/NETWORK.json. A row has the mean over the seeds
 with its 95 % confidence interval (Student's t), the mean 95 % interval over the test images, and the training's cost.
+Times and numbers of seeds are given for each machine.
 """
 
 import statistics
@@ -84,9 +85,7 @@ def _row(file: Path) -> tuple[str, ...]:
             _interval(metric, *_over_seeds(values)) if len(values) > 1 else NO_INTERVAL,
             _interval(metric, *map(statistics.mean, bounds)) if all(bounds) else NO_INTERVAL,
             f"{statistics.mean(row['train_petaflops'] for row in rows):.3g}",
-            f"{statistics.median(row['train_seconds'] for row in rows):.0f} s",
-            str(len(rows)),
-            _machine(record),
+            *_by_machine(rows, record["compute"]["threads"]),
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ConvzooError(
@@ -95,10 +94,20 @@ def _row(file: Path) -> tuple[str, ...]:
         ) from None
 
 
-def _machine(record: dict[str, Any]) -> str:
-    """The machine, and how many of its cores a training used if the settings limit them."""
-    threads = record["compute"]["threads"]
-    return record["machine"] if threads == "auto" else f"{record['machine']}, of which a training used {threads}"
+def _by_machine(rows: list[dict[str, Any]], threads: int | str) -> tuple[str, str, str]:
+    """The median training time, the number of seeds and the machine; several of each if several machines measured.
+
+    The machine comes with the precision of the training and the number of cores that it used, if settings limit them:
+    both explain the time.
+    """
+    groups: dict[str, list[float]] = {}
+    for row in rows:
+        measured = row["measured"]
+        limit = "" if threads == "auto" else f", of which a training used {threads}"
+        precision = f", {measured['precision']}" if measured["precision"] else ""
+        groups.setdefault(f"{measured['machine']}{limit}{precision}", []).append(row["train_seconds"])
+    times = "; ".join(f"{statistics.median(times):.0f} s" for times in groups.values())
+    return times, " + ".join(str(len(times)) for times in groups.values()), "; ".join(groups)
 
 
 def _over_seeds(values: list[float]) -> tuple[float, float]:
