@@ -191,14 +191,16 @@ def test_recorded_seeds_of_the_same_training_are_not_trained_again(measured, pet
 
 
 def test_seeds_of_a_record_may_come_from_several_machines(measured, monkeypatch, capsys):
-    """And from several commits: those after which the stages run the same code."""
+    """And from several commits, as long as the stages run the same code."""
     repeat.repeat(NETWORK, 1, recorded=True)
     monkeypatch.setattr(repeat, "_machine", lambda: "another one")
     monkeypatch.setattr(repeat, "head", lambda: "1" * 40)
     capsys.readouterr()
     repeat.repeat(NETWORK, 2, recorded=True)
     assert measured == [0, 1]
-    assert f"  on {processor()}, {os.cpu_count()} cores; another one, Python " in capsys.readouterr().out
+    python = f"Python {platform.python_version()}"
+    line = f"  on {processor()}, {os.cpu_count()} cores, {python}; another one, {python}; torch "
+    assert line in capsys.readouterr().out
     first, second = (row["measured"] for row in json.loads(RECORD.read_text())["rows"])
     assert (second["machine"], second["commit"]) == ("another one", "1" * 40) and first["machine"] != "another one"
     limit = "of which a training used 1, fp32"

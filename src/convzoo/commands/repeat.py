@@ -33,7 +33,6 @@ from convzoo.trials.trainings import Steps, checked_params, last_lines, run_step
 
 EXAMPLES = ("convzoo repeat mnist-classifier", "convzoo repeat mnist-classifier --seeds 5 --jobs 2 --record")
 STEPS = ("train", "export", "evaluate")
-OUTPUTS = ("evaluation", "fingerprint")
 KEPT = ("train_petaflops",)  # columns of the history that go into a row, besides those of val
 
 
@@ -57,8 +56,8 @@ def repeat(network: str, seeds: int, kept: Path | None = None, recorded: bool = 
     file = FOLDER / params.values["profile"] / f"{network}.json"
     described = _described(network, params, source) if recorded else {}
     rows = _recorded(file, described) if recorded and not kept else []
-    where = {"machine": _machine(), "python": platform.python_version(), "jobs": jobs}
-    where |= {"commit": _commit() if recorded else None}
+    commit = _commit() if recorded else None
+    where = {"machine": _machine(), "python": platform.python_version(), "jobs": jobs, "commit": commit}
     if rows:
         names = ", ".join(str(row["seed"]) for row in rows)
         print(f"{file}: has the seeds {names} of the same training; remove it to train them again", flush=True)
@@ -91,8 +90,8 @@ def repeat(network: str, seeds: int, kept: Path | None = None, recorded: bool = 
         values = [row[name] for row in rows]
         spread = f" +- {statistics.stdev(values):.4g}" if len(rows) > 1 else ""
         print(f"  {name:<28} {statistics.mean(values):.6g}{spread} ({min(values):g} to {max(values):g})")
-    machines = "; ".join(dict.fromkeys(row["measured"]["machine"] for row in rows))
-    print(f"  on {machines}, Python {platform.python_version()}, torch {version('torch')}")
+    machines = dict.fromkeys("{machine}, Python {python}".format(**row["measured"]) for row in rows)
+    print(f"  on {'; '.join(machines)}; torch {version('torch')}")
 
 
 def _described(network: str, params: Params, source: dict[str, Any]) -> dict[str, Any]:
@@ -161,9 +160,9 @@ def _once(folder: Path, network: str, seed: int, steps: Steps) -> tuple[dict[str
             row |= {name: float(value) for name, value in last.items() if name in KEPT or name.startswith("val_")}
             row["train_seconds"] = round(time.perf_counter() - started, 1)
             row["train_peak_mb"] = round(peak / 1e6)
-    metrics, fingerprint = (read_json(folder / "models" / network / f"{name}.json") for name in OUTPUTS)
+    metrics = read_json(folder / "models" / network / "evaluation.json")
     row |= {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-    return row, fingerprint["compute"]["precision"]
+    return row, read_json(folder / "models" / network / "fingerprint.json")["compute"]["precision"]
 
 
 def command(

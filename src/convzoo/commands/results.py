@@ -2,7 +2,7 @@
 
 `convzoo repeat NETWORK --record` records them in docs/results/PROFILE/NETWORK.json. A row has the mean over the seeds
 with its 95 % confidence interval (Student's t), the mean 95 % interval over the test images, and the training's cost.
-Times and numbers of seeds are given for each machine.
+Training time and number of seeds are given per machine.
 """
 
 import statistics
@@ -95,15 +95,14 @@ def _row(file: Path) -> tuple[str, ...]:
 
 
 def _by_machine(rows: list[dict[str, Any]], threads: int | str) -> tuple[str, str, str]:
-    """The median training time, the number of seeds and the machine; several of each if several machines measured.
+    """The cells with the median training time, the number of seeds and the machine: one of each per machine.
 
-    The machine comes with the precision of the training and the number of cores that it used, if settings limit them:
-    both explain the time.
+    The machine's name includes the precision of the training and any limit of threads, since both explain the time.
     """
+    limit = "" if threads == "auto" else f", of which a training used {threads}"
     groups: dict[str, list[float]] = {}
     for row in rows:
         measured = row["measured"]
-        limit = "" if threads == "auto" else f", of which a training used {threads}"
         precision = f", {measured['precision']}" if measured["precision"] else ""
         groups.setdefault(f"{measured['machine']}{limit}{precision}", []).append(row["train_seconds"])
     times = "; ".join(f"{statistics.median(times):.0f} s" for times in groups.values())
