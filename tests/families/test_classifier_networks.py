@@ -89,9 +89,10 @@ def test_blocks_have_the_kernels_and_middles_of_the_settings_and_keep_the_size_o
 )
 def test_kernels_and_middles_must_have_an_entry_for_each_block(changes, key, expected):
     settings = CLASSIFIER.settings()
-    fast = settings.fast.model_copy(update=changes)
-    [(found, message)] = misfits(settings.model_copy(update={"fast": fast}), 28, 28)
+    changed = settings.model_copy(update={"fast": settings.fast.model_copy(update=changes)})
+    [(found, message)] = misfits(changed, 28, 28)
     assert found == ("fast", key) and expected in message
+    assert not list(misfits(changed.model_copy(update={"architecture": "reference"}), 28, 28))
 
 
 def test_the_head_sees_the_maximum_of_each_map_and_the_mean_beside_it():

@@ -103,7 +103,8 @@ def misfits(settings: TrainingSettings, height: int, width: int) -> Iterator[Mis
     least = 2**blocks + 1  # pixels: the stem takes one, and each block halves the rest
     if settings.architecture == "fast" and side < least:
         yield ("fast", "widths"), f"{blocks} halvings leave nothing of {size}; expected fewer widths"
-    yield from _misfits_of_blocks(settings.fast)
+    if settings.architecture == "fast":
+        yield from _misfits_of_blocks(settings.fast)
     if settings.architecture == "reference":
         remaining = side
         for block in settings.reference.blocks:
