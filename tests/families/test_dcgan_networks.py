@@ -8,6 +8,7 @@ from torch import nn
 
 from convzoo.families.dcgan import network as dcgan
 from convzoo.families.dcgan.augmentation import diff_augment, draw_augmentation
+from convzoo.families.dcgan.latents import choosing, chosen_classes
 from convzoo.families.dcgan.network import Discriminator, Generator, build, samples, sides
 from convzoo.families.dcgan.settings import AugmentSettings
 
@@ -127,6 +128,52 @@ def test_features_are_the_largest_values_of_a_4x4_grid():
     assert found[0, 15] == first[0, 0, 12:, 12:].max()
 
 
+CLASSES = 3
+
+
+def test_a_conditional_generator_sees_the_chosen_class_and_the_other_latents():
+    generator, _ = (player.eval() for player in conditional())
+    latents = noise(20)
+    same = latents.clone()
+    same[:, :CLASSES] = 0
+    same[torch.arange(20), latents[:, :CLASSES].argmax(1)] = 0.1
+    torch.testing.assert_close(generator(latents), generator(same))
+    rows = [generator(torch.from_numpy(choosing(latents.numpy(), CLASSES, chosen))) for chosen in range(CLASSES)]
+    assert all((rows[0] != row).flatten(1).any(1).all() for row in rows[1:])
+    seen = []
+    generator.layers.register_forward_pre_hook(lambda part, arguments: seen.append(arguments[0].flatten(1)))
+    generator(latents)
+    assert torch.equal(seen[0][:, CLASSES:], latents[:, CLASSES:])
+    assert torch.equal(seen[0][:, :CLASSES].square().sum(1).round(decimals=4), torch.full((20,), float(CLASSES)))
+
+
+def test_latents_that_are_made_to_choose_a_class_keep_their_numbers():
+    latents = noise(50).numpy()
+    for chosen in range(CLASSES):
+        changed = choosing(latents, CLASSES, chosen)
+        assert (chosen_classes(changed, CLASSES) == chosen).all()
+        assert np.array_equal(np.sort(changed[:, :CLASSES]), np.sort(latents[:, :CLASSES]))
+        assert np.array_equal(changed[:, CLASSES:], latents[:, CLASSES:])
+    assert len(set(chosen_classes(latents, CLASSES))) == CLASSES
+
+
+def test_a_conditional_discriminator_judges_by_class():
+    _, discriminator = (player.eval() for player in conditional())
+    x = torch.randn(6, 3, 32, 32)
+    by_class = torch.stack([discriminator(x, torch.full((6,), label)) for label in range(CLASSES)])
+    assert by_class.std(dim=0).min() > 1e-4
+    mixed = torch.arange(6) % CLASSES
+    torch.testing.assert_close(discriminator(x, mixed), by_class[mixed, torch.arange(6)])
+    with torch.no_grad():  # what all classes share
+        discriminator.head.bias[0] += 1
+    torch.testing.assert_close(discriminator(x, mixed), by_class[mixed, torch.arange(6)] + 1)
+
+
+def conditional() -> tuple[Generator, Discriminator]:
+    torch.manual_seed(0)
+    return build(*players_of((32, 3), classes=CLASSES))
+
+
 def test_losses_take_their_known_values():
     sure, even = torch.tensor([2.0, 0.5]), torch.zeros(2)
     hinge = dcgan.discriminator_loss("hinge", sure, -sure, 0.0)
@@ -151,7 +198,7 @@ def test_the_relativistic_loss_compares_real_and_generated_images_in_pairs():
 
 def test_r1_is_the_squared_norm_of_the_gradient():
     class Slope(nn.Module):
-        def forward(self, x):
+        def forward(self, x, labels):
             return 3 * x[:, 0, 0, 0] + 4 * x[:, 0, 0, 1]
 
     assert dcgan.gradient_penalty(Slope(), torch.zeros(5, 1, 2, 2)).item() == pytest.approx(25)

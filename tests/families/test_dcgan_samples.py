@@ -10,6 +10,10 @@ from PIL import Image
 
 from convzoo.commands.sample import sample
 from convzoo.errors import ConvzooError
+from convzoo.families.dcgan import evaluate
+from convzoo.families.dcgan.latents import choosing, chosen_classes, latents
+from convzoo.families.dcgan.train import WALK_PATHS
+from convzoo.shipping.model import Model
 
 FOLDER = DCGAN.folder
 
@@ -70,6 +74,38 @@ def test_a_folder_that_cannot_be_made_is_said(shipped, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConvzooError, match=r"--out: .*file/below: cannot be written"):
         sample(FOLDER / "model.onnx", 2, 0, tmp_path / "file/below")
+
+
+def test_a_class_can_be_chosen_of_a_network_with_classes_only(shipped, tmp_path, monkeypatch):
+    with pytest.raises(ConvzooError, match=r"--class: got 1, but .*model\.onnx was trained without classes; leave"):
+        sample(FOLDER / "model.onnx", 2, 0, tmp_path / "new", "1")
+    DCGAN.train(conditional=True)
+    DCGAN.export()
+    model = Model(FOLDER / "model.onnx")
+    names = model.described["classes"]
+    with pytest.raises(ConvzooError, match=rf"--class: got cow, expected one of: {', '.join(names)}"):
+        sample(FOLDER / "model.onnx", 2, 0, tmp_path / "new", "cow")
+    assert not (tmp_path / "new").exists()
+    noise = np.random.Generator(np.random.PCG64(3)).standard_normal((100, model.input.shape[1]), dtype=np.float32)
+    by_class = {}
+    for index, name in enumerate(names):
+        files = sample(FOLDER / "model.onnx", 100, 3, tmp_path / name, name)
+        by_class[name] = np.stack([np.array(Image.open(file)) for file in files[:-1]])
+        assert np.array_equal(by_class[name], model(choosing(noise, len(names), index)).squeeze(-1))
+    sample(FOLDER / "model.onnx", 100, 3, tmp_path / "any")
+    for number, index in enumerate(chosen_classes(noise, len(names))):
+        drawn = np.array(Image.open(tmp_path / f"any/{number:05d}.png"))
+        assert np.array_equal(drawn, by_class[names[index]][number])
+    captions = []
+    monkeypatch.setattr(evaluate, "gallery", lambda path, images, below, title: captions.append(below))
+    DCGAN.evaluate()
+    of_noise = chosen_classes(latents(DCGAN.evaluation.pictured, model.input.shape[1], 0), len(names))
+    assert captions[0] == [names[index] for index in of_noise]
+    walks = np.load(FOLDER / "extra/latent_walk.npy")
+    ends = latents(WALK_PATHS + 1, model.input.shape[1], 0)
+    for number, path in enumerate(walks):
+        start, end = (model(choosing(ends[[n]], len(names), number % len(names)))[0] for n in (number, number + 1))
+        assert np.array_equal(path[0], start) and np.array_equal(path[-1], end)
 
 
 def test_what_makes_no_pictures_is_refused(tmp_path):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from helpers.loops import LOOPS, Call, Features, Recording, noise
+from helpers.loops import CLASSES, LOOPS, Call, Features, Recording, noise
 from sklearn.metrics.pairwise import polynomial_kernel
 from torch import Tensor, nn
 
@@ -25,6 +25,7 @@ CASES = {
     "penalty": {"discriminator_norm": "none", "r1": 2.0, "r1_every": 2, "ema_decay": 0.9, "leak": 0.3},
     "relativistic, both penalties": {"loss": "relativistic", "label_smoothing": 0.0, "discriminator_norm": "none"}
     | {"r1": 2.0, "r2": 3.0, "r1_every": 2},
+    "classes": {"conditional": True, "discriminator_norm": "none", "r1": 2.0, "r2": 3.0, "r1_every": 2},
     "brightness": {"augment": {"flip": False, "brightness": 0.3}, "label_smoothing": 0.0},
 }
 
@@ -103,12 +104,13 @@ def replay(found: Recording, multipliers: list[float]) -> tuple[list[dict], list
             fake = generator(step.latents.x)
             # The changes of brightness, if any, which pass gradients on as they are.
             change, again = (call.x - step.latents.y if call else 0 for call in (step.fake, step.judged))
-            real_logits, fake_logits = discriminator(step.real.x), discriminator(fake.detach() + change)
+            labels, chosen = labels_of(step.real), step.latents.x[:, :CLASSES].argmax(dim=1)
+            real_logits, fake_logits = discriminator(step.real.x, labels), discriminator(fake.detach() + change, chosen)
             loss = discriminator_loss(settings, real_logits, fake_logits)
-            penalties = zip(step.penalised, (settings.r1, settings.r2), (real_images(step.real), fake), strict=False)
-            for call, weight, images in penalties:
+            sides = ((settings.r1, real_images(step.real), labels), (settings.r2, fake, chosen))
+            for call, (weight, images, classes) in zip(step.penalised, sides, strict=False):
                 torch.testing.assert_close(call.x, images.detach())
-                slope = squared_slope(discriminator, call.x)
+                slope = squared_slope(discriminator, call.x, classes)
                 loss = loss + weight / 2 * slope * settings.r1_every  # for the steps without it, too
             d_optimizer.zero_grad()
             loss.backward()
@@ -117,7 +119,7 @@ def replay(found: Recording, multipliers: list[float]) -> tuple[list[dict], list
             row |= {"train_real_probability": real_logits.sigmoid().mean().item()}
             row |= {"train_fake_probability": fake_logits.sigmoid().mean().item()}
             if step.judged:
-                on_fake = discriminator(fake + again)
+                on_fake = discriminator(fake + again, chosen)
                 loss = generator_loss(settings, on_fake, real_logits.detach())
                 g_optimizer.zero_grad()
                 loss.backward()
@@ -151,12 +153,12 @@ def generator_loss(settings: TrainingSettings, on_fake: Tensor, on_real: Tensor)
     return -(on_fake - on_real if settings.loss == "relativistic" else on_fake).sigmoid().log().mean()
 
 
-def squared_slope(discriminator: nn.Module, x: Tensor) -> Tensor:
+def squared_slope(discriminator: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
     """The mean over the images of the squared length of the gradient of the logit, one image at a time."""
     lengths = []
-    for image in x:
+    for image, label in zip(x, labels, strict=True):
         image = image[None].clone().requires_grad_(True)
-        [gradient] = torch.autograd.grad(discriminator(image)[0], image, create_graph=True)
+        [gradient] = torch.autograd.grad(discriminator(image, label[None])[0], image, create_graph=True)
         lengths.append((gradient**2).sum())
     return torch.stack(lengths).mean()
 
@@ -204,11 +206,17 @@ def test_the_discriminator_sees_augmented_images_alone_real_and_generated_alike(
         assert not torch.equal(step.fake.x, step.judged.x), "each look has random numbers of its own"
 
 
+def nearest(call: Call) -> Tensor:
+    """The indices of those images of the set that are nearest to those of the call."""
+    return torch.cdist(call.x.flatten(1), LOOPS["dcgan"].inputs(IMAGES.images).flatten(1)).argmin(1)
+
+
 def real_images(call: Call) -> Tensor:
-    """The images of the set that are nearest to those of the call."""
-    known = LOOPS["dcgan"].inputs(IMAGES.images)
-    distances = torch.cdist(call.x.flatten(1), known.flatten(1))
-    return known[distances.argmin(1)]
+    return LOOPS["dcgan"].inputs(IMAGES.images)[nearest(call)]
+
+
+def labels_of(call: Call) -> Tensor:
+    return torch.from_numpy(IMAGES.labels)[nearest(call)]
 
 
 def test_the_thresholds_of_a_collapse_are_those_of_the_block():

@@ -135,6 +135,16 @@ def test_a_missing_feature_network_and_one_of_other_pictures_are_named(family, p
         family.train()
 
 
+def test_a_conditional_network_needs_classes_and_latents_beside_those_that_choose_them(family, project):
+    classes = len(read_json(DCGAN.prepared / "train/meta.json")["classes"])
+    expected = (
+        f"conditional: got true for {classes} classes and {classes} latents, expected at least 2 classes and more"
+    )
+    with pytest.raises(ConvzooError, match=expected):
+        family.train(conditional=True, latents=classes)
+    assert not FOLDER.exists()
+
+
 def test_an_epoch_too_short_for_a_step_of_the_generator_is_named(family, project):
     with pytest.raises(ConvzooError, match="discriminator_steps: got 9, expected at most 4, the number of batches"):
         family.train(discriminator_steps=9)

@@ -77,17 +77,18 @@ def export_files(
     model: Exported,
     parts: dict[str, Exported] | None = None,
     features: str | None = None,
+    about: dict[str, Any] | None = None,
     **extras: Any,
 ) -> None:
     """Write models/NETWORK/model.onnx, `parts` into parts/ with an index, and export.json with `extras` as more keys.
 
-    `described` is architecture.json, `body` the trained network, whose parameters are counted. `features` names the
-    part that gives the features of images, for a network that takes images: with it, all of val is measured for
-    parts/reference.npz, which `convzoo drift` needs. Raises ConvzooError, and writes nothing, if a file does not agree
-    with its module.
+    `described` is architecture.json, `body` the trained network, whose parameters are counted. `about` has more keys
+    for what the ONNX files say of themselves. `features` names the part that gives the features of images, for a
+    network that takes images: with it, all of val is measured for parts/reference.npz, which `convzoo drift` needs.
+    Raises ConvzooError, and writes nothing, if a file does not agree with its module.
     """
     folder = Path("models", network)
-    about = {key: described[key] for key in ("family", "dataset", "classes")} | {"network": network}
+    about = {key: described[key] for key in ("family", "dataset", "classes")} | {"network": network} | (about or {})
     if model.inputs.dtype == np.uint8:
         about["resize"] = described["resize"]
     parity, parts = {}, parts or {}

@@ -63,9 +63,11 @@ SHAPES = {"28, grey": (28, 1), "32, colour": (32, 3), "64, colour": (64, 3), "64
 KINDS = {"batch": ("batch", False), "none": ("none", False), "spectral": ("none", True), "both": ("batch", True)}
 
 
-def players_of(shape: tuple[int, int], norm: str = "batch", spectral: bool = False) -> tuple[dict, dict]:
+def players_of(
+    shape: tuple[int, int], norm: str = "batch", spectral: bool = False, classes: int = 0
+) -> tuple[dict, dict]:
     """The arguments of a generator and a discriminator of images of this size and number of channels."""
-    picture = {"size": shape[0], "channels": shape[1], "width": 4}
+    picture = {"size": shape[0], "channels": shape[1], "width": 4, "classes": classes}
     return picture | {"latents": 100}, picture | {"leak": 0.2, "norm": norm, "spectral": spectral}
 
 
@@ -94,15 +96,19 @@ DCGAN = Family(
         f"{name}, {norm}": (players_of(shape, *kind), (100,), ())
         for name, shape in SHAPES.items()
         for norm, kind in KINDS.items()
-    },
+    }
+    | {"32, colour, classes": (players_of((32, 3), classes=10), (100,), ())},
     variants=[
         {"schedule": "linear"},
         {"schedule": "linear", "discriminator_steps": 2, "loss": "hinge"}
-        | {"spectral_norm": True, "discriminator_norm": "none", "r1": 1.0, "r1_every": 3},
+        | {"spectral_norm": True, "discriminator_norm": "none", "r1": 1.0, "r1_every": 3, "conditional": True},
     ],
     short={"epochs": 1},
     long={"epochs": 5},
-    switches=[{"seed": 1}, {"variant": "plain"}, {"spectral_norm": True}, {"stored_variants": True}],
+    switches=[
+        *({"seed": 1}, {"variant": "plain"}, {"spectral_norm": True}, {"stored_variants": True}),
+        {"conditional": True},
+    ],
     diverging=[({"discriminator_learning_rate": 1e30}, 1)],
     rate="(discriminator|generator)_learning_rate",
     columns=COLUMNS,

@@ -9,7 +9,7 @@ import numpy as np
 
 from convzoo.data.arrays import Split, evenly_spaced, load_split
 from convzoo.errors import ConvzooError
-from convzoo.families.dcgan.latents import latents
+from convzoo.families.dcgan.latents import chosen_classes, latents
 from convzoo.families.dcgan.pictures import draw_training
 from convzoo.families.dcgan.settings import EvaluationSettings
 from convzoo.families.evaluation import write_results
@@ -64,7 +64,11 @@ def evaluate(network: str, settings: EvaluationSettings) -> dict[str, Any]:
     metrics = rounded(metrics)
 
     with new_folder(folder / "plots") as plots:
-        _draw_samples(plots / "samples.png", sets["generated"].images, settings.pictured)
+        captions = [" "] * settings.pictured
+        if export.get("conditional"):
+            names = export["classes"]
+            captions = [names[index] for index in chosen_classes(noise[: settings.pictured], len(names))]
+        _draw_samples(plots / "samples.png", sets["generated"].images, captions)
         _draw_neighbours(plots / "nearest_real_images.png", sets, extractor.name)
         _draw_comparisons(plots / "comparisons.png", comparisons, features, extractor.name)
         _draw_feature_space(plots / "feature_space.png", sets, extractor.name)
@@ -174,10 +178,10 @@ def _with_remark(row: distances.Comparison, features: int) -> dict[str, Any]:
     return {**row._asdict(), "frechet_distance_is": remark}
 
 
-def _draw_samples(path: Path, generated: np.ndarray, count: int) -> None:
-    shown = list(generated[:count])
+def _draw_samples(path: Path, generated: np.ndarray, captions: Sequence[str]) -> None:
+    shown = list(generated[: len(captions)])
     title = f"The first {len(shown)} of {len(generated)} generated images, none selected"
-    gallery(path, shown, [" "] * len(shown), title)
+    gallery(path, shown, captions[: len(shown)], title)
 
 
 def _draw_neighbours(path: Path, sets: dict[str, FeatureSet], name: str) -> None:

@@ -31,6 +31,7 @@ def export(network: str, settings: ExportSettings) -> None:
             f"{shape}; train again: convzoo repro train@{network}"
         )
     noise = latents(len(images), described["generator"]["latents"], SEED)
+    conditional = {"conditional": described["generator"]["classes"] > 0}
     features = DiscriminatorFeatures(without_parametrizations(discriminator))
     export_files(
         network,
@@ -38,4 +39,6 @@ def export(network: str, settings: ExportSettings) -> None:
         generator,
         Exported(PixelGenerator(generator), noise, "latents", "images", "grey level"),
         {"discriminator.onnx": Exported(features, images, "images", "features", "feature")},
+        about=conditional,
+        **conditional,
     )

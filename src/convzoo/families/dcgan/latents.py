@@ -1,11 +1,33 @@
 """Random latents, the inputs of a generator, in NumPy."""
 
+from typing import Any
+
 import numpy as np
 
 
 def latents(count: int, size: int, seed: int) -> np.ndarray:
     """Draw standard normal latents (count, size), float32; a larger count starts with the same rows."""
     return np.random.Generator(np.random.PCG64(seed)).standard_normal((count, size), dtype=np.float32)
+
+
+def chosen_classes(latents: Any, classes: int) -> Any:
+    """Return the class (N,) that each of the latents (N, L) chooses, an array or a tensor like them.
+
+    For a conditional generator, it is the largest of the first `classes` numbers.
+    """
+    return latents[:, :classes].argmax(1)
+
+
+def choosing(latents: np.ndarray, classes: int, chosen: int) -> np.ndarray:
+    """Return latents (N, L) that choose the class `chosen` of `classes`.
+
+    The largest of the first `classes` numbers changes places with the one at `chosen`, so that they stay as probable.
+    """
+    changed, rows = latents.copy(), np.arange(len(latents))
+    largest = chosen_classes(latents, classes)
+    changed[rows, largest] = latents[:, chosen]
+    changed[:, chosen] = latents[rows, largest]
+    return changed
 
 
 def walk(ends: np.ndarray, steps: int) -> list[np.ndarray]:

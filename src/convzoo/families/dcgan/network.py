@@ -14,6 +14,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from convzoo.data.pixels import to_floats
+from convzoo.families.dcgan.latents import chosen_classes
 
 SMALLEST = 4  # pixels: the side of the generator's first and the discriminator's last feature maps
 STD = 0.02  # of the initial weights
@@ -45,10 +46,14 @@ class Generator(nn.Module):
 
     `width` is the number of channels before the last layer; it doubles with each halving of the side. Raises ValueError
     if `size` cannot be halved down to 4.
+
+    With `classes`, the largest of the first that many latents chooses the class of the image (`chosen_classes`), and
+    the other latents everything else.
     """
 
-    def __init__(self, latents: int, width: int, size: int, channels: int) -> None:
+    def __init__(self, latents: int, width: int, size: int, channels: int, classes: int = 0) -> None:
         super().__init__()
+        self.classes = classes
         *larger, _ = sides(size)
         inputs = width * 2 ** (len(larger) - 1)
         layers: list[nn.Module] = [nn.ConvTranspose2d(latents, inputs, SMALLEST, bias=False)]  # 1x1 -> 4x4
@@ -62,6 +67,10 @@ class Generator(nn.Module):
         self.apply(_init_weights)
 
     def forward(self, latents: Tensor) -> Tensor:
+        if self.classes:
+            ones = torch.arange(self.classes, device=latents.device) == chosen_classes(latents, self.classes)[:, None]
+            # As long as the latents that it replaces are on average.
+            latents = torch.cat([ones * self.classes**0.5, latents[:, self.classes :]], dim=1)
         return self.layers(latents[:, :, None, None])
 
 
@@ -72,10 +81,17 @@ class Discriminator(nn.Module):
     smoothness constraints need: BatchNorm undoes the effect of spectral norm (`spectral`, Miyato et al. 2018,
     https://arxiv.org/abs/1802.05957) on the weights and couples the images of a batch. Raises ValueError if `size`
     cannot be halved down to 4.
+
+    With `classes`, it also takes labels (B,), and the logit says whether an image looks like a real one of its class:
+    an output that all classes share plus one of the class, as in the projection discriminator (Miyato and Koyama 2018,
+    https://arxiv.org/abs/1802.05637).
     """
 
-    def __init__(self, width: int, size: int, channels: int, leak: float, norm: str, spectral: bool) -> None:
+    def __init__(
+        self, width: int, size: int, channels: int, leak: float, norm: str, spectral: bool, classes: int = 0
+    ) -> None:
         super().__init__()
+        self.classes = classes
         *larger, _ = sides(size)
         self.blocks = nn.ModuleList()
         inputs, outputs = channels, width
@@ -85,16 +101,19 @@ class Discriminator(nn.Module):
             layers += [nn.BatchNorm2d(outputs)] if normed else []
             self.blocks.append(nn.Sequential(*layers, nn.LeakyReLU(leak)))
             inputs, outputs = outputs, outputs * 2
-        self.head = nn.Conv2d(inputs, 1, SMALLEST)  # 4x4 -> 1x1
+        self.head = nn.Conv2d(inputs, 1 + classes, SMALLEST)  # 4x4 -> 1x1
         self.apply(_init_weights)
         if spectral:
             for layer in [*(block[0] for block in self.blocks), self.head]:
                 spectral_norm(layer)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         for block in self.blocks:
             x = block(x)
-        return self.head(x).flatten()
+        logits = self.head(x).flatten(1)
+        if self.classes:
+            return logits[:, 0] + logits.gather(1, 1 + labels[:, None])[:, 0]
+        return logits[:, 0]
 
     def features(self, x: Tensor) -> Tensor:
         """Concatenate the outputs of all blocks, max-pooled to a 4x4 grid (B, D).
@@ -195,13 +214,13 @@ def generator_loss(loss: str, on_fake: Tensor, on_real: Tensor) -> Tensor:
     return -on_fake.mean() if loss == "hinge" else F.softplus(-on_fake).mean()
 
 
-def gradient_penalty(discriminator: nn.Module, x: Tensor) -> Tensor:
+def gradient_penalty(discriminator: nn.Module, x: Tensor, labels: Tensor | None = None) -> Tensor:
     """Return the mean squared norm of the gradient of the logits at images `x`: R1 if they are real, R2 if generated.
 
     Source: Mescheder et al. 2018, https://arxiv.org/abs/1801.04406.
     """
     x = x.detach().requires_grad_(True)
-    [gradient] = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
+    [gradient] = torch.autograd.grad(discriminator(x, labels).sum(), x, create_graph=True)
     return gradient.square().sum(dim=(1, 2, 3)).mean()
 
 

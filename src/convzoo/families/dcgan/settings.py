@@ -15,6 +15,7 @@ SMALLEST = 4  # pixels: the side of the generator's first feature maps
 # Sizes, epochs and the settings of plots stay those of the block.
 PAPER: dict[str, Any] = {
     "latents": 100,
+    "conditional": False,
     "leak": 0.2,
     "discriminator_norm": "batch",
     "spectral_norm": False,
@@ -67,6 +68,7 @@ class TrainingSettings(Settings):
 
     variant: Literal["tuned", "plain"]
     latents: Positive
+    conditional: bool  # the class is given: the first latents choose it, and the discriminator judges images of a class
     generator_width: Positive  # channels before the last layer, doubled with each halving of the side
     discriminator_width: Positive  # channels after the first convolution
     leak: ShareBelowOne  # slope of LeakyReLU below zero

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from convzoo.errors import ConvzooError
 from convzoo.families.dcgan import network as players
 from convzoo.families.dcgan.augmentation import diff_augment, draw_augmentation
 from convzoo.families.dcgan.collapse import collapse_alarms
-from convzoo.families.dcgan.latents import latents, walk
+from convzoo.families.dcgan.latents import choosing, chosen_classes, latents, walk
 from convzoo.families.dcgan.network import build, samples, to_pixels, to_signed
 from convzoo.families.dcgan.settings import TrainingSettings
 from convzoo.files import write_json
@@ -45,10 +46,16 @@ def train(network: str, settings: TrainingSettings, compute: ComputeSettings, pr
     history.csv, fingerprint.json and extra/ (samples as arrays, kept.json, discriminator.safetensors).
 
     Continues from the last checkpoint of the same training. Raises ConvzooError if the data changed since their
-    validation, the feature network is missing, the device is not available, the loss is not finite, or the training
-    collapses and `collapse.action` is `fail`.
+    validation or have no classes for `conditional`, the feature network is missing, the device is not available, the
+    loss is not finite, or the training collapses and `collapse.action` is `fail`.
     """
     data = load_data(settings.data)
+    classes = len(data.meta["classes"])
+    if settings.conditional and not 1 < classes < settings.latents:
+        raise ConvzooError(
+            f"{network}: conditional: got true for {classes} classes and {settings.latents} latents, expected at least "
+            f"2 classes and more latents than classes; set conditional to false, or raise latents"
+        )
     architecture = describe(settings, data.meta)
     features = FeatureNetwork(settings.weights, architecture["shape"][-1])
     params = settings.model_dump() | {"features_sha256": features.sha256}
@@ -67,12 +74,13 @@ def describe(settings: TrainingSettings, meta: dict) -> dict:
     """Return the content of architecture.json: everything needed to rebuild and feed the networks."""
     size, _, channels = meta["shape"]
     shape = {"size": size, "channels": channels}
+    classes = {"classes": len(meta["classes"]) if settings.conditional else 0}
     norms = {"norm": settings.discriminator_norm, "spectral": settings.spectral_norm}
     return {
         "family": "dcgan",
         "architecture": settings.variant,
-        "generator": shape | {"latents": settings.latents, "width": settings.generator_width},
-        "discriminator": shape | {"width": settings.discriminator_width, "leak": settings.leak} | norms,
+        "generator": shape | {"latents": settings.latents, "width": settings.generator_width} | classes,
+        "discriminator": shape | {"width": settings.discriminator_width, "leak": settings.leak} | norms | classes,
         **meta,
     }
 
@@ -103,6 +111,7 @@ def fit(
     grid_size = settings.grid_rows * settings.grid_columns
     fixed_latents = latents(max(settings.select_images, grid_size), settings.latents, settings.seed)
 
+    classes = architecture["generator"]["classes"]
     generator, discriminator = build(architecture["generator"], architecture["discriminator"])
     generator, discriminator = (
         processes.over_processes(fabric, player.to(fabric.device)) for player in (generator, discriminator)
@@ -126,7 +135,7 @@ def fit(
         first = epoch * steps_per_epoch
         draws = draw_epoch(settings, images, order, local, first, randomness)
         remaining = zip(images.batches(order[state.step :, local]), draws[state.step :], strict=True)
-        for step, ((batch, _), drawn) in enumerate(remaining, first + state.step):
+        for step, ((batch, labels), drawn) in enumerate(remaining, first + state.step):
             state.begin_step(step - first)
             multiplier = factor(settings.schedule, step, steps_per_epoch * settings.epochs, warmup=0)
             optimizers.set_rates([g_optimizer, d_optimizer], multiplier)
@@ -135,15 +144,16 @@ def fit(
             generators_turn = is_generators_turn(step, settings)
             with torch.set_grad_enabled(generators_turn):
                 fake = generate(drawn["latents"])
+            chosen = chosen_classes(drawn["latents"], classes) if classes else None
 
             # Discriminator: real towards one, generated towards zero, in separate batches for BatchNorm.
-            on_real = discriminate(augment(x, prefix="real ")).float()
-            on_fake = discriminate(augment(fake.detach(), prefix="fake ")).float()
+            on_real = discriminate(augment(x, prefix="real "), labels).float()
+            on_fake = discriminate(augment(fake.detach(), prefix="fake "), chosen).float()
             d_loss = players.discriminator_loss(settings.loss, on_real, on_fake, settings.label_smoothing)
             if step % settings.r1_every == 0:
-                for weight, penalised in ((settings.r1, x), (settings.r2, fake)):
+                for weight, penalised, given in ((settings.r1, x, labels), (settings.r2, fake, chosen)):
                     if weight:
-                        penalty = players.gradient_penalty(discriminator, penalised)
+                        penalty = players.gradient_penalty(discriminator, penalised, given)
                         d_loss = d_loss + settings.r1_every * weight / 2 * penalty
             fabric.backward(d_loss)
             d_optimizer.step()
@@ -154,7 +164,7 @@ def fit(
             # Generator: scored by the updated discriminator, which stays fixed and passes gradients on.
             if generators_turn:
                 discriminator.requires_grad_(False)
-                on_fake = discriminate(augment(fake, prefix="generator ")).float()
+                on_fake = discriminate(augment(fake, prefix="generator "), chosen).float()
                 # The logits of real images are those before the update, which saves a second pass.
                 g_loss = players.generator_loss(settings.loss, on_fake, on_real.detach())
                 fabric.backward(g_loss)
@@ -218,15 +228,16 @@ def draw_epoch(
 def image_flops(generator: nn.Module, discriminator: nn.Module, settings: TrainingSettings) -> Callable[[int], int]:
     """Return a function of a step: its floating-point operations for each image of the batch."""
     noise = torch.zeros(1, settings.latents, device=next(generator.parameters()).device)
+    label = torch.zeros(1, dtype=torch.int64, device=noise.device)
     generator, discriminator = (deepcopy(player).eval() for player in (generator, discriminator))
     with torch.no_grad():
         x = generator(noise)
         generation = flops(lambda: generator(noise))
-    discrimination = 2 * flops(lambda: discriminator(x))
+    discrimination = 2 * flops(lambda: discriminator(x, label))
     penalties = (settings.r1 > 0) + (settings.r2 > 0)
-    penalty = penalties * flops(lambda: players.gradient_penalty(discriminator, x)) if penalties else 0
+    penalty = penalties * flops(lambda: players.gradient_penalty(discriminator, x, label)) if penalties else 0
     discriminator.requires_grad_(False)
-    learning = flops(lambda: discriminator(generator(noise))) - generation
+    learning = flops(lambda: discriminator(generator(noise), label)) - generation
 
     def cost(step: int) -> int:
         total = generation + discrimination + penalty * (step % settings.r1_every == 0)
@@ -277,7 +288,12 @@ def write_extra(
 
     shape = (settings.grid_rows, settings.grid_columns)
     save_array(folder / "progress.npy", torch.stack(list(grids.values())).unflatten(1, shape).numpy())
-    paths = walk(latents(WALK_PATHS + 1, settings.latents, settings.seed), WALK_STEPS)
+    ends = latents(WALK_PATHS + 1, settings.latents, settings.seed)
+    paths = walk(ends, WALK_STEPS)
+    if classes := architecture["generator"]["classes"]:  # a class for each path, since images jump where it changes
+        pairs = [np.stack(pair) for pair in pairwise(ends)]
+        pairs = [choosing(pair, classes, number % classes) for number, pair in enumerate(pairs)]
+        paths = [walk(pair, WALK_STEPS)[0] for pair in pairs]
     save_array(folder / "latent_walk.npy", np.stack([samples(generator, path) for path in paths]))
 
     randomness = torch.Generator().manual_seed(settings.seed)
