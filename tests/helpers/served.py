@@ -78,12 +78,12 @@ def write_autoencoder(folder: Path, network: str = "copier", with_encoder: bool 
     return _export(file, parts_sha256={"encoder.onnx": sha256_of(encoder)})
 
 
-def write_generator(folder: Path, network: str = "maker") -> Path:
-    """A generator of colour images from LATENT numbers."""
+def write_generator(folder: Path, network: str = "maker", **about: Any) -> Path:
+    """A generator of colour images from LATENT numbers; `about` is what else its file says of itself."""
     file = folder / network / "model.onnx"
     weights = 40 * np.random.default_rng(0).normal(size=(LATENT, int(np.prod(PICTURE))))
     save_linear(file, weights, ("float32", (LATENT,)), ("uint8", PICTURE), 128, names=("latents", "images"))
-    describe(file, network=network, family="dcgan", classes=[])
+    describe(file, network=network, **{"family": "dcgan", "classes": []} | about)
     return _export(file)
 
 

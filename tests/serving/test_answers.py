@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.served import CLASSES, LATENT, images, write_classifier
+from helpers.served import CLASSES, LATENT, images, write_classifier, write_generator
 from PIL import Image
 
 from convzoo.commands.predict import predict
@@ -108,6 +108,20 @@ def test_a_seed_generates_the_images_of_convzoo_sample(client, zoo, tmp_path):
     assert answer["seed"] == 7
     fewer = client.post("/v1/maker/sample", json={"count": 5, "seed": 7}).json()
     assert np.array_equal(decoded(fewer), decoded(answer)[:5])
+
+
+def test_images_of_a_class_are_those_of_convzoo_sample(start, tmp_path):
+    file = write_generator(tmp_path / "zoo", classes=CLASSES[:2], conditional=True)
+    client, by_class = start(folder=tmp_path / "zoo"), []
+    for name in CLASSES[:2]:
+        *files, _ = sample(file, 9, 7, tmp_path / name, name)
+        answer = client.post("/v1/maker/sample", json={"count": 9, "seed": 7, "class": name}).json()
+        by_class.append(decoded(answer))
+        assert np.array_equal(by_class[-1], [np.asarray(Image.open(file)) for file in files])
+    assert not np.array_equal(*by_class)
+    refused = client.post("/v1/maker/sample", json={"class": "cow"})
+    expected = f"class: got 'cow', expected one of: {', '.join(CLASSES[:2])}"
+    assert (refused.status_code, refused.json()["error"]) == (422, expected)
 
 
 def test_latents_generate_the_images_of_the_file(client, zoo):

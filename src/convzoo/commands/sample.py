@@ -13,8 +13,8 @@ import typer
 from convzoo.commands.outputs import cannot_be_written, must_be_free
 from convzoo.commands.shared import SAMPLES_SHEET, AnyModel, check_task, free_folder, model_file
 from convzoo.data.contact_sheet import as_picture, contact_sheet, write_picture
-from convzoo.errors import ConvzooError, did_you_mean
-from convzoo.families.dcgan.latents import choosing
+from convzoo.errors import ConvzooError
+from convzoo.families.dcgan.latents import choosing, class_index
 from convzoo.files import new_folder
 from convzoo.shipping.model import Model
 
@@ -61,26 +61,13 @@ def sample(file: Path, count: int, seed: int, folder: Path, chosen: str | None =
         raise ConvzooError(f"--seed: got {seed}, expected 0 to {MAX_SEED}")
     model = Model(file)
     check_task(model, "sample")
-    index = None if chosen is None else _class_index(model, chosen)
+    index = None if chosen is None else class_index(model.described, chosen, "--class")
     try:
         must_be_free(folder)
         with new_folder(folder.absolute()) as temporary:
             return [folder / file.name for file in _write(model, count, seed, index, temporary)]
     except OSError as error:
         raise cannot_be_written(folder, error) from error
-
-
-def _class_index(model: Model, chosen: str) -> int:
-    """The index of a class among those of a conditional generator."""
-    names = model.described["classes"] if model.described.get("conditional") else []
-    if not names:
-        raise ConvzooError(
-            f"--class: got {chosen}, but {model.path} was trained without classes; leave --class out, or train with "
-            "conditional: true"
-        )
-    if chosen not in names:
-        raise ConvzooError(f"--class: got {chosen}, {did_you_mean(chosen, names)}expected one of: {', '.join(names)}")
-    return names.index(chosen)
 
 
 def _write(model: Model, count: int, seed: int, chosen: int | None, folder: Path) -> list[Path]:

@@ -13,7 +13,8 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from convzoo.errors import did_you_mean
+from convzoo.errors import ConvzooError, did_you_mean
+from convzoo.families.dcgan.latents import choosing, class_index
 from convzoo.serving.limits import Limits, RefusedError
 from convzoo.serving.schemas import ImagesRequest, Latents, Pixels, SampleRequest, Seeded
 from convzoo.serving.served import Served
@@ -95,7 +96,7 @@ def latents_of(body: Body, served: Served, limits: Limits) -> tuple[np.ndarray, 
     width = served.model.input.shape[1]
     if body.files is not None:
         raise RefusedError(415, f"the request brings files, expected {JSON} with count and seed, or latents")
-    asked = _parsed(SAMPLES, body.json, ("count", "seed", "latents"), tag=0)
+    asked = _parsed(SAMPLES, body.json, ("count", "seed", "class", "latents"), tag=0)
     count = asked.count if isinstance(asked, Seeded) else len(asked.latents)
     if count > limits.images:
         raise RefusedError(413, f"{count} images were asked for, expected at most {limits.images}; ask several times")
@@ -109,8 +110,15 @@ def latents_of(body: Body, served: Served, limits: Limits) -> tuple[np.ndarray, 
             raise RefusedError(422, "latents: got a number that is too large for 32 bits, expected about -3 to 3")
         return latents, None
     # As `convzoo sample` draws them, in batches, which makes no difference to the numbers.
-    generator = np.random.Generator(np.random.PCG64(asked.seed))
-    return generator.standard_normal((count, width), dtype=np.float32), asked.seed
+    latents = np.random.Generator(np.random.PCG64(asked.seed)).standard_normal((count, width), dtype=np.float32)
+    if asked.chosen is not None:
+        described = served.model.described
+        try:
+            chosen = class_index(described, asked.chosen, "class")
+        except ConvzooError as error:
+            raise RefusedError(422, str(error)) from error
+        latents = choosing(latents, len(described["classes"]), chosen)
+    return latents, asked.seed
 
 
 def _decoded(files: Sequence[tuple[str, bytes]], served: Served, limits: Limits) -> Images:

@@ -34,10 +34,13 @@ class ImagesRequest(Request):
 
 
 class Seeded(Request):
-    """How many images to generate, and from which seed; `convzoo sample` makes the same ones."""
+    """How many images to generate, from which seed and of which class; `convzoo sample` makes the same ones."""
 
     count: Annotated[int, Field(strict=True, ge=1)] = 1
     seed: Annotated[int, Field(strict=True, ge=0, le=MAX_SEED)] = 0
+    chosen: Annotated[
+        str | None, Field(strict=True, alias="class", description="Of a network with conditional: true.")
+    ] = None
 
 
 class Latents(Request):

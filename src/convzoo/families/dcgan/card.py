@@ -48,8 +48,9 @@ def comparison(files: NetworkFiles) -> Comparison | None:
 
 def intended_use(files: NetworkFiles, data: str) -> list[str]:
     """Return what the generator is for and what it is not for."""
+    chosen = ", of all classes or of one (`--class`)" if files.export.get("conditional") else ""
     return [
-        f"For: generating new images similar to those of {data}.",
+        f"For: generating new images similar to those of {data}{chosen}.",
         "Not for: passing generated images off as real ones.",
         "Not for: replacing real images in training or tests; see what is missing under Weaknesses.",
     ]

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from convzoo.errors import ConvzooError, did_you_mean
+
 
 def latents(count: int, size: int, seed: int) -> np.ndarray:
     """Draw standard normal latents (count, size), float32; a larger count starts with the same rows."""
@@ -16,6 +18,22 @@ def chosen_classes(latents: Any, classes: int) -> Any:
     For a conditional generator, it is the largest of the first `classes` numbers.
     """
     return latents[:, :classes].argmax(1)
+
+
+def class_index(described: dict[str, Any], name: str, key: str) -> int:
+    """Return the index of the class `name` of a generator whose file describes itself so; `key` is for messages.
+
+    Raises ConvzooError if the generator is not conditional or has no such class.
+    """
+    if not described.get("conditional"):
+        raise ConvzooError(
+            f"{key}: got {name!r}, but {described.get('network', 'the network')} was trained without classes, expected "
+            f"none; leave it out, or train with conditional: true"
+        )
+    names = described["classes"]
+    if name not in names:
+        raise ConvzooError(f"{key}: got {name!r}, {did_you_mean(name, names)}expected one of: {', '.join(names)}")
+    return names.index(name)
 
 
 def choosing(latents: np.ndarray, classes: int, chosen: int) -> np.ndarray:
