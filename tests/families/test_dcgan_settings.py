@@ -21,7 +21,7 @@ MISTAKES = [
     ("leak: 0.2", "leak: 1", "leak: got 1, expected a number of at least 0 and below 1"),
     ("discriminator_steps: 1", "discriminator_steps: 0", "discriminator_steps: got 0, expected a whole number of"),
     ("discriminator_norm: batch", "discriminator_norm: layer", "got 'layer', expected one of: batch, none"),
-    ("conditional: false", "conditional: 10", "conditional: got 10, expected true or false"),
+    ("conditional: true", "conditional: 10", "conditional: got 10, expected true or false"),
     ("flip: false", "flip: 1", "augment.flip: got 1, expected true or false"),
     ("shift: 0 ", "shift: 28 ", "augment.shift: got 28, expected less than the side of pictures of 28x28"),
     ("cutout: 0 ", "cutout: 99 ", "augment.cutout: got 99, expected less than the side"),

@@ -61,7 +61,7 @@ def draw(folder: Path) -> None:
 def train() -> tuple[TrainState, dict[str, Any], FeatureNetwork]:
     """Return the final state of the training, the content of architecture.json and the feature network."""
     settings = network_settings(read_params(), "networks", NETWORK)
-    settings = settings.model_copy(update={"epochs": EPOCHS, "select_every": 1})
+    settings = settings.model_copy(update={"conditional": False, "epochs": EPOCHS, "select_every": 1})
     read_output(Path("data/prepared", settings.data, "train", "meta.json"), "validate")
     architecture = describe(settings, read_json(Path("data/prepared", settings.data, "train", "meta.json")))
     features = FeatureNetwork(settings.weights, architecture["shape"][-1])

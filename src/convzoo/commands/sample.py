@@ -20,7 +20,7 @@ from convzoo.shipping.model import Model
 
 EXAMPLES = (
     "convzoo sample mnist-dcgan",
-    "convzoo sample cifar10-dcgan --class ship --count 64",
+    "convzoo sample mnist-dcgan --class 7 --count 64",
     "convzoo sample anime-dcgan@champion --count 64 --seed 7 --out faces",
 )
 BATCH = 100

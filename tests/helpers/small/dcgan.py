@@ -51,7 +51,14 @@ def save_features(path: Path, channels: int = 1, scale: float = 1 / 255, side: i
 def small_settings(**changes: Any) -> TrainingSettings:
     """The committed settings, made small: 3 epochs of 4 steps, 4 and 8 channels."""
     settings = network_settings(read_params(ROOT / "params.yaml"), "networks", NETWORK)
-    small = {"generator_width": 4, "discriminator_width": 4, "latents": 8, "epochs": 3, "batch_size": 32}
+    small = {
+        "conditional": False,
+        "generator_width": 4,
+        "discriminator_width": 4,
+        "latents": 8,
+        "epochs": 3,
+        "batch_size": 32,
+    }
     # Rates at which a dozen steps can be seen in the pictures.
     small |= {"generator_learning_rate": 5e-3, "discriminator_learning_rate": 5e-3}
     small |= {"ema_decay": 0.5, "select_every": 1, "select_images": 20, "grid_columns": 4, "grid_rows": 2}
