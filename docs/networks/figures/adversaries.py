@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from convzoo.data.arrays import evenly_spaced
 from convzoo.families.dcgan.augmentation import diff_augment, draw_augmentation
-from convzoo.families.dcgan.latents import latents, walk
+from convzoo.families.dcgan.latents import choosing, latents, walk
 from convzoo.families.dcgan.network import Discriminator, Generator, samples, to_pixels, to_signed
 from convzoo.families.dcgan.settings import AugmentSettings
 from convzoo.metrics.distances import frechet_distance
 from convzoo.metrics.features import FeatureNetwork
 from convzoo.metrics.kid import kid
 from convzoo.plots import BLUE, BLUES, COLOURS, GREEN, GREY, INK, ORANGE, picture
+from convzoo.shipping.model import Model
 from figures.drawing import (
     PALE,
     WIDTH,
@@ -35,6 +36,7 @@ SHOWN = 8
 COUNTS = (25, 50, 100, 200, 360)  # images on each side of a distance
 REPEATS = 5
 EPOCHS_SHOWN = 6
+ROWS = 3  # of images by class
 PROBED = 64  # images in a batch of the discriminator
 
 
@@ -198,6 +200,18 @@ def draw_walk(path: Path, generator: Generator, steps: int = 11) -> None:
         labelled(axes, "Length of z", "of the way")
         axes.set(ylim=(0, norms.max() * 1.1))
         axes.legend(fontsize=7.5, loc="lower left")
+
+
+def draw_classes(path: Path, generator: Model) -> None:
+    """Draw images of a conditional generator: each row with the same latents but those that choose the class."""
+    names = generator.described["classes"]
+    noise = latents(ROWS, generator.input.shape[1], SEED + 5)
+    columns = [generator(choosing(noise, len(names), index)) for index in range(len(names))]
+    with picture(path, WIDTH, 2.4) as figure:
+        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01)
+        for row, line in enumerate(figure.subplots(ROWS, len(names))):
+            for axes, images, name in zip(line, columns, names, strict=True):
+                show_image(axes, images[row], name if row == 0 else "")
 
 
 def draw_changes(path: Path, images: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""The figures of docs/networks/dcgan.md, for which a small DCGAN is trained on digits."""
+"""The figures of docs/networks/dcgan.md, for which a small DCGAN is trained on digits without their classes."""
 
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from convzoo.metrics.features import FeatureNetwork
 from convzoo.settings.compute import ComputeSettings
 from convzoo.settings.load import read_params
 from convzoo.settings.networks import network_settings
+from convzoo.shipping.model import Model
 from convzoo.training import machine
 from convzoo.training.state import TrainState
 from figures import adversaries
@@ -37,7 +38,7 @@ FACES = "anime"
 def draw(folder: Path) -> None:
     """Write the figures to `folder`, from a training of NETWORK over EPOCHS.
 
-    Raises ConvzooError if the pipeline has not written the data or the feature network.
+    Raises ConvzooError if the pipeline has not written the data, the feature network or NETWORK.
     """
     state, architecture, features = train()
     data, frames = load_data("mnist"), state.notes["samples"]
@@ -53,6 +54,7 @@ def draw(folder: Path) -> None:
     adversaries.draw_history(folder / "dcgan-history.png", state.history, state.notes["best_epoch"])
     adversaries.draw_epochs(folder / "dcgan-epochs.png", frames)
     adversaries.draw_walk(folder / "dcgan-walk.png", generator)
+    adversaries.draw_classes(folder / "dcgan-classes.png", Model(Path("models", NETWORK, "model.onnx")))
     faces = np.asarray(load_data(FACES).train.images[:6])
     adversaries.draw_changes(folder / "dcgan-changes.png", faces)
     adversaries.draw_distances(folder / "dcgan-distances.png", features, data, generator)

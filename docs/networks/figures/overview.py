@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from convzoo.families.dcgan.latents import choosing
 from convzoo.plots import BLUES, picture
 from convzoo.report.tables import read_csv
 from convzoo.shipping.model import Model
 from figures.drawing import WIDTH, bare, mosaic
 from figures.trained import load_data
 
-GENERATED, RECONSTRUCTED = 30, 5  # images shown
+GENERATED, RECONSTRUCTED = 4, 5  # images of each digit, and of drawn pictures
+DIGITS = 10  # classes of mnist-dcgan
 REPORT = Path("docs/images/report.png")  # from `make screenshots`
 
 
@@ -19,7 +21,9 @@ def draw(folder: Path) -> None:
     """Write overview.png to `folder`. Raises ConvzooError if the pipeline has not written the networks."""
     rng = np.random.default_rng(0)
     generator = Model(Path("models/mnist-dcgan/model.onnx"))
-    digits = generator(rng.standard_normal((GENERATED, generator.input.shape[1]), dtype=np.float32))
+    noise = rng.standard_normal((GENERATED, generator.input.shape[1]), dtype=np.float32)
+    by_class = [generator(choosing(noise, DIGITS, digit)) for digit in range(DIGITS)]
+    digits = np.stack(by_class, axis=1).reshape(-1, *generator.output.shape[1:])  # a column per digit
     originals = np.array(load_data("cifar10").val.images[:RECONSTRUCTED])
     reconstructions = Model(Path("models/cifar10-autoencoder/model.onnx"))(originals)
     confusion = confusion_matrix(Path("models/mnist-classifier/plots/confusion.csv"))
@@ -28,8 +32,8 @@ def draw(folder: Path) -> None:
         grid = figure.add_gridspec(2, 2, width_ratios=(1, 1.75), height_ratios=(1, 1.02))
         left = grid[:, 0].subgridspec(3, 1, height_ratios=(0.83, 0.42, 1.05))
         axes = figure.add_subplot(left[0])
-        axes.imshow(mosaic(digits[..., 0], 6, gap=255), "gray", vmin=0, vmax=255)
-        bare(axes, "mnist-dcgan: generated digits")
+        axes.imshow(mosaic(digits[..., 0], DIGITS, gap=255), "gray", vmin=0, vmax=255)
+        bare(axes, "mnist-dcgan: generated digits, a class per column")
 
         axes = figure.add_subplot(left[1])
         pairs = np.concatenate([originals, reconstructions])
