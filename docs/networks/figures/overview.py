@@ -33,7 +33,7 @@ def draw(folder: Path) -> None:
         left = grid[:, 0].subgridspec(3, 1, height_ratios=(0.83, 0.42, 1.05))
         axes = figure.add_subplot(left[0])
         axes.imshow(mosaic(digits[..., 0], DIGITS, gap=255), "gray", vmin=0, vmax=255)
-        bare(axes, "mnist-dcgan: generated digits, a class per column")
+        bare(axes, "mnist-dcgan: generated digits,\na class per column")
 
         axes = figure.add_subplot(left[1])
         pairs = np.concatenate([originals, reconstructions])
