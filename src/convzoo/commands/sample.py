@@ -5,6 +5,7 @@ Writes each image as PNG, and a contact sheet of the first hundred, grid.png.
 
 import math
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import numpy as np
@@ -14,7 +15,7 @@ from convzoo.commands.outputs import cannot_be_written, must_be_free
 from convzoo.commands.shared import SAMPLES_SHEET, AnyModel, check_task, free_folder, model_file
 from convzoo.data.contact_sheet import as_picture, contact_sheet, write_picture
 from convzoo.errors import ConvzooError
-from convzoo.families.dcgan.latents import choosing, class_index
+from convzoo.families.find import family_module
 from convzoo.files import new_folder
 from convzoo.shipping.model import Model
 
@@ -61,13 +62,18 @@ def sample(file: Path, count: int, seed: int, folder: Path, chosen: str | None =
         raise ConvzooError(f"--seed: got {seed}, expected 0 to {MAX_SEED}")
     model = Model(file)
     check_task(model, "sample")
-    index = None if chosen is None else class_index(model.described, chosen, "--class")
+    index = None if chosen is None else _latents_of(model).class_index(model.described, chosen, "--class")
     try:
         must_be_free(folder)
         with new_folder(folder.absolute()) as temporary:
             return [folder / file.name for file in _write(model, count, seed, index, temporary)]
     except OSError as error:
         raise cannot_be_written(folder, error) from error
+
+
+def _latents_of(model: Model) -> ModuleType:
+    """The module of the model's family that knows how latents choose a class."""
+    return family_module(model.described["family"], "latents")
 
 
 def _write(model: Model, count: int, seed: int, chosen: int | None, folder: Path) -> list[Path]:
@@ -79,7 +85,7 @@ def _write(model: Model, count: int, seed: int, chosen: int | None, folder: Path
         # Always a full batch, because the size of a batch can change the last bits of each image.
         noise = generator.standard_normal((BATCH, latent), dtype=np.float32)
         if chosen is not None:
-            noise = choosing(noise, len(model.described["classes"]), chosen)
+            noise = _latents_of(model).choosing(noise, len(model.described["classes"]), chosen)
         images = model(noise)[: count - start]
         for number, image in enumerate(images, start):
             files.append(folder / f"{number:0{digits}}.png")

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from convzoo.errors import ConvzooError, did_you_mean
-from convzoo.families.dcgan.latents import choosing, class_index
+from convzoo.families.find import family_module
 from convzoo.serving.limits import Limits, RefusedError
 from convzoo.serving.schemas import ImagesRequest, Latents, Pixels, SampleRequest, Seeded
 from convzoo.serving.served import Served
@@ -113,11 +113,12 @@ def latents_of(body: Body, served: Served, limits: Limits) -> tuple[np.ndarray, 
     latents = np.random.Generator(np.random.PCG64(asked.seed)).standard_normal((count, width), dtype=np.float32)
     if asked.chosen is not None:
         described = served.model.described
+        family = family_module(described["family"], "latents")
         try:
-            chosen = class_index(described, asked.chosen, "class")
+            chosen = family.class_index(described, asked.chosen, "class")
         except ConvzooError as error:
             raise RefusedError(422, str(error)) from error
-        latents = choosing(latents, len(described["classes"]), chosen)
+        latents = family.choosing(latents, len(described["classes"]), chosen)
     return latents, asked.seed
 
 
