@@ -18,6 +18,7 @@ from figures.drawing import mosaic, pack
 from figures.learning import PATHS, halves, walk
 from figures.trained import Data
 from helpers.project import ROOT
+from helpers.served import write_generator
 from helpers.small.images import shapes
 from PIL import Image
 from safetensors.torch import save_file
@@ -198,6 +199,7 @@ def test_the_dcgans_pictures_draw(workplace, monkeypatch):
     features.parent.mkdir(parents=True)
     shutil.copy(ROOT / "src/convzoo/weights/digits.onnx", features)
     write_json(features.with_name("weights.json"), {"files": {features.name: sha256_of(features)}})
+    write_generator(Path("models"), "mnist-dcgan", classes=["0", "1"], conditional=True)
     monkeypatch.setattr(dcgan, "EPOCHS", 1)
     dcgan.draw(Path())
     drawn("dcgan")

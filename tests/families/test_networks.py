@@ -15,10 +15,22 @@ ZOO = [
 of_each_network = pytest.mark.parametrize(("family", "arguments", "given", "returned"), ZOO, indirect=["family"])
 
 
-def build(family, arguments: tuple) -> nn.Sequential:
-    """The network; of two players the first one and, on what it makes, the second one."""
+class Players(nn.Module):
+    """The logits of a discriminator for what a generator makes, of the classes that its latents choose, if any."""
+
+    def __init__(self, generator: nn.Module, discriminator: nn.Module) -> None:
+        super().__init__()
+        self.generator, self.discriminator = generator, discriminator
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        classes = self.generator.classes
+        return self.discriminator(self.generator(latents), latents[:, :classes].argmax(1) if classes else None)
+
+
+def build(family, arguments: tuple) -> nn.Module:
+    """The network, or both players."""
     built = family_module(family.name, "network").build(*arguments)
-    return nn.Sequential(*built) if isinstance(built, tuple) else nn.Sequential(built)
+    return Players(*built) if isinstance(built, tuple) else built
 
 
 def inputs(shape: tuple, count: int) -> torch.Tensor:
