@@ -40,7 +40,9 @@ def command(
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same images.")] = 0,
     chosen: Annotated[
         str | None,
-        typer.Option("--class", metavar="NAME", help="Only images of this class, of a network with conditional: true."),
+        typer.Option(
+            "--class", metavar="NAME", help="Generate only this class; needs a network with conditional: true."
+        ),
     ] = None,
 ) -> None:
     """Print what was written."""

@@ -39,7 +39,10 @@ class Seeded(Request):
     count: Annotated[int, Field(strict=True, ge=1)] = 1
     seed: Annotated[int, Field(strict=True, ge=0, le=MAX_SEED)] = 0
     chosen: Annotated[
-        str | None, Field(strict=True, alias="class", description="Of a network with conditional: true.")
+        str | None,
+        Field(
+            strict=True, alias="class", description="Generate only this class; needs a network with conditional: true."
+        ),
     ] = None
 
 
